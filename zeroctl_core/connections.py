@@ -1,0 +1,80 @@
+"""The places where a control is injected, and one weight for each of them.
+
+The order is always shallow to deep, the middle last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One place of injection.
+
+    `downsample` counts latent cells a side that one cell of this connection covers: 1, 2, 4, 8 on SD,
+    1, 2, 4 on SDXL, whatever the size of the picture.
+    """
+
+    stage: Literal["skip", "middle"]
+    channels: int
+    downsample: int
+
+
+@dataclass(frozen=True)
+class ConnectionWeights:
+    """One finite weight a connection, shallow to deep, the middle last.
+
+    Raises `ValueError` for no weight at all or one that is not finite.
+    """
+
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", tuple(float(value) for value in self.values))
+        if not self.values:
+            raise ValueError("no connection weights were given; give one number a connection (13 for SD, 10 for SDXL)")
+        for place, value in enumerate(self.values, start=1):
+            if not math.isfinite(value):
+                raise ValueError(f"connection weight {place} of {len(self.values)} is {value}; give a finite number")
+
+    @classmethod
+    def uniform(cls, n_connections: int, value: float = 1.0) -> ConnectionWeights:
+        """The same weight at every connection."""
+        return cls((value,) * n_connections)
+
+    @classmethod
+    def parse(cls, text: str, n_connections: int) -> ConnectionWeights:
+        """Read `"1, .5, .25, ..."`: one number a connection, separated by commas; line breaks are spaces.
+
+        Raises `ValueError` for a wrong count, for what is not a number and for what is not finite.
+        """
+        entries = [entry.strip() for entry in text.split(",")]
+        values = []
+        for place, entry in enumerate(entries, start=1):
+            try:
+                values.append(float(entry))
+            except ValueError:
+                given = f"{entry!r} is not a number" if entry else "nothing is written"
+                raise ValueError(
+                    f"custom weights: {given} at place {place}; write {n_connections} numbers separated by commas, "
+                    "shallow to deep and the middle last, such as 1, 0.5, 0.25"
+                ) from None
+        if len(values) != n_connections:
+            raise ValueError(
+                f"custom weights: {len(values)} numbers were given, this control has {n_connections} connections; "
+                f"write {n_connections} numbers, shallow to deep and the middle last"
+            )
+        return cls(tuple(values))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self.values)
+
+    def __getitem__(self, index: int) -> float:
+        return self.values[index]

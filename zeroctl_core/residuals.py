@@ -1,0 +1,101 @@
+"""What a control adds to the UNet: one feature map a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .connections import ConnectionWeights
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """The feature maps that a control adds to the skips (shallow to deep) and to the middle, [B, C_i, h_i, w_i] each.
+
+    Every method returns new tensors, except `to`, which hands on what already is where it should be.
+    Source: the outputs of the zero convolutions in Eq. 2 of arXiv 2302.05543.
+    """
+
+    skips: tuple[Tensor, ...]
+    middle: Tensor
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "skips", tuple(self.skips))
+
+    @classmethod
+    def of(cls, maps: Sequence[Tensor]) -> Residuals:
+        """From all maps in one sequence, the middle last."""
+        return cls(tuple(maps[:-1]), maps[-1])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """All maps, the middle last."""
+        yield from self.skips
+        yield self.middle
+
+    def __len__(self) -> int:
+        return len(self.skips) + 1
+
+    @property
+    def batch(self) -> int:
+        return self.middle.shape[0]
+
+    def scaled(self, weights: ConnectionWeights | Sequence[float]) -> Residuals:
+        """Each map times its weight.
+
+        Raises `ValueError` when the number of weights is not the number of maps.
+        """
+        if len(weights) != len(self):
+            raise ValueError(
+                f"{len(weights)} weights were given for a control with {len(self)} connections; "
+                f"give {len(self)}, shallow to deep and the middle last"
+            )
+        return Residuals.of([residual * weight for residual, weight in zip(self, weights, strict=True)])
+
+    def __add__(self, other: Residuals) -> Residuals:
+        """The sum, map by map: composed controls need no further weights (arXiv 2302.05543, 3.4).
+
+        Raises `ValueError` for another number of maps or another shape; nothing is broadcast.
+        """
+        if not isinstance(other, Residuals):
+            return NotImplemented
+        if len(other) != len(self):
+            raise ValueError(
+                f"controls with {len(self)} and {len(other)} connections cannot be added; "
+                "use controls that were trained for the same family of models"
+            )
+        for place, (mine, theirs) in enumerate(zip(self, other, strict=True)):
+            if mine.shape != theirs.shape:
+                raise ValueError(
+                    f"residuals at connection {place} have the shapes {tuple(mine.shape)} and {tuple(theirs.shape)}; "
+                    "they must be the same to be added: same family of models, same latent, same batch"
+                )
+        return Residuals.of([mine + theirs for mine, theirs in zip(self, other, strict=True)])
+
+    def masked(self, mask: Tensor) -> Residuals:
+        """Each map times the mask, [1 or B, 1, H, W] in 0..1 of any size, brought to the map's size by area.
+
+        Raises `ValueError` for a mask of another shape.
+        """
+        if mask.ndim != 4 or mask.shape[1] != 1 or mask.shape[0] not in (1, self.batch):
+            raise ValueError(
+                f"a mask has the shape {tuple(mask.shape)}; expected [1 or {self.batch}, 1, H, W]: "
+                "one mask, or one for each row of the batch"
+            )
+        by_size: dict[torch.Size, Tensor] = {}
+        for residual in self:
+            size = residual.shape[-2:]
+            if size not in by_size:
+                # the mean is taken in float32: bf16 would round the share of a cell that is covered
+                shrunk = F.interpolate(mask.float(), size=tuple(size), mode="area")
+                by_size[size] = shrunk.to(residual.device, residual.dtype)
+        return Residuals.of([residual * by_size[residual.shape[-2:]] for residual in self])
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None, non_blocking: bool = False
+    ) -> Residuals:
+        """On another device or in another dtype."""
+        return Residuals.of([residual.to(device, dtype, non_blocking=non_blocking) for residual in self])
