@@ -1,0 +1,32 @@
+"""Between float images and the 8-bit pixels that OpenCV wants."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def to_uint8(image: Tensor) -> np.ndarray:
+    """[B, C, H, W] in 0..1 -> [B, H, W, C] uint8, contiguous, in the CPU's memory.
+
+    Rounds; truncation would darken decoded images by half a level, and a value of 1.004 would wrap to 0.
+    """
+    pixels = image.detach().float().mul(255).round().clamp(0, 255).to(torch.uint8)
+    return np.ascontiguousarray(pixels.movedim(1, -1).cpu().numpy())
+
+
+def from_uint8(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """[B, H, W, C] uint8 -> [B, C, H, W] float32 in 0..1."""
+    return torch.from_numpy(pixels).to(device).movedim(-1, 1).float().div(255).contiguous()
+
+
+def over_white(image: Tensor) -> Tensor:
+    """[B, 4, H, W] in 0..1, straight alpha last -> [B, 3, H, W], on a white background; 3 channels are handed on.
+
+    Source: `HWC3` of the released annotator/util.py, where transparent means white paper.
+    """
+    if image.shape[1] != 4:
+        return image
+    color, alpha = image[:, :3], image[:, 3:]
+    return color * alpha + (1 - alpha)
