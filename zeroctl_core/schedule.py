@@ -1,0 +1,156 @@
+"""When a control acts during sampling, and how strongly."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, get_args
+
+from .curve import INTERPOLATIONS, Curve, Interpolation
+
+Unit = Literal["timestep", "steps", "steps_diffusers", "sigma"]
+
+UNITS: tuple[str, ...] = get_args(Unit)
+
+N_HALVINGS = 40  # the share of the timesteps is found to 1e-12, far below what a float32 sigma can tell apart
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A window, and within it a curve of strength. Open throughout unless told otherwise.
+
+    `start` and `end` are counted in `unit`; both ends belong to the window:
+      `timestep`         share of the training timesteps, 0..1, as ComfyUI counts start and end percent
+      `steps`            share i / N of the run's steps, as sd-webui-controlnet (A1111) counts
+      `steps_diffusers`  the whole step lies within: i / N >= start and (i + 1) / N <= end, as diffusers counts
+      `sigma`            noise level: `start` is the upper bound (0: none), `end` the lower
+
+    `curve` is empty or `value@position, ...` with positions in the same unit (see `Curve.parse`); its value is
+    multiplied by the window, and where it is 0 the control is off.
+
+    Raises `ValueError` for an unknown unit or interpolation, for bounds out of range or the wrong way round, and for
+    a curve that cannot be read.
+    """
+
+    start: float = 0.0
+    end: float = 1.0
+    unit: Unit = "timestep"
+    curve: str = ""
+    interpolation: Interpolation = "linear"
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise ValueError(f"schedule unit {self.unit!r} is not known; use one of {', '.join(UNITS)}")
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f"interpolation {self.interpolation!r} is not known; use one of {', '.join(INTERPOLATIONS)}"
+            )
+        for name, bound in (("start", self.start), ("end", self.end)):
+            if not (math.isfinite(bound) and 0.0 <= bound <= self._highest):
+                span = "0 or more" if self.unit == "sigma" else "in 0..1"
+                raise ValueError(f"schedule {name} is {bound}; in the unit {self.unit} it must be {span}")
+        if self.unit == "sigma":
+            if 0.0 < self.start < self.end:
+                raise ValueError(
+                    f"schedule start {self.start} is below end {self.end}: sigma falls during sampling; "
+                    "give start (the upper bound) the larger number, or 0 for no bound"
+                )
+        elif self.start > self.end:
+            raise ValueError(f"schedule start {self.start} is after end {self.end}; exchange them")
+        self._parsed_curve()
+
+    @property
+    def _highest(self) -> float:
+        return math.inf if self.unit == "sigma" else 1.0
+
+    def _parsed_curve(self) -> Curve | None:
+        if not self.curve.strip():
+            return None
+        descending = self.unit == "sigma"
+        return Curve.parse(self.curve, self.interpolation, descending=descending, highest=self._highest)
+
+    def bind(self, percent_to_sigma: Callable[[float], float], sigmas: Iterable[float]) -> Callable[[float], float]:
+        """For one sampling run: a function from the current sigma to the strength, 0 where the window is closed.
+
+        `percent_to_sigma` is the model's; `sigmas` are the run's N + 1 noise levels, from the first step to the end.
+        """
+        run = [_float32(sigma) for sigma in sigmas]
+        is_open = self._window(percent_to_sigma, run)
+        curve = self._parsed_curve()
+        if curve is None:
+            return lambda sigma: float(is_open(_float32(sigma)))
+        position = self._position(percent_to_sigma, run, curve)
+        return lambda sigma: curve(position(_float32(sigma))) if is_open(_float32(sigma)) else 0.0
+
+    def active_steps(self, percent_to_sigma: Callable[[float], float], sigmas: Iterable[float]) -> list[int]:
+        """The steps of a run, counted from 0, at whose start the strength is not 0."""
+        run = [float(sigma) for sigma in sigmas]
+        strength = self.bind(percent_to_sigma, run)
+        return [step for step, sigma in enumerate(run[:-1]) if strength(sigma) != 0.0]
+
+    def _window(self, percent_to_sigma: Callable[[float], float], run: list[float]) -> Callable[[float], bool]:
+        if self.unit == "steps":
+            return lambda sigma: self.start <= _step(run, sigma) / _n_steps(run) <= self.end
+        if self.unit == "steps_diffusers":
+            return lambda sigma: (
+                _step(run, sigma) / _n_steps(run) >= self.start and (_step(run, sigma) + 1) / _n_steps(run) <= self.end
+            )
+        if self.unit == "timestep":
+            # percent 0 has a sentinel (999999999.9, or 1.0 on flow models): good for this comparison, for nothing else
+            upper, lower = _float32(percent_to_sigma(self.start)), _float32(percent_to_sigma(self.end))
+        else:
+            upper, lower = (_float32(self.start) if self.start > 0.0 else math.inf), _float32(self.end)
+        return lambda sigma: lower <= sigma <= upper
+
+    def _position(
+        self, percent_to_sigma: Callable[[float], float], run: list[float], curve: Curve
+    ) -> Callable[[float], float]:
+        """From a sigma to the place on the curve, in this schedule's unit."""
+        if self.unit == "sigma":
+            return lambda sigma: sigma
+        if self.unit != "timestep":
+            return lambda sigma: _step(run, sigma) / _n_steps(run)
+        # a sigma that belongs to a point of the curve gets exactly this point: halving comes near it only
+        points = {_float32(percent_to_sigma(percent)): percent for percent in curve.positions}
+
+        @lru_cache(maxsize=4)  # every unit, chunk and second evaluation of a step asks for the same sigma
+        def percent(sigma: float) -> float:
+            return points[sigma] if sigma in points else _percent(percent_to_sigma, sigma)
+
+        return percent
+
+
+def _float32(value: float) -> float:
+    """Rounded as a sampler holds it: the host compares float32 sigmas, and equality counts at both ends of a window."""
+    rounded: float = struct.unpack("f", struct.pack("f", float(value)))[0]
+    return rounded
+
+
+def _n_steps(run: list[float]) -> int:
+    return max(len(run) - 1, 1)  # a run of one sigma has no steps and never asks
+
+
+def _step(run: list[float], sigma: float) -> int:
+    """The step that a sigma belongs to: an evaluation between two of the run's sigmas is part of the earlier step.
+
+    A sampler that adds noise first (churn) starts above the run's first sigma: that is step 0 too.
+    """
+    return max(sum(level >= sigma for level in run) - 1, 0)
+
+
+def _percent(percent_to_sigma: Callable[[float], float], sigma: float) -> float:
+    """The share of the timesteps at which the model has this sigma, by halving; percent_to_sigma falls.
+
+    The ends are never evaluated: at 0 stands a sentinel. A sigma above the model's highest is at 0.
+    """
+    low, high = 0.0, 1.0
+    for _ in range(N_HALVINGS):
+        middle = (low + high) / 2.0
+        if _float32(percent_to_sigma(middle)) > sigma:
+            low = middle
+        else:
+            high = middle
+    return high if low > 0.0 else 0.0
