@@ -1,0 +1,45 @@
+"""A small net of the SD topology (12 encoder blocks and a middle): for tests, demos and training on a CPU.
+
+Its context width of 64 is its own, which tells it from every published family.
+"""
+
+from __future__ import annotations
+
+from ..reading import context_width, label_width, read_encoder_spec
+from ..spec import EncoderSpec
+from . import BASES, Base, Shapes
+
+CONTEXT_DIM = 64
+HEAD_CHANNELS = 16
+GROUPS = 8  # 32 groups on 32 channels would normalise every channel alone and lose its mean
+
+
+def detect(shapes: Shapes) -> bool:
+    return label_width(shapes) is None and context_width(shapes) == CONTEXT_DIM
+
+
+def read_spec(shapes: Shapes) -> EncoderSpec:
+    return read_encoder_spec(
+        shapes, context_dim=CONTEXT_DIM, use_linear=True, head_channels=HEAD_CHANNELS, groups=GROUPS
+    )
+
+
+BASES.register("tiny")(
+    Base(
+        name="tiny",
+        title="zeroctl tiny",
+        spec=EncoderSpec(
+            model_channels=32,
+            channel_mult=(1, 2, 2, 2),
+            num_res_blocks=(2, 2, 2, 2),
+            transformer_depth=(1, 1, 1, 1, 1, 1, 0, 0),
+            middle_depth=1,
+            context_dim=CONTEXT_DIM,
+            head_channels=HEAD_CHANNELS,
+            use_linear=True,
+            groups=GROUPS,
+        ),
+        detect=detect,
+        read_spec=read_spec,
+    )
+)

@@ -1,0 +1,119 @@
+"""The condition encoder: from a condition image to the first feature map of the network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from .ops import TORCH_OPS, Ops
+from .spec import CONDITION_WIDTHS
+
+PAPER_WIDTHS = (16, 32, 64, 128)
+
+Conv = Callable[..., nn.Module]
+
+
+def _as_torch_initialises(conv: nn.Module) -> nn.Module:
+    """Give a convolution the weights that `torch.nn.Conv2d` starts with: a host's layer may start as raw memory."""
+    weight, bias = conv.weight, conv.bias
+    assert isinstance(weight, Tensor) and isinstance(bias, Tensor)
+    nn.init.kaiming_uniform_(weight, a=math.sqrt(5))
+    bound = 1 / math.sqrt(weight[0].numel())
+    nn.init.uniform_(bias, -bound, bound)
+    return conv
+
+
+def _gaussian(conv: nn.Module) -> nn.Module:
+    """Gaussian weights whose spread keeps the variance through a ReLU: the paper says Gaussian and names no spread."""
+    weight, bias = conv.weight, conv.bias
+    assert isinstance(weight, Tensor) and isinstance(bias, Tensor)
+    nn.init.normal_(weight, std=math.sqrt(2 / weight[0].numel()))
+    nn.init.zeros_(bias)
+    return conv
+
+
+def _released(in_channels: int, out_channels: int, widths: tuple[int, ...], conv: Conv) -> list[nn.Module]:
+    """3x3, SiLU; at every resolution one convolution that keeps it and one that halves it; a zero 3x3 at the end."""
+    layers: list[nn.Module] = [_as_torch_initialises(conv(in_channels, widths[0], 3, padding=1)), nn.SiLU()]
+    for width, wider in zip(widths, widths[1:], strict=False):
+        layers += [_as_torch_initialises(conv(width, width, 3, padding=1)), nn.SiLU()]
+        layers += [_as_torch_initialises(conv(width, wider, 3, stride=2, padding=1)), nn.SiLU()]
+    last = conv(widths[-1], out_channels, 3, padding=1)
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)
+    return [*layers, last]
+
+
+def _paper(in_channels: int, out_channels: int, widths: tuple[int, ...], conv: Conv) -> list[nn.Module]:
+    """4x4, ReLU, Gaussian start; the last convolution keeps the resolution; a zero 1x1 at the end."""
+    layers: list[nn.Module] = []
+    for width in widths[:-1]:
+        layers += [_gaussian(conv(in_channels, width, 4, stride=2, padding=1)), nn.ReLU()]
+        in_channels = width
+    # an even kernel keeps the resolution only with one more cell of padding on one side
+    layers[-1] = nn.Sequential(layers[-1], nn.ZeroPad2d((1, 2, 1, 2)))
+    layers += [_gaussian(conv(in_channels, widths[-1], 4)), nn.ReLU()]
+    zero = conv(widths[-1], out_channels, 1)
+    for parameter in zero.parameters():
+        nn.init.zeros_(parameter)
+    return [*layers, zero]
+
+
+Form = Callable[[int, int, tuple[int, ...], Conv], list[nn.Module]]
+
+CONDITION_FORMS: dict[str, tuple[Form, tuple[int, ...]]] = {
+    "released": (_released, CONDITION_WIDTHS),
+    "paper": (_paper, PAPER_WIDTHS),
+}
+"""Name of a form -> how it is built, and its widths."""
+
+
+class ConditionEncoder(nn.Sequential):
+    """Bring a condition image to the size and width of the first feature map.
+
+    [B, in_channels, 8h, 8w] in 0..1  ->  [B, out_channels, h, w]
+
+    Two forms, by name:
+    `released` is `input_hint_block` of the released cldm.py: 3x3 convolutions, SiLU, 16-16-32-32-96-96-256, three
+    strides of 2, the last convolution zero. All published weights have this form.
+    `paper` follows the text of arXiv 2302.05543, 3.2: four 4x4 convolutions with ReLU, 16-32-64-128, Gaussian start,
+    and a zero convolution to the network's width. The text gives all four a stride of 2 and says 512x512 becomes 64x64;
+    four strides of 2 would make it 32x32, so here the fourth has stride 1. No published weights have this form.
+
+    Raises `ValueError` for a form that is not known.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 320,
+        form: str = "released",
+        widths: tuple[int, ...] | None = None,
+        ops: Ops = TORCH_OPS,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        if form not in CONDITION_FORMS:
+            raise ValueError(f"no condition encoder has the form {form!r}; known are: {', '.join(CONDITION_FORMS)}")
+        build, own_widths = CONDITION_FORMS[form]
+
+        def conv(*args: object, **kwargs: object) -> nn.Module:
+            return ops.Conv2d(*args, **kwargs, dtype=dtype, device=device)
+
+        super().__init__(*build(in_channels, out_channels, widths or own_widths, conv))
+        self.in_channels = in_channels
+        self.form = form
+
+    def forward(self, image: Tensor) -> Tensor:
+        if image.ndim != 4 or image.shape[1] != self.in_channels:
+            raise ValueError(
+                f"the condition image has the shape {tuple(image.shape)}; expected "
+                f"[B, {self.in_channels}, H, W] in 0..1"
+            )
+        for layer in self:
+            image = layer(image)
+        return image

@@ -1,0 +1,147 @@
+"""ControlNet: a trainable copy of the encoder and the middle, reached and left through zero convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from .condition import ConditionEncoder
+from .encoder import Encoder
+from .ops import TORCH_OPS, Ops
+from .provenance import CheckpointInfo
+from .residuals import Residuals
+from .zero_conv import zero_conv
+
+if TYPE_CHECKING:
+    from .bases import Base
+    from .unet import UNet
+
+LATENT_CHANNELS = 4
+"""Channels of the noisy latent: an inpaint base appends mask and masked latent behind them."""
+
+
+class ControlNet(Encoder):
+    """From a noisy latent and a condition to what is added to the UNet's skips and middle.
+
+    `encode(image [B, 3, 8h, 8w] in 0..1) -> feature [B, model_channels, h, w]`, the same at every step; then
+    `net(x [B, 4, h, w], t [B], context [B, T, D], feature=feature, y=None) -> Residuals`.
+
+    Source: arXiv 2302.05543, 3.2, and the released cldm.py, whose parameter names it keeps.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        ops: Ops = TORCH_OPS,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__(base, ops, dtype=dtype, device=device)
+        spec = base.spec
+
+        def connection_conv(channels: int) -> nn.Sequential:
+            return nn.Sequential(zero_conv(channels, ops=ops, dtype=dtype, device=device))
+
+        self.zero_convs = nn.ModuleList(connection_conv(c.channels) for c in spec.connections[:-1])
+        self.middle_block_out = connection_conv(spec.connections[-1].channels)
+        self.input_hint_block = ConditionEncoder(
+            spec.condition_channels,
+            spec.model_channels,
+            spec.condition_form,
+            spec.condition_widths,
+            ops,
+            dtype=dtype,
+            device=device,
+        )
+        self.global_average_pooling = False
+        """Whether every residual is averaged over space (the released SD 1.5 shuffle control)."""
+        self.info: CheckpointInfo | None = None
+        """What the file was; None for a network that was not loaded."""
+
+    @classmethod
+    def trainable_copy(
+        cls,
+        unet: UNet,
+        *,
+        ops: Ops | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        condition_channels: int = 3,
+        condition_form: str = "released",
+    ) -> ControlNet:
+        """A ControlNet whose encoder equals the UNet's to the bit, in memory of its own, with all zero convolutions 0.
+
+        Of an inpaint base (9 input channels) the first convolution keeps the 4 channels of the noisy latent. Layers,
+        dtype and device are the UNet's unless given; `dtype=torch.float32` is usual for training.
+        """
+        from .condition import CONDITION_FORMS
+
+        spec = replace(
+            unet.spec,
+            in_channels=LATENT_CHANNELS,
+            out_channels=LATENT_CHANNELS,
+            decoder_depth=None,  # a ControlNet has no decoder, and its file could not say
+            condition_channels=condition_channels,
+            condition_form=condition_form,
+            condition_widths=CONDITION_FORMS[condition_form][1],
+        )
+        first = next(unet.parameters())
+        dtype, device = dtype or first.dtype, device or first.device
+        net = cls(unet.base.with_spec(spec), ops or unet.ops, dtype=dtype, device="meta")
+        source = dict(unet.named_parameters())
+        copied: dict[str, Tensor] = {}
+        for name, _ in net.named_parameters():
+            if name not in source:
+                continue
+            given = source[name].detach()
+            if name == "input_blocks.0.0.weight":
+                given = given[:, :LATENT_CHANNELS]
+            copied[name] = given.to(device, dtype, copy=True).contiguous()
+        fresh = cls._initialised(net, dtype, device)
+        net.load_state_dict({**copied, **fresh}, assign=True)
+        return net.requires_grad_(True)
+
+    @staticmethod
+    def _initialised(net: ControlNet, dtype: torch.dtype, device: torch.device | str) -> dict[str, Tensor]:
+        """Start values of what a UNet does not have: the condition encoder, and zeros in the zero convolutions."""
+        spec = net.spec
+        condition = ConditionEncoder(
+            spec.condition_channels, spec.model_channels, spec.condition_form, spec.condition_widths
+        )
+        values = {f"input_hint_block.{key}": value for key, value in condition.state_dict().items()}
+        for name, parameter in net.named_parameters():
+            if name.startswith(("zero_convs.", "middle_block_out.")):
+                values[name] = torch.zeros(parameter.shape)
+        return {key: value.to(device, dtype) for key, value in values.items()}
+
+    def encode(self, image: Tensor) -> Tensor:
+        """The condition's feature: image [B, 3, H, W] in 0..1 -> [B, model_channels, ⌈H/8⌉, ⌈W/8⌉].
+
+        Raises `ValueError` for another number of channels.
+        """
+        feature: Tensor = self.input_hint_block(image)
+        return feature
+
+    def forward(self, x: Tensor, t: Tensor, context: Tensor, *, feature: Tensor, y: Tensor | None = None) -> Residuals:
+        """Residuals for x [B, 4, h, w] at t [B] with context [B, T, D]; the feature has one row, or one for each of x.
+
+        Raises `ValueError` for shapes that do not belong together.
+        """
+        emb = self.embed(x, t, y)
+        maps = self.maps(x, emb, context, feature)
+        return Residuals.of([self._pooled(conv(h)) for conv, h in zip(self._connection_convs(), maps, strict=True)])
+
+    def _connection_convs(self) -> Iterator[nn.Module]:
+        yield from self.zero_convs
+        yield self.middle_block_out
+
+    def _pooled(self, residual: Tensor) -> Tensor:
+        """The mean over space at every cell where this network pools; in memory of its own, as hosts scale in place."""
+        if not self.global_average_pooling:
+            return residual
+        return residual.mean(dim=(2, 3), keepdim=True).repeat(1, 1, *residual.shape[-2:])

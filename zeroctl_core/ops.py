@@ -1,0 +1,46 @@
+"""What a network is built from: layer classes and the attention function, handed in by whoever builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Layer = Callable[..., nn.Module]
+Attention = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+
+
+def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """softmax(q kᵀ / √d) v for each head.
+
+    q [B, N, heads*d], k and v [B, M, heads*d]  ->  [B, N, heads*d]
+
+    Source: Vaswani et al., arXiv 1706.03762, Eq. 1, computed by torch.
+    """
+    q, k, v = (x.reshape(*x.shape[:2], heads, -1).transpose(1, 2) for x in (q, k, v))  # [B, heads, N, d]
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+@dataclass(frozen=True)
+class Ops:
+    """The layers and the attention of a network; the default is torch's own.
+
+    Layer classes are called as those of `torch.nn`, with `dtype=` and `device=`. A host hands in classes that cast,
+    offload or quantise, and the attention that its user chose.
+    """
+
+    Linear: Layer = nn.Linear
+    Conv2d: Layer = nn.Conv2d
+    GroupNorm: Layer = nn.GroupNorm
+    LayerNorm: Layer = nn.LayerNorm
+    attention: Attention = scaled_dot_product_attention
+
+    @classmethod
+    def torch(cls) -> Ops:
+        """The layers of `torch.nn`."""
+        return TORCH_OPS
+
+
+TORCH_OPS = Ops()

@@ -1,0 +1,23 @@
+"""Where the weights of a network come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a loaded file was: for people who look, and for the header of a file that is saved from it."""
+
+    path: Path
+    layout: str  # "ldm" or "diffusers"
+    dtype: torch.dtype  # of most of the parameters
+    n_parameters: int
+    metadata: Mapping[str, str] = field(default_factory=dict)  # of the safetensors header
+    global_average_pooling: bool = False
+    pooling_source: str | None = None  # what said so: "header" or "file name"; None: nothing did
+    ignored: tuple[str, ...] = ()  # parts of the file that are not the control, such as "model.diffusion_model"

@@ -1,0 +1,123 @@
+"""The numbers that fix a network: every key and every shape follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from .connections import Connection
+
+CONDITION_WIDTHS = (16, 32, 96, 256)
+"""Widths of the released condition encoder, one for each resolution from the pixels down to the latent."""
+
+
+@dataclass(frozen=True)
+class EncoderBlock:
+    """One entry of `input_blocks` after the first: a residual block with its transformer, or a downsampling."""
+
+    in_channels: int
+    out_channels: int
+    downsample: int  # latent cells a side that one cell of the output covers
+    depth: int | None  # transformer blocks; 0: no transformer; None: this block halves the resolution
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """A UNet of the Stable Diffusion family, or the ControlNet for it.
+
+    Raises `ValueError` when the lengths of the tuples do not belong together, or groups or heads do not divide a width.
+    """
+
+    model_channels: int
+    channel_mult: tuple[int, ...]  # width of a level in model_channels, one a level
+    num_res_blocks: tuple[int, ...]  # residual blocks of the encoder, one a level
+    transformer_depth: tuple[int, ...]  # one for each residual block of the encoder; 0: no transformer there
+    middle_depth: int | None  # 0: a transformer of norm and projections alone (SDXL small); None: no transformer
+    context_dim: int  # width of the prompt's tokens
+    num_heads: int | None = None  # heads of every attention, whatever its width (SD 1.x), or
+    head_channels: int | None = None  # width of every head (SD 2.x, SDXL); exactly one of the two is given
+    use_linear: bool = False  # proj_in and proj_out are linear instead of 1x1 convolutions
+    adm_in_channels: int | None = None  # width of y; None: there is no y
+    in_channels: int = 4  # 9 for an inpaint base: latent, mask, masked latent
+    out_channels: int = 4
+    decoder_depth: tuple[int, ...] | None = None  # deep to shallow; None: as the last block of the same encoder level
+    condition_channels: int = 3
+    condition_form: str = "released"  # see CONDITION_FORMS in condition.py
+    condition_widths: tuple[int, ...] = CONDITION_WIDTHS
+    groups: int = 32  # of every GroupNorm
+
+    def __post_init__(self) -> None:
+        levels = len(self.channel_mult)
+        if not levels or len(self.num_res_blocks) != levels:
+            raise ValueError(
+                f"channel_mult {self.channel_mult} has {levels} levels, num_res_blocks {self.num_res_blocks} has "
+                f"{len(self.num_res_blocks)}; give one number a level in both"
+            )
+        if len(self.transformer_depth) != sum(self.num_res_blocks):
+            raise ValueError(
+                f"transformer_depth has {len(self.transformer_depth)} entries, the encoder has "
+                f"{sum(self.num_res_blocks)} residual blocks; give one depth for each"
+            )
+        decoder_blocks = sum(self.num_res_blocks) + levels
+        if self.decoder_depth is not None and len(self.decoder_depth) != decoder_blocks:
+            raise ValueError(
+                f"decoder_depth has {len(self.decoder_depth)} entries, the decoder has {decoder_blocks} blocks; "
+                "give one depth for each, deep to shallow"
+            )
+        if (self.num_heads is None) == (self.head_channels is None):
+            raise ValueError(
+                f"num_heads is {self.num_heads} and head_channels is {self.head_channels}; give exactly one of them"
+            )
+        unit = self.num_heads or self.head_channels or 1
+        for width in {mult * self.model_channels for mult in self.channel_mult}:
+            if width % self.groups or width % unit:
+                raise ValueError(
+                    f"a width of {width} channels is not divisible by {self.groups} groups and by "
+                    f"{unit} {'heads' if self.num_heads else 'channels a head'}; change channel_mult or model_channels"
+                )
+
+    def heads(self, channels: int) -> int:
+        """Attention heads at a width."""
+        if self.num_heads is not None:
+            return self.num_heads
+        assert self.head_channels is not None
+        return channels // self.head_channels
+
+    @property
+    def embedding_channels(self) -> int:
+        """Width of the timestep embedding inside the network."""
+        return 4 * self.model_channels
+
+    @property
+    def decoder_depths(self) -> tuple[int, ...]:
+        """Transformer depth of every decoder block, deep to shallow."""
+        if self.decoder_depth is not None:
+            return self.decoder_depth
+        depths: list[int] = []
+        first = 0
+        for count in self.num_res_blocks:
+            last = self.transformer_depth[first + count - 1] if count else 0
+            depths = [last] * (count + 1) + depths
+            first += count
+        return tuple(depths)
+
+    def encoder_blocks(self) -> Iterator[EncoderBlock]:
+        """`input_blocks.1` to the last, shallow to deep."""
+        channels, downsample = self.model_channels, 1
+        depths = iter(self.transformer_depth)
+        for level, (mult, count) in enumerate(zip(self.channel_mult, self.num_res_blocks, strict=True)):
+            if level:
+                downsample *= 2
+                yield EncoderBlock(channels, channels, downsample, None)
+            for _ in range(count):
+                width = mult * self.model_channels
+                yield EncoderBlock(channels, width, downsample, next(depths))
+                channels = width
+
+    @cached_property
+    def connections(self) -> tuple[Connection, ...]:
+        """The places of injection, shallow to deep, the middle last."""
+        skips = [Connection("skip", self.model_channels, 1)]
+        skips += [Connection("skip", block.out_channels, block.downsample) for block in self.encoder_blocks()]
+        return (*skips, Connection("middle", skips[-1].channels, skips[-1].downsample))

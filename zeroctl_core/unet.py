@@ -1,0 +1,99 @@
+"""The UNet of Stable Diffusion: the encoder, and the decoder that reads its skips."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from .attention import SpatialTransformer
+from .blocks import ResBlock, Stage, Upsample
+from .encoder import Encoder
+from .ops import TORCH_OPS, Ops
+from .residuals import Residuals
+
+if TYPE_CHECKING:
+    from .bases import Base
+
+
+class UNet(Encoder):
+    """Predict the noise (or v) in a latent, with what controls add to the skips and to the middle.
+
+    `unet(x [B, 4, h, w], t [B], context [B, T, D], y=None, residuals=None) -> [B, 4, h, w]`; x has 9 channels for an
+    inpaint base. Any side of the latent from 1 cell works: the decoder takes the sizes of the skips.
+
+    Source: Rombach et al., arXiv 2112.10752, and the released openaimodel.py, whose parameter names it keeps. The
+    weights of a new one are random throughout; the released code starts `out.2` and the ends of all branches at zero.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        ops: Ops = TORCH_OPS,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__(base, ops, dtype=dtype, device=device)
+        spec = base.spec
+        skips = [connection.channels for connection in spec.connections[:-1]]
+        depths = iter(spec.decoder_depths)
+        channels = spec.connections[-1].channels
+        self.output_blocks = nn.ModuleList()
+        for level in reversed(range(len(spec.channel_mult))):
+            width = spec.channel_mult[level] * spec.model_channels
+            for place in range(spec.num_res_blocks[level] + 1):
+                stage = Stage(
+                    ResBlock(channels + skips.pop(), width, spec.embedding_channels, spec.groups, ops, dtype, device)
+                )
+                if depth := next(depths):
+                    stage.append(SpatialTransformer(width, depth, spec, ops, dtype, device))
+                if level and place == spec.num_res_blocks[level]:
+                    stage.append(Upsample(width, ops, dtype, device))
+                self.output_blocks.append(stage)
+                channels = width
+        self.out = nn.Sequential(
+            ops.GroupNorm(spec.groups, channels, eps=1e-5, dtype=dtype, device=device),
+            nn.SiLU(),
+            ops.Conv2d(channels, spec.out_channels, 3, padding=1, dtype=dtype, device=device),
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor,
+        y: Tensor | None = None,
+        residuals: Residuals | None = None,
+    ) -> Tensor:
+        """The prediction for x at t.
+
+        Raises `ValueError` for shapes that do not belong together, residuals of another family included.
+        """
+        emb = self.embed(x, t, y)
+        *skips, h = self.maps(x, emb, context)
+        if residuals is not None:
+            _check_fit(residuals, [*skips, h])
+            h = h + residuals.middle
+            skips = [skip + residual for skip, residual in zip(skips, residuals.skips, strict=True)]
+        for block in self.output_blocks:
+            h = torch.cat((h, skips.pop()), dim=1)
+            h = block(h, emb, context, size=skips[-1].shape[-2:] if skips else None)
+        out: Tensor = self.out(h)
+        return out
+
+
+def _check_fit(residuals: Residuals, maps: list[Tensor]) -> None:
+    """Refuse residuals that torch would broadcast, or that belong to another network."""
+    if len(residuals) != len(maps):
+        raise ValueError(
+            f"the control has {len(residuals)} connections, this UNet has {len(maps)}; "
+            "use a control that was trained for this family of models"
+        )
+    for place, (residual, h) in enumerate(zip(residuals, maps, strict=True)):
+        if residual.shape != h.shape:
+            raise ValueError(
+                f"the residual at connection {place} has the shape {tuple(residual.shape)}, the UNet's map there has "
+                f"{tuple(h.shape)}; they must be the same: same family of models, same latent, same batch"
+            )
