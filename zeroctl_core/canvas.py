@@ -1,0 +1,183 @@
+"""Bring a condition image, and its mask, to the canvas of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .area import resize_by_area
+from .content_resize import MOST_COLORS, n_colors, resize_by_content
+
+RESIZE_MODES = ("crop", "fit", "stretch")
+HOLE = -1.0
+"""The value of a pixel to be painted anew in an inpaint condition."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A condition image on its canvas, what that cost, and the same in words.
+
+    `lost` is the share of the picture outside of the canvas (`crop`) or the share of the canvas that is border (`fit`).
+    """
+
+    image: Tensor
+    lost: float
+    note: str
+
+
+def resize_condition(image: Tensor, height: int, width: int, mode: str = "crop") -> Placed:
+    """Place a batch of condition images.
+
+    [B, C, H, W], any H and W  ->  [B, C, height, width] in the same dtype on the same device
+
+    `crop`: the middle of the picture with the canvas's proportions, then nearest pixels: what the host does for its own
+    ControlNets (`common_upscale(image, width, height, "nearest-exact", "center")`), to the bit.
+    `fit`: the whole picture, with borders in the median colour of the picture's edge (a hole's value for inpaint).
+    `stretch`: the whole picture, proportions bent. These two choose the filter by content, `resize_by_content`.
+
+    Raises `ValueError` for an unknown mode, another shape or type, a value that is not finite, and a crop that would
+    leave nothing of the picture.
+    """
+    _check_request(image, height, width, mode)
+    H, W = image.shape[2:]
+    lost = aspect_loss(H, W, height, width, mode)
+    if mode == "crop":
+        top, left, kept_h, kept_w = crop_box(H, W, height, width)
+        kept = image[:, :, top : top + kept_h, left : left + kept_w]
+        placed = F.interpolate(kept, size=(height, width), mode="nearest-exact")
+        cut = f"left and right {left} px each" if left else f"top and bottom {top} px each"
+        said = f"{lost:.1%} of the picture lies outside of the canvas ({cut})" if lost else "the whole picture is on it"
+        return Placed(placed, lost, f"crop: {said}")
+    if mode == "stretch":
+        placed, filters = _resize_each(image, height, width)
+        bent = (width / W) / (height / H)
+        said = "proportions kept" if bent == 1 else f"width x{bent:.3g} against the height"
+        return Placed(placed, lost, f"stretch: {said}; filter: {filters}")
+    top, left, fit_h, fit_w = fit_box(H, W, height, width)
+    resized, filters = _resize_each(image, fit_h, fit_w)
+    placed = torch.stack([border_color(picture) for picture in image]).repeat(1, 1, height, width)
+    placed[:, :, top : top + fit_h, left : left + fit_w] = resized
+    said = f"{lost:.1%} of the canvas is border" if lost else "the picture fills it"
+    return Placed(placed, lost, f"fit: {said}; filter: {filters}")
+
+
+def place_mask(
+    mask: Tensor, image_height: int, image_width: int, height: int, width: int, mode: str = "crop"
+) -> Tensor:
+    """Place a mask as `resize_condition` places the image that it belongs to.
+
+    [H, W], [B, H, W] or [B, 1, H, W] in 0..1  ->  [B, 1, height, width] float32
+
+    A mask of another size than the image covers the same extent. Always by area: a cell that is half covered is 0.5.
+    The borders of `fit` are 0: no control acts where there is no picture.
+
+    Raises `ValueError` for an unknown mode, another shape, and values outside of 0..1.
+    """
+    if mask.ndim == 2:
+        mask = mask[None]
+    if mask.ndim == 3:
+        mask = mask[:, None]
+    if mask.ndim != 4 or mask.shape[1] != 1:
+        raise ValueError(f"a mask has the shape {tuple(mask.shape)}; expected [H, W], [B, H, W] or [B, 1, H, W]")
+    mask = mask.float()
+    _check_request(mask, height, width, mode)
+    low, high = float(mask.min()), float(mask.max())
+    if low < 0 or high > 1:
+        raise ValueError(f"the values of a mask lie in {low:g}..{high:g}; expected 0 (no control) to 1 (full control)")
+    if mode == "crop":
+        top, left, kept_h, kept_w = crop_box(image_height, image_width, height, width)
+        down, right = mask.shape[2] / image_height, mask.shape[3] / image_width
+        window = (top * down, (top + kept_h) * down, left * right, (left + kept_w) * right)
+        placed = resize_by_area(mask, height, width, window)
+    elif mode == "stretch":
+        placed = resize_by_area(mask, height, width)
+    else:
+        top, left, fit_h, fit_w = fit_box(image_height, image_width, height, width)
+        placed = mask.new_zeros(mask.shape[0], 1, height, width)
+        placed[:, :, top : top + fit_h, left : left + fit_w] = resize_by_area(mask, fit_h, fit_w)
+    return placed.clamp(0, 1)  # the sums of shares round to 1.0000001
+
+
+def aspect_loss(image_height: int, image_width: int, height: int, width: int, mode: str = "crop") -> float:
+    """What differing proportions cost, 0..1: the share of the picture cut off, or of the canvas left empty."""
+    _check_mode(mode)
+    if mode == "crop":
+        _, _, kept_h, kept_w = crop_box(image_height, image_width, height, width)
+        return 1 - kept_h * kept_w / (image_height * image_width)
+    if mode == "fit":
+        _, _, fit_h, fit_w = fit_box(image_height, image_width, height, width)
+        return 1 - fit_h * fit_w / (height * width)
+    return 0.0
+
+
+def crop_box(image_height: int, image_width: int, height: int, width: int) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of the part of the image that the canvas shows.
+
+    The host's arithmetic, its rounding included: both sides lose the same number of whole pixels.
+    Raises `ValueError` when nothing would be left.
+    """
+    top = left = 0
+    image_aspect, aspect = image_width / image_height, width / height
+    # the order of the operations is the host's: another would round to another pixel now and then
+    if image_aspect > aspect:
+        left = round((image_width - image_width * (aspect / image_aspect)) / 2)
+    elif image_aspect < aspect:
+        top = round((image_height - image_height * (image_aspect / aspect)) / 2)
+    kept_h, kept_w = image_height - 2 * top, image_width - 2 * left
+    if kept_h < 1 or kept_w < 1:
+        raise ValueError(
+            f"nothing of an image of {image_width}x{image_height} is left when it is cropped to the proportions of a "
+            f"canvas of {width}x{height}; choose the resize mode fit or stretch"
+        )
+    return top, left, kept_h, kept_w
+
+
+def fit_box(image_height: int, image_width: int, height: int, width: int) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of the part of the canvas that the whole image covers."""
+    scale = min(height / image_height, width / image_width)
+    fit_h = min(max(round(image_height * scale), 1), height)
+    fit_w = min(max(round(image_width * scale), 1), width)
+    return (height - fit_h) // 2, (width - fit_w) // 2, fit_h, fit_w
+
+
+def border_color(picture: Tensor) -> Tensor:
+    """[C, H, W] -> [C, 1, 1]: the median of the four edges, channel by channel.
+
+    In a map of classes it is the edge's own colour nearest to that median: no class that the map does not have.
+    """
+    if picture.min() < 0:
+        return picture.new_full((picture.shape[0], 1, 1), HOLE)
+    edges = torch.cat([picture[:, 0], picture[:, -1], picture[:, :, 0], picture[:, :, -1]], dim=1)  # [C, N]
+    ordered = edges.float().sort(dim=1).values
+    n = ordered.shape[1]
+    median = (ordered[:, (n - 1) // 2] + ordered[:, n // 2]) / 2
+    if n_colors(picture.float().mul(255).round().clamp(0, 255).to(torch.uint8)) <= MOST_COLORS:
+        median = edges[:, (edges.float() - median[:, None]).abs().sum(0).argmin()]
+    return median.to(picture.dtype)[:, None, None]
+
+
+def _resize_each(image: Tensor, height: int, width: int) -> tuple[Tensor, str]:
+    """Each picture by its own content; the filters that were used, each once."""
+    pictures, filters = zip(*(resize_by_content(picture, height, width) for picture in image), strict=True)
+    return torch.stack(pictures), ", ".join(sorted(set(filters)))
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in RESIZE_MODES:
+        raise ValueError(f"no resize mode is called {mode!r}; known are: {', '.join(RESIZE_MODES)}")
+
+
+def _check_request(image: Tensor, height: int, width: int, mode: str) -> None:
+    _check_mode(mode)
+    if height < 1 or width < 1:
+        raise ValueError(f"a canvas has the size {width}x{height}; expected at least one pixel a side")
+    if image.ndim != 4 or 0 in image.shape or not image.is_floating_point():
+        raise ValueError(
+            f"a condition image has the shape {tuple(image.shape)} and type {image.dtype}; "
+            "expected floats of the shape [B, C, H, W], none of them 0"
+        )
+    if not bool(torch.isfinite(image).all()):
+        raise ValueError("a condition image holds NaN or infinity; look at the node that made it")

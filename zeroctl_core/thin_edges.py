@@ -1,0 +1,76 @@
+"""Lines of one pixel stay lines of one pixel when an edge map is resized."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def opened(mask: Tensor) -> Tensor:
+    """[H, W] bool: what a 3x3 square fits into; lines thinner than three pixels are gone."""
+    # max_pool2d pads with -inf, so that the border neither eats nor grows
+    eroded = -F.max_pool2d(-mask[None].float(), 3, stride=1, padding=1)
+    return F.max_pool2d(eroded, 3, stride=1, padding=1)[0] > 0.5
+
+
+def crests(gray: Tensor) -> Tensor:
+    """[H, W] >= 0 -> [H, W]: a pixel stays where it is the largest of three in a row, column or diagonal, else 0."""
+    padded = F.pad(gray, (1, 1, 1, 1))
+    height, width = gray.shape
+    on_crest = torch.zeros_like(gray, dtype=torch.bool)
+    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        before = padded[1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width]
+        after = padded[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
+        on_crest |= (gray >= before) & (gray >= after)
+    return gray * on_crest
+
+
+def otsu(gray: Tensor) -> Tensor:
+    """[H, W] uint8 -> [H, W] bool: above the threshold that best splits the histogram in two (Otsu 1979)."""
+    share = torch.bincount(gray.flatten().long(), minlength=256).double() / gray.numel()
+    levels = torch.arange(256, dtype=torch.float64, device=gray.device)
+    dark = share.cumsum(0)
+    dark_sum = (share * levels).cumsum(0)
+    between = (dark_sum[-1] * dark - dark_sum) ** 2 / (dark * (1 - dark))
+    return gray > between.nan_to_num(0, 0, 0).argmax()
+
+
+# Neighbours that must be off and on for the middle pixel to go, as (dy, dx); turned four times by 90 degrees.
+# Golay's alphabet "L" for a square grid, as in Gonzalez and Woods, Digital Image Processing, "Thinning".
+_EDGE_OFF, _EDGE_ON = ((-1, -1), (-1, 0), (-1, 1)), ((1, -1), (1, 0), (1, 1))
+_CORNER_OFF, _CORNER_ON = ((-1, 0), (-1, 1), (0, 1)), ((0, -1), (1, 0))
+
+
+def _turned(cells: tuple[tuple[int, int], ...], times: int) -> tuple[tuple[int, int], ...]:
+    for _ in range(times):
+        cells = tuple((dx, -dy) for dy, dx in cells)
+    return cells
+
+
+_THINNING = tuple(
+    (_turned(off, times), _turned(on, times))
+    for times in range(4)
+    for off, on in ((_EDGE_OFF, _EDGE_ON), (_CORNER_OFF, _CORNER_ON))
+)
+
+
+def thin(mask: Tensor) -> Tensor:
+    """[H, W] bool -> [H, W] bool: lines of any width become lines of one pixel; what is connected stays connected."""
+    height, width = mask.shape
+    padded = F.pad(mask, (1, 1, 1, 1))
+    inner = padded[1:-1, 1:-1]
+    off_map = ~padded
+    changed = True
+    while changed:
+        changed = False
+        for off, on in _THINNING:
+            goes = inner.clone()
+            for cells, plane in ((off, off_map), (on, padded)):
+                for dy, dx in cells:
+                    goes &= plane[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
+            if goes.any():
+                changed = True
+                inner &= ~goes
+                off_map[1:-1, 1:-1] |= goes
+    return inner.clone()
