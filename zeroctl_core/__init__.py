@@ -1,12 +1,15 @@
 """zeroctl_core: ControlNet (arXiv 2302.05543) for latent diffusion UNets, independent of any host.
 
-Every public name is loaded on first use, so that importing the package costs nothing.
+Public names are loaded on first use, so that importing the package costs no more than importing torch.
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING
+
+# at once, unlike the rest: loading a file later would put the file in the place of the function of the same name
+from .zero_conv import ControlledBlock, zero_conv
 
 if TYPE_CHECKING:
     from .bases import BASES as BASES
@@ -29,8 +32,6 @@ if TYPE_CHECKING:
     from .unet import UNet as UNet
     from .weighting import MODES as MODES
     from .weighting import RULES as RULES
-    from .zero_conv import ControlledBlock as ControlledBlock
-    from .zero_conv import zero_conv as zero_conv
 
 __version__ = "0.1.0"
 
@@ -43,7 +44,6 @@ _HOME = {
     "ControlNet": "controlnet",
     "ControlStack": "stack",
     "ControlUnit": "stack",
-    "ControlledBlock": "zero_conv",
     "Crop": "stack",
     "MODES": "weighting",
     "Ops": "ops",
@@ -59,7 +59,7 @@ _HOME = {
 }
 """Public name -> the file that holds it."""
 
-__all__ = [*_HOME, "zero_conv"]
+__all__ = [*_HOME, "ControlledBlock", "zero_conv"]
 
 
 def __getattr__(name: str) -> object:

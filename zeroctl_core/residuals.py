@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from .area import resize_by_area
 from .connections import ConnectionWeights
 
 
@@ -89,8 +89,8 @@ class Residuals:
         for residual in self:
             size = residual.shape[-2:]
             if size not in by_size:
-                # the mean is taken in float32: bf16 would round the share of a cell that is covered
-                shrunk = F.interpolate(mask.float(), size=tuple(size), mode="area")
+                # in float32: bf16 would round the share of a cell that is covered
+                shrunk = resize_by_area(mask.float(), size[0], size[1])
                 by_size[size] = shrunk.to(residual.device, residual.dtype)
         return Residuals.of([residual * by_size[residual.shape[-2:]] for residual in self])
 

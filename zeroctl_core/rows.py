@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Role = Literal["cond", "uncond"]
 Branches = Literal["both", "cond", "uncond"]
 
-ROLES: tuple[str, ...] = get_args(Role)
+ROLES = ("cond", "uncond")
 BRANCHES: tuple[str, ...] = get_args(Branches)
 
 
@@ -37,7 +36,7 @@ class Rows:
     Raises `ValueError` for tuples of different lengths, an unknown role or a negative sample.
     """
 
-    roles: tuple[Role, ...]
+    roles: tuple[str, ...]
     images: tuple[int, ...]
     crops: tuple[Crop | None, ...]
 

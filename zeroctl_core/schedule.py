@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from .curve import INTERPOLATIONS, Curve, Interpolation
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Unit = Literal["timestep", "steps", "steps_diffusers", "sigma"]
 
@@ -72,7 +75,9 @@ class Schedule:
         descending = self.unit == "sigma"
         return Curve.parse(self.curve, self.interpolation, descending=descending, highest=self._highest)
 
-    def bind(self, percent_to_sigma: Callable[[float], float], sigmas: Iterable[float]) -> Callable[[float], float]:
+    def bind(
+        self, percent_to_sigma: Callable[[float], float], sigmas: Sequence[float] | Tensor
+    ) -> Callable[[float], float]:
         """For one sampling run: a function from the current sigma to the strength, 0 where the window is closed.
 
         `percent_to_sigma` is the model's; `sigmas` are the run's N + 1 noise levels, from the first step to the end.
@@ -85,7 +90,7 @@ class Schedule:
         position = self._position(percent_to_sigma, run, curve)
         return lambda sigma: curve(position(_float32(sigma))) if is_open(_float32(sigma)) else 0.0
 
-    def active_steps(self, percent_to_sigma: Callable[[float], float], sigmas: Iterable[float]) -> list[int]:
+    def active_steps(self, percent_to_sigma: Callable[[float], float], sigmas: Sequence[float] | Tensor) -> list[int]:
         """The steps of a run, counted from 0, at whose start the strength is not 0."""
         run = [float(sigma) for sigma in sigmas]
         strength = self.bind(percent_to_sigma, run)

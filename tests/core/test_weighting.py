@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from zeroctl_core import MODES, RULES, Connection
+from zeroctl_core import BASES, MODES, RULES, Connection, ConnectionWeights
 from zeroctl_core.rows import BRANCHES
 
 
@@ -59,6 +61,22 @@ def test_soft_is_1_781_times_a1111_on_every_connection_of_sdxl():
 def test_a1111_has_no_weights_beyond_thirteen_connections():
     with pytest.raises(ValueError, match="13 weights and this control 14 connections; use the rule soft"):
         RULES["a1111_prompt"](connections([1] * 14))
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("rule", RULES)
+def test_rule_gives_every_base_one_finite_weight_a_connection(rule, base):
+    weights = RULES[rule](BASES[base].connections)
+    assert len(weights) == len(BASES[base].connections)
+    assert all(type(weight) is float and math.isfinite(weight) and weight >= 0 for weight in weights)
+    assert weights[-1] == max(weights), "no rule gives a skip more than the middle"
+    ConnectionWeights(tuple(weights))
+
+
+@pytest.mark.parametrize(("name", "net"), [("sd15", SD), ("sd21", SD), ("sdxl", SDXL), ("tiny", SD)])
+def test_bases_inject_where_the_golden_values_say(name, net):
+    places = [(connection.stage, connection.downsample) for connection in BASES[name].connections]
+    assert places == [(connection.stage, connection.downsample) for connection in net]
 
 
 def test_modes_are_the_pairs_that_people_know():

@@ -1,0 +1,93 @@
+"""One configured control: a network, its condition image, and how strongly, when and where it acts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .connections import Connection, ConnectionWeights
+from .mask import check_mask
+from .residuals import Residuals
+from .rows import BRANCHES, Branches
+from .schedule import Schedule
+
+
+class Family(Protocol):
+    """What a unit asks of a base: its name, and its connections with the middle last."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def connections(self) -> tuple[Connection, ...]: ...
+
+
+class Net(Protocol):
+    """What a unit asks of a network; `ControlNet` is one, and so is whatever wraps it for a host."""
+
+    @property
+    def base(self) -> Family: ...
+
+    def encode(self, image: Tensor, /) -> Tensor: ...
+
+    def __call__(self, x: Tensor, t: Tensor, context: Tensor, /, *, feature: Tensor, y: Tensor | None) -> Residuals: ...
+
+
+@dataclass(frozen=True, eq=False)
+class ControlUnit:
+    """One control of a stack.
+
+    `condition_image` is [n, 3, H, W] and `mask` [m, 1, H, W] in 0..1, both in the coordinates of the canvas; sample r
+    of a batch uses image r mod n and mask r mod m. The mask may have any size. `weights=None` is uniform,
+    `schedule=None` always open. `branches` says which side of classifier-free guidance sees the control.
+
+    Raises `ValueError` for unknown branches, a strength or an image that is not finite, an image or a mask of another
+    shape, and for a number of weights that is not the network's.
+    """
+
+    net: Net
+    condition_image: Tensor
+    strength: float = 1.0
+    weights: ConnectionWeights | None = None
+    schedule: Schedule | None = None
+    branches: Branches = "both"
+    mask: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.branches not in BRANCHES:
+            raise ValueError(f"branches {self.branches!r} are not known; use one of {', '.join(BRANCHES)}")
+        if not math.isfinite(self.strength):
+            raise ValueError(f"the strength is {self.strength}; give a finite number")
+        image = self.condition_image
+        if image.ndim != 4 or image.shape[0] < 1 or image.shape[1] != 3:
+            raise ValueError(
+                f"the condition image has the shape {tuple(image.shape)}; expected [n, 3, H, W] with at least one image"
+            )
+        if not torch.isfinite(image).all():
+            raise ValueError("the condition image has values that are not finite (NaN or infinity); check its source")
+        n_connections = len(self.net.base.connections)
+        if self.weights is not None and len(self.weights) != n_connections:
+            raise ValueError(
+                f"{len(self.weights)} weights were given for a {self.net.base.name} control with {n_connections} "
+                f"connections; give {n_connections}, shallow to deep and the middle last"
+            )
+        if self.mask is not None:
+            check_mask(self.mask)
+
+    def scaled_weights(self, strength: float) -> tuple[float, ...]:
+        """The weight of each connection times this unit's strength times a schedule's."""
+        factor = self.strength * strength
+        if self.weights is None:
+            return (factor,) * len(self.net.base.connections)
+        return tuple(factor * weight for weight in self.weights)
+
+    def shares_network_run(self, other: ControlUnit) -> bool:
+        """Whether one run of the network serves both units: the same network on an equal image."""
+        mine, theirs = self.condition_image, other.condition_image
+        return self.net is other.net and (
+            mine is theirs
+            or (mine.shape == theirs.shape and mine.device == theirs.device and bool(torch.equal(mine, theirs)))
+        )
