@@ -1,0 +1,314 @@
+"""ControlNet files: recognised by what they hold, loaded without a copy, refused with a reason, saved whole."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .bases import Base, recognise
+from .controlnet import ControlNet
+from .layouts import LAYOUTS, LDM_PREFIX, from_diffusers, is_diffusers, to_diffusers
+from .ops import TORCH_OPS, Ops
+from .provenance import CheckpointInfo
+from .reading import context_width, label_width
+from .spec import EncoderSpec
+from .suspects import HOST_LOADS, suspect
+from .weight_file import CheckpointError, WeightFile, open_weight_file
+
+__all__ = ["CheckpointError", "load_controlnet", "save_controlnet"]
+
+BESIDE_THE_CONTROL = (
+    "model.diffusion_model",
+    "first_stage_model",
+    "cond_stage_model",
+    "conditioner",
+    "model_ema",
+)
+"""Parts of a whole checkpoint that the v1.0 files hold beside the control."""
+NOISE_SCHEDULE = (
+    "betas",
+    "alphas_cumprod",
+    "alphas_cumprod_prev",
+    "sqrt_alphas_cumprod",
+    "sqrt_one_minus_alphas_cumprod",
+    "log_one_minus_alphas_cumprod",
+    "sqrt_recip_alphas_cumprod",
+    "sqrt_recipm1_alphas_cumprod",
+    "posterior_variance",
+    "posterior_log_variance_clipped",
+    "posterior_mean_coef1",
+    "posterior_mean_coef2",
+    "logvar",
+)
+"""Buffers of the original training class, beside the control too."""
+
+SHUFFLE_ENDINGS = ("_shuffle", "_shuffle_fp16")
+"""The released shuffle control pools, which its keys do not show; the host goes by these names too."""
+
+HEADER = "zeroctl."
+POOLING_KEY = HEADER + "global_average_pooling"
+NAMED_KEYS = 3
+"""So many keys of each kind are named in an error."""
+
+
+def load_controlnet(
+    path: str | os.PathLike[str],
+    *,
+    check_finite: bool = True,
+    ops: Ops = TORCH_OPS,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> ControlNet:
+    """Load a ControlNet for SD 1.x, SD 2.x, SDXL or tiny, in the LDM or the diffusers layout.
+
+    The weights stay in the mapped file, in their own dtypes and without gradients, until `device` or `dtype` or the
+    caller moves them. `net.base` holds the family and the spec as read, `net.info` what the file was.
+    `check_finite` reads every weight once.
+
+    Raises `FileNotFoundError` for a missing file, `CheckpointError` for whatever else is wrong with it.
+    """
+    file = open_weight_file(Path(path))
+    if not file.tensors:
+        raise CheckpointError(f"{file.path.name} holds no tensors; it is not a ControlNet")
+    layout, weights, ignored = _control_weights(file)
+    shapes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
+    base = _recognised(file, shapes)
+    net = ControlNet(base, device="meta")
+    _check_keys(file, base, shapes, {key: tuple(tensor.shape) for key, tensor in net.state_dict().items()})
+    _check_dtypes(file, weights)
+    if check_finite:
+        _check_finite(file, weights)
+    if ops is not TORCH_OPS:
+        net = ControlNet(base, ops, device="meta")
+    net.requires_grad_(False).eval()
+    net.load_state_dict(weights, assign=True)
+    net.global_average_pooling, pooling_source = _pooling(file)
+    net.info = CheckpointInfo(
+        path=file.path,
+        layout=layout,
+        dtype=_main_dtype(weights.values()),
+        n_parameters=sum(tensor.numel() for tensor in weights.values()),
+        metadata=dict(file.metadata),
+        global_average_pooling=net.global_average_pooling,
+        pooling_source=pooling_source,
+        ignored=ignored,
+    )
+    return net if device is None and dtype is None else net.to(device=device, dtype=dtype)
+
+
+def _control_weights(file: WeightFile) -> tuple[str, dict[str, Tensor], tuple[str, ...]]:
+    """Layout, the control's weights under LDM keys without prefix, and the parts of the file that are no control."""
+    tensors = file.tensors
+    if is_diffusers(tensors):
+        try:
+            return "diffusers", from_diffusers(tensors), ()
+        except ValueError as error:
+            raise CheckpointError(f"{file.path.name}: {error}") from error
+    if not any(key.startswith(LDM_PREFIX) for key in tensors):
+        return "ldm", dict(tensors), ()
+    weights: dict[str, Tensor] = {}
+    ignored: list[str] = []
+    for key, tensor in tensors.items():
+        part = next((part for part in BESIDE_THE_CONTROL if key.startswith(part + ".")), None)
+        if key in NOISE_SCHEDULE:
+            part = "noise schedule"
+        if part is None:
+            # what is neither the control nor known to come with it stays, and is refused as an extra key
+            weights[key.removeprefix(LDM_PREFIX)] = tensor
+        elif part not in ignored:
+            ignored.append(part)
+    return "ldm", weights, tuple(ignored)
+
+
+def _recognised(file: WeightFile, shapes: Mapping[str, tuple[int, ...]]) -> Base:
+    if "zero_convs.0.0.weight" in shapes or "input_hint_block.0.weight" in shapes:
+        try:
+            base = recognise(shapes)
+        except ValueError as error:
+            raise CheckpointError(_explained(file, f"its keys and shapes fit no network ({error})")) from error
+        if base is not None:
+            return base
+        raise CheckpointError(
+            _explained(
+                file,
+                f"its family is not known: context width {context_width(shapes)}, y width {label_width(shapes)}; "
+                "known are SD 1.x (768), SD 2.x (1024), SDXL (2048, with y of 2816) and tiny (64)",
+                otherwise=f"If the host knows it, {HOST_LOADS}",
+            )
+        )
+    raise CheckpointError(_explained(file, "it has neither zero convolutions nor a condition encoder"))
+
+
+def _explained(file: WeightFile, reason: str, otherwise: str = "Check that it is the right file") -> str:
+    """An error that names the file, what it seems to be, why it is refused, its first keys, and the remedy."""
+    kind = suspect(file.tensors.keys())
+    first = f"its first keys are {_named(list(file.tensors))}"
+    if kind is None:
+        return f"{file.path.name} cannot be loaded as a ControlNet: {reason}; {first}. {otherwise}"
+    remedy = kind.remedy[0].upper() + kind.remedy[1:]
+    return f"{file.path.name} seems to be {kind.title}: {reason}; {first}. {remedy}"
+
+
+def _named(keys: Collection[str]) -> str:
+    rest = len(keys) - NAMED_KEYS
+    return ", ".join(list(keys)[:NAMED_KEYS]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _check_keys(
+    file: WeightFile, base: Base, shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Refuse a file that lacks a key of its spec, has another one, or one in another shape."""
+    missing = [key for key in expected if key not in shapes]
+    extra = [key for key in shapes if key not in expected]
+    reshaped = [
+        f"{key} {list(shapes[key])} instead of {list(shape)}"
+        for key, shape in expected.items()
+        if key in shapes and shapes[key] != shape
+    ]
+    faults = []
+    if missing:
+        faults.append(f"{len(missing)} keys are missing ({_named(missing)})")
+    if extra:
+        faults.append(f"{len(extra)} keys do not belong to it ({_named(extra)})")
+    if reshaped:
+        faults.append(f"{len(reshaped)} keys have another shape ({_named(reshaped)})")
+    if faults:
+        reason = f"as a ControlNet of the {base.title} family, {'; '.join(faults)}"
+        raise CheckpointError(_explained(file, reason, otherwise="The file is incomplete or made for something else"))
+
+
+def _check_dtypes(file: WeightFile, weights: Mapping[str, Tensor]) -> None:
+    odd = {key: tensor.dtype for key, tensor in weights.items() if not tensor.dtype.is_floating_point}
+    if odd:
+        named = _named([f"{key} ({str(dtype).removeprefix('torch.')})" for key, dtype in odd.items()])
+        raise CheckpointError(
+            f"{file.path.name} holds {len(odd)} weights that are no floating point numbers: {named}. "
+            "Quantised files are not read here; get the fp16 or fp32 version"
+        )
+
+
+def _check_finite(file: WeightFile, weights: Mapping[str, Tensor]) -> None:
+    """Refuse NaN and infinite weights: smallest and largest in one pass, which NaN survives and nothing overflows."""
+    bad = []
+    for key, tensor in weights.items():
+        if tensor.numel() == 0:
+            continue
+        low, high = torch.aminmax(tensor if tensor.dtype.itemsize > 1 else tensor.float())  # fp8 knows no comparison
+        if not (math.isfinite(low.item()) and math.isfinite(high.item())):
+            bad.append(key)
+    if bad:
+        raise CheckpointError(
+            f"{file.path.name} has NaN or infinite numbers in {len(bad)} of {len(weights)} weights ({_named(bad)}); "
+            "every picture would be black. Download it again, or get another version"
+        )
+
+
+def _pooling(file: WeightFile) -> tuple[bool, str | None]:
+    """Whether the network averages its residuals over space, and what says so."""
+    if (value := file.metadata.get(POOLING_KEY)) is not None:
+        return value == "true", "header"
+    if file.path.stem.endswith(SHUFFLE_ENDINGS):
+        return True, "file name"
+    return False, None
+
+
+def _main_dtype(tensors: Iterable[Tensor]) -> torch.dtype:
+    """The dtype of most numbers."""
+    counts: dict[torch.dtype, int] = {}
+    for tensor in tensors:
+        counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.numel()
+    return max(counts, key=lambda dtype: counts[dtype])
+
+
+def save_controlnet(
+    net: ControlNet,
+    path: str | os.PathLike[str],
+    layout: str = "ldm",
+    *,
+    provenance: Mapping[str, object] | None = None,
+) -> Path:
+    """Write a ControlNet as safetensors, in the LDM layout (without prefix) or the diffusers layout; return the path.
+
+    Dtypes are kept. The header's metadata holds the spec, whether the net pools, where it came from and whatever
+    `provenance` adds, as JSON, beside what the header of its own file held. The file appears whole or not at all: it is
+    written beside its place, synced and renamed, so it may replace the very file that the net was loaded from.
+
+    Raises `ValueError` for an unknown layout, a path that does not end in .safetensors, a net without weights, and
+    one that could not be recognised from the file again; `FileNotFoundError` when the folder does not exist.
+    """
+    path = Path(path)
+    if layout not in LAYOUTS:
+        raise ValueError(f"no layout is called {layout!r}; known are: {', '.join(LAYOUTS)}")
+    if path.suffix != ".safetensors":
+        raise ValueError(
+            f"{path.name} does not end in .safetensors, which is the only format that is written; rename it"
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"the folder {path.parent} does not exist; create it first")
+    weights = {key: tensor.detach().contiguous() for key, tensor in net.state_dict().items()}
+    if empty := [key for key, tensor in weights.items() if tensor.is_meta]:
+        raise ValueError(f"the network has no weights yet, it was built on meta ({_named(empty)}); load them first")
+    _check_recoverable(net, {key: tuple(tensor.shape) for key, tensor in weights.items()})
+    if layout == "diffusers":
+        if net.spec.condition_form != "released":
+            raise ValueError(
+                f"the diffusers layout has no place for the {net.spec.condition_form!r} form of the condition encoder; "
+                "save it in the ldm layout"
+            )
+        weights = to_diffusers(weights, net.spec.num_res_blocks, 2 * len(net.spec.condition_widths))
+    _write_whole(path, weights, _header(net, layout, provenance or {}))
+    return path
+
+
+def _without_decoder(spec: EncoderSpec) -> EncoderSpec:
+    """The part of a spec that a ControlNet's file can show."""
+    return replace(spec, out_channels=4, decoder_depth=None)
+
+
+def _check_recoverable(net: ControlNet, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """A spec that the shapes do not lead back to would make a file that loads as something else, or not at all."""
+    found = recognise(shapes)
+    if found is None or found.name != net.base.name or _without_decoder(found.spec) != _without_decoder(net.spec):
+        seen = "no family" if found is None else f"{found.name} with {found.spec}"
+        raise ValueError(
+            f"this {net.base.name} network could not be recognised from its file: the shapes lead to {seen}, "
+            f"it was built as {net.spec}. Heads and groups must be those of the family"
+        )
+
+
+def _header(net: ControlNet, layout: str, provenance: Mapping[str, object]) -> dict[str, str]:
+    from . import __version__
+
+    source = {} if net.info is None else {"source": net.info.path.name, "source_layout": net.info.layout}
+    own = {
+        "base": net.base.name,
+        "layout": layout,
+        "spec": json.dumps(asdict(net.spec)),
+        "provenance": json.dumps({"written_by": f"zeroctl {__version__}", **source, **provenance}),
+    }
+    return {
+        **({} if net.info is None else net.info.metadata),
+        **{HEADER + key: value for key, value in own.items()},
+        POOLING_KEY: "true" if net.global_average_pooling else "false",
+        "format": "pt",  # diffusers and transformers refuse a file without it
+    }
+
+
+def _write_whole(path: Path, weights: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        save_file(weights, part, metadata)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
