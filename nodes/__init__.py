@@ -1,0 +1,33 @@
+"""The V3 nodes. No arithmetic here: a node file imports `.host` and `zeroctl_core` only."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+
+from .host.schema import ComfyExtension, ComfyNode
+
+FAMILIES = ("annotate", "load", "weights", "schedule", "stack", "legacy", "apply", "train")
+
+log = logging.getLogger("zeroctl")
+
+
+class ZeroctlExtension(ComfyExtension):
+    """Every node of the pack. A file that cannot be imported, or a schema that this host refuses, costs only its own nodes."""
+
+    async def get_node_list(self) -> list[type[ComfyNode]]:
+        nodes: list[type[ComfyNode]] = []
+        for family in FAMILIES:
+            try:
+                found = importlib.import_module(f".{family}", __package__).NODES
+            except Exception:
+                log.exception("[zeroctl] the nodes of the family %r cannot be loaded on this host", family)
+                continue
+            for node in found:
+                try:
+                    node.GET_SCHEMA()
+                except Exception:
+                    log.exception("[zeroctl] the node %s cannot be loaded on this host", node.__name__)
+                    continue
+                nodes.append(node)
+        return nodes

@@ -1,0 +1,54 @@
+"""From an image to a condition image: one node for every annotator of the registry that needs no weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zeroctl_core.annotators import ANNOTATORS, Annotator
+from zeroctl_core.annotators.resolution import at_resolution
+
+from .host.schema import ComfyNode, NodeOutput, io, option, schema
+from .host.units import check_image
+
+DISPLAY_NAMES = {"canny": "Canny Edges"}
+DESCRIPTIONS = {
+    "canny": "White one pixel edges on black, as the released Canny ControlNets were trained on: OpenCV's Canny on RGB, no blur.",
+}
+
+
+def _input(param: Any) -> Any:
+    kind = io.Int if isinstance(param.default, int) else io.Float
+    return option(kind, param.name, default=param.default, min=param.min, max=param.max, step=param.step, tooltip=param.help)
+
+
+def _node(annotator: Annotator) -> type[ComfyNode]:
+    class Annotate(ComfyNode):
+        @classmethod
+        def define_schema(cls) -> io.Schema:
+            return schema(
+                node_id=cls.__name__,
+                display_name=DISPLAY_NAMES[annotator.name],
+                category="zeroctl/annotate",
+                description=DESCRIPTIONS[annotator.name],
+                search_aliases=[annotator.name, "preprocessor", "edge", "controlnet"],
+                inputs=[
+                    io.Image.Input("image", tooltip="The picture to annotate, RGB. A batch is annotated picture by picture."),
+                    *(_input(param) for param in annotator.params),
+                    io.Int.Input("resolution", default=512, min=0, max=8192, step=8,
+                                 tooltip="Pixels of the short side at which edges are found; 0 keeps the picture's size. "
+                                         "Use the short side of the picture that you generate."),
+                ],
+                outputs=[io.Image.Output(display_name="condition",
+                                         tooltip="The condition image for ZeroctlControl: white on black.")],
+            )
+
+        @classmethod
+        def execute(cls, image: Any, resolution: int = 512, **params: Any) -> NodeOutput:
+            picture = at_resolution(check_image(image).contiguous(), resolution)
+            return NodeOutput(annotator(picture, **params).movedim(1, -1))
+
+    Annotate.__name__ = Annotate.__qualname__ = "Zeroctl" + "".join(part.capitalize() for part in annotator.name.split("_"))
+    return Annotate
+
+
+NODES = [_node(annotator) for annotator in ANNOTATORS.values() if annotator.kind == "image"]

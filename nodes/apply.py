@@ -1,0 +1,44 @@
+"""Put a stack of controls into a MODEL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .host.inject import POLICIES, with_controls
+from .host.preflight import check_stack
+from .host.report import report
+from .host.schema import ComfyNode, NodeOutput, Stack, check_choice, io, schema
+from .host.units import UnitStack
+
+
+class ZeroctlApply(ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ZeroctlApply",
+            display_name="Apply ControlNets to Model",
+            category="zeroctl/apply",
+            description="Puts the controls into the MODEL: one wire, whatever the prompts are. What cannot work is refused here, "
+                        "before anything is sampled.",
+            search_aliases=["apply controlnet", "control net"],
+            inputs=[
+                io.Model.Input("model", tooltip="The MODEL to control. It is cloned; the one you connect stays as it is."),
+                Stack.Input("stack", tooltip="Controls, from ZeroctlControl or ZeroctlStack."),
+                io.Combo.Input("if_never_applied", options=list(POLICIES), default="warn",
+                               tooltip="When a control did not act in a run. warn: say so in the log and the browser. error: stop, "
+                                       "before sampling where it can be known then. ignore: say nothing."),
+            ],
+            outputs=[
+                io.Model.Output(display_name="MODEL", tooltip="The MODEL with the controls in it, for any sampler."),
+                io.String.Output(display_name="report", tooltip="Per control: family, weights, active steps, cost, what is lost."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model: Any, stack: UnitStack, if_never_applied: str) -> NodeOutput:
+        check_choice("if_never_applied", if_never_applied, POLICIES)
+        check_stack(stack, model)
+        return NodeOutput(with_controls(model, stack, if_never_applied), report(stack, model))
+
+
+NODES = [ZeroctlApply]

@@ -1,0 +1,82 @@
+"""What a MODEL is, in the terms in which a control fits it: connections, width of the context, width of y."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zeroctl_core import Connection, ConnectionWeights
+from zeroctl_core.bases import Base, recognise
+
+from .units import Unit
+
+__all__ = ["Family", "family_of_model", "foreign_weights", "unet_base"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """`connections` is empty where the MODEL is no UNet of the Stable Diffusion kind."""
+
+    name: str
+    connections: tuple[Connection, ...]
+    context_dim: int | None
+    adm_in_channels: int | None
+
+    def __str__(self) -> str:
+        if not self.connections:
+            return f"{self.name} (no Stable Diffusion UNet)"
+        y = f", y {self.adm_in_channels}" if self.adm_in_channels is not None else ", no y"
+        return f"{self.name} ({len(self.connections)} connections, context {self.context_dim}{y})"
+
+
+def family_of_model(model: Any) -> Family:
+    """The family of a host's ModelPatcher (or BaseModel), read from the configuration its loader detected."""
+    inner = getattr(model, "model", model)
+    config = inner.model_config.unet_config
+    name = type(inner.model_config).__name__
+    if "channel_mult" not in config or "model_channels" not in config:
+        return Family(name, (), config.get("context_dim"), None)
+    return Family(name, _connections(config), config.get("context_dim"), config.get("adm_in_channels"))
+
+
+def _connections(config: dict[str, Any]) -> tuple[Connection, ...]:
+    channels, mults = config["model_channels"], tuple(config["channel_mult"])
+    blocks: Sequence[int] = config["num_res_blocks"]
+    if isinstance(blocks, int):
+        blocks = [blocks] * len(mults)
+    skips = [Connection("skip", channels, 1)]
+    for level, (mult, count) in enumerate(zip(mults, blocks, strict=True)):
+        if level:
+            skips.append(Connection("skip", skips[-1].channels, 2**level))
+        skips += [Connection("skip", mult * channels, 2**level)] * count
+    return (*skips, Connection("middle", skips[-1].channels, skips[-1].downsample))
+
+
+def foreign_weights(unit: Unit, model: Any) -> ConnectionWeights | None:
+    """The weights of a foreign net, on the MODEL's connections: it does not tell its own. None for the rule uniform.
+
+    Raises:
+        ValueError: a rule other than uniform on a MODEL without such connections.
+    """
+    choice = unit.weighting
+    if choice.name == "uniform":
+        return None
+    if choice.custom.strip():
+        return choice.resolve((Connection("skip", 1, 1),) * (choice.custom.count(",") + 1))
+    connections = family_of_model(model).connections
+    if not connections:
+        raise ValueError(f"the rule {choice.name} weighs the connections of a Stable Diffusion UNet; the MODEL is "
+                         f"{family_of_model(model)}. Use the rule uniform, or custom numbers, one an output.")
+    return choice.resolve(connections)
+
+
+def unet_base(model: Any) -> Base | None:
+    """The MODEL's UNet as a base of the core, with the spec read from its weights; None for another architecture."""
+    network = model.get_model_object("diffusion_model")
+    if not hasattr(network, "input_blocks"):
+        return None
+    try:
+        return recognise({key: tuple(value.shape) for key, value in network.state_dict().items()})
+    except ValueError:  # claimed by a family, but with shapes of its own: it works, only its cost is not known
+        return None

@@ -1,0 +1,189 @@
+"""The hook: controls in the MODEL.
+
+`with_controls` returns a clone whose keyed wrappers compute the control of every UNet call and hand it to the host's own
+UNet, which does the addition. APPLY_MODEL is where the arguments are the same for every architecture. Where the call carries
+DIFFUSION_MODEL wrappers (EasyCache and its like may skip the UNet) the work moves behind them, so a skipped step is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
+
+from .areas import Conds, conds_of_call
+from .lists import PLACES, Control, Shapes, add_control, recording, resizing
+from .memory import KEY, activation_factor, extended_models
+from .report import never_acts
+from .run import SamplingRun
+from .units import Unit, UnitStack
+
+__all__ = ["NeverApplied", "with_controls"]
+
+RUN, CONDS = "zeroctl_run", "zeroctl_conds"  # in transformer_options: of a run, of one calc_cond_batch
+POLICIES = ("warn", "error", "ignore")
+
+
+class NeverApplied(RuntimeError):
+    """A control did not act in a run, and its node asked for an error."""
+
+
+def with_controls(model: Any, stack: UnitStack, if_never_applied: str = "warn") -> Any:
+    """A clone of the host's MODEL with the acting units of `stack` added to those it already carries.
+
+    The given MODEL is not changed. When no unit can act (all switched off or strength 0) it is returned as it is.
+    """
+    active = tuple(unit for unit in stack if unit.active)
+    if not active:
+        return model
+    patched = model.clone()
+    before: Hook | None = patched.get_attachment(KEY)
+    hook = Hook(() if before is None else before.applied).extended(active, if_never_applied)
+    patched.set_attachments(KEY, hook)
+    patched.set_additional_models(KEY, extended_models(patched.get_additional_models_with_key(KEY), active))
+    for kind, wrapper in hook.wrappers():
+        patched.remove_wrappers_with_key(kind, KEY)
+        patched.add_wrapper_with_key(kind, KEY, wrapper)
+    return patched
+
+
+@dataclass(frozen=True)
+class Hook:
+    """All units of a MODEL, each with what its node wants when it never acts. Holds nothing of a run."""
+
+    applied: tuple[tuple[Unit, str], ...] = ()
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        return tuple(unit for unit, _ in self.applied)
+
+    def extended(self, units: UnitStack, if_never_applied: str) -> Hook:
+        return Hook((*self.applied, *((unit, if_never_applied) for unit in units)))
+
+    def wrappers(self) -> list[tuple[str, Callable[..., Any]]]:
+        return [(WrappersMP.OUTER_SAMPLE, self.outer_sample), (WrappersMP.PREPARE_SAMPLING, self.prepare_sampling),
+                (WrappersMP.CALC_COND_BATCH, self.calc_cond_batch), (WrappersMP.APPLY_MODEL, self.apply_model)]
+
+    def outer_sample(self, executor: Any, noise: Tensor, latent_image: Tensor, sampler: Any, sigmas: Tensor,
+                     *args: Any, **kwargs: Any) -> Any:
+        """One sampling run: its state is made here and dropped here, also after an interrupt or an error."""
+        guider = executor.class_obj
+        run = SamplingRun(self.units, guider, sigmas, tuple(noise.shape[-2:]), noise.shape[0])
+        self._check_before(run, guider.model_patcher.get_model_object("model_sampling"))
+        options = guider.model_options.setdefault("transformer_options", {})
+        options[RUN] = run
+        try:
+            samples = executor(noise, latent_image, sampler, sigmas, *args, **kwargs)
+        finally:
+            options.pop(RUN, None)
+            run.close()
+        self._check_after(run)
+        return samples
+
+    def prepare_sampling(self, executor: Any, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any) -> Any:
+        """Both of the host's memory estimates start from the batch, so room for ours is asked for there."""
+        factor = activation_factor(self.units, model, noise_shape)
+        return executor(model, [noise_shape[0] * factor, *noise_shape[1:]], conds, *args, **kwargs)
+
+    def calc_cond_batch(self, executor: Any, model: Any, conds: Any, x_in: Tensor, timestep: Tensor,
+                        model_options: dict[str, Any]) -> Any:
+        """Leave in this call's options which list is which, and where its areas are."""
+        options = model_options.get("transformer_options", {})
+        run: SamplingRun | None = options.get(RUN)
+        if run is not None:
+            named = conds_of_call(conds, (x_in.shape[-2], x_in.shape[-1]), run.conds)
+            model_options = {**model_options, "transformer_options": {**options, CONDS: named}}
+        return executor(model, conds, x_in, timestep, model_options)
+
+    def apply_model(self, executor: Any, x: Tensor, t: Tensor, c_concat: Tensor | None = None,
+                    c_crossattn: Tensor | None = None, control: Control | None = None,
+                    transformer_options: dict[str, Any] | None = None, **extra: Any) -> Tensor:
+        """Compute the control for the rows of this call and add it to what the call already carries."""
+        options = transformer_options or {}
+        model = executor.class_obj
+        conds: Conds | None = options.get(CONDS)
+        run: SamplingRun | None = options.get(RUN)
+        own_run = run is None
+        if run is None:  # somebody calls the model outside a sampling run
+            run = SamplingRun(self.units, None, None, (x.shape[-2], x.shape[-1]), x.shape[0])
+        cond = {**extra, "c_crossattn": c_crossattn, "c_concat": c_concat}
+        shapes = Shapes()
+
+        def computed() -> Control | None:
+            return run.control(model, x, t, cond, options, conds)
+
+        def merged(ours: Control) -> Control:
+            both = add_control(control, ours)
+            assert both is not None
+            if not hasattr(model.diffusion_model, "input_blocks"):
+                return both
+            return resizing(both, shapes, lambda have, want: run.say_once(
+                "Control resized", f"another node changes the size of the UNet's feature maps; residuals of {have[0]}x{have[1]} "
+                f"are resized to {want[0]}x{want[1]}", "info"))
+
+        try:
+            if options.get("wrappers", {}).get(WrappersMP.DIFFUSION_MODEL):
+                late: Control = {} if control is None else dict(control)
+                options = _with_innermost(recording(options, shapes), _Late(late, computed, merged, shapes))
+                return executor(x, t, c_concat, c_crossattn, late, options, **extra)
+            ours = computed()
+            if ours is None:  # nothing acts: the call as it came, to the bit
+                return executor(x, t, c_concat, c_crossattn, control, transformer_options, **extra)
+            return executor(x, t, c_concat, c_crossattn, merged(ours), recording(options, shapes), **extra)
+        finally:
+            if own_run:
+                run.close()
+
+    def _check_before(self, run: SamplingRun, model_sampling: Any) -> None:
+        for number, (unit, policy) in enumerate(self.applied, start=1):
+            placed = run.placed(unit, run.canvas)
+            if placed.lost > 0.01:
+                run.say_once("Condition image", f"control {number}: {placed.note}")
+            if policy == "error" and run.sigmas is not None and never_acts(unit, model_sampling, run.sigmas):
+                raise NeverApplied(f"control {number} cannot act in this run: its window {unit.schedule} holds none of the "
+                                   f"run's {len(run.sigmas) - 1} steps. Widen start and end, or set if_never_applied to warn.")
+            images = unit.image.shape[0]
+            if images > run.batch or run.batch % images:
+                run.say_once("Batch", f"control {number} has {images} condition images for {run.batch} latents: "
+                             f"latent r uses image r mod {images}")
+
+    def _check_after(self, run: SamplingRun) -> None:
+        for index, (unit, policy) in enumerate(self.applied):
+            if index in run.acted or policy == "ignore":
+                continue
+            text = (f"control {index + 1} ({unit.branches}, {unit.schedule}) never acted in this run: no step fell into its "
+                    "window, or no conditioning was on its branch")
+            if policy == "error":
+                raise NeverApplied(text)
+            run.say_once("Control never acted", text)
+
+
+class _Late:
+    """Innermost DIFFUSION_MODEL wrapper: fills the call's control when the UNet really runs."""
+
+    def __init__(self, late: Control, computed: Callable[[], Control | None], merged: Callable[[Control], Control],
+                 shapes: Shapes) -> None:
+        self._late = late
+        self._computed = computed
+        self._merged = merged
+        self._shapes = shapes
+        self._ours: Control | None = None
+        self._known = False
+
+    def __call__(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        if not self._known:
+            self._ours, self._known = self._computed(), True
+        if self._ours is not None:
+            self._shapes.skips.clear()
+            self._late.update(self._merged({place: list(self._ours[place]) for place in PLACES}))
+        return executor(*args, **kwargs)
+
+
+def _with_innermost(options: dict[str, Any], wrapper: Callable[..., Any]) -> dict[str, Any]:
+    """A copy of transformer_options with one more DIFFUSION_MODEL wrapper, behind all others of this call."""
+    wrappers = dict(options["wrappers"])
+    wrappers[WrappersMP.DIFFUSION_MODEL] = {**wrappers[WrappersMP.DIFFUSION_MODEL], f"{KEY}_innermost": [wrapper]}
+    return {**options, "wrappers": wrappers}

@@ -1,0 +1,92 @@
+"""The lists that the host's UNet pops control from, and how residuals fit what other patches did to its feature maps.
+
+`apply_control` pops from the end of "middle" and "output" and adds in place; where the shapes differ it logs one line and
+drops the control. Deep Shrink and its like change the size of h on the way. All encoder blocks run before the first pop, so
+the last `input_block_patch` of the call records what is there, and `pop` resizes to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["Shapes", "add_control", "recording", "resizing"]
+
+Control = dict[str, list[Tensor | None]]
+PLACES = ("input", "middle", "output")
+
+
+class Shapes:
+    """Sizes (h, w) of the feature maps of one call: of every skip, and of what enters the middle block."""
+
+    def __init__(self) -> None:
+        self.skips: list[tuple[int, int]] = []
+        self.middle: tuple[int, int] | None = None
+
+    def record_skip(self, h: Tensor, options: dict[str, Any]) -> Tensor:
+        self.skips.append((h.shape[-2], h.shape[-1]))
+        return h
+
+    def record_middle(self, h: Tensor, options: dict[str, Any]) -> Tensor:
+        self.middle = (h.shape[-2], h.shape[-1])
+        return h
+
+
+def recording(options: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
+    """A copy of transformer_options whose last input block patches record into `shapes`. The given options stay as they are."""
+    patches = dict(options.get("patches", {}))
+    patches["input_block_patch"] = [*patches.get("input_block_patch", ()), shapes.record_skip]
+    patches["input_block_patch_after_skip"] = [*patches.get("input_block_patch_after_skip", ()), shapes.record_middle]
+    return {**options, "patches": patches}
+
+
+class _Resizing(list):
+    """A list whose `pop()` fits the residual to the size that was recorded for its place."""
+
+    def __init__(self, values: list[Tensor | None], sizes: Callable[[], list[tuple[int, int]]],
+                 resized: Callable[[tuple[int, int], tuple[int, int]], None]) -> None:
+        super().__init__(values)
+        self._sizes = sizes
+        self._resized = resized
+        self._popped = 0
+
+    def pop(self, index: int = -1) -> Tensor | None:
+        residual = super().pop(index)
+        self._popped += 1
+        sizes = self._sizes()
+        if residual is None or self._popped > len(sizes):
+            return residual
+        have, want = (residual.shape[-2], residual.shape[-1]), sizes[-self._popped]
+        if have == want:
+            return residual
+        self._resized(have, want)
+        return F.interpolate(residual, size=want, mode="bilinear", align_corners=False)
+
+
+def resizing(control: Control, shapes: Shapes, resized: Callable[[tuple[int, int], tuple[int, int]], None]) -> Control:
+    """The control with "middle" and "output" as lists whose pop fits the recorded sizes; `resized(have, want)` is told."""
+    def middle() -> list[tuple[int, int]]:
+        return [] if shapes.middle is None else [shapes.middle]
+
+    return {**control,
+            "middle": _Resizing(control.get("middle", []), middle, resized),
+            "output": _Resizing(control.get("output", []), lambda: shapes.skips, resized)}
+
+
+def add_control(first: Control | None, second: Control | None) -> Control | None:
+    """The sum of two controls, place by place, in new lists. A shorter list adds to the start of the longer one,
+    as the host's own control_merge does."""
+    if first is None or second is None:
+        present = first if second is None else second
+        return None if present is None else {place: list(present.get(place, [])) for place in PLACES}
+    out: Control = {}
+    for place in PLACES:
+        one, two = list(first.get(place, [])), list(second.get(place, []))
+        longest = max(len(one), len(two))
+        one += [None] * (longest - len(one))
+        two += [None] * (longest - len(two))
+        out[place] = [b if a is None else a if b is None else a + b for a, b in zip(one, two, strict=True)]
+    return out

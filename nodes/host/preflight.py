@@ -1,0 +1,60 @@
+"""What can be refused before any sampling starts: a control that cannot fit the MODEL, a unit that cannot be computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .family import Family, family_of_model
+from .foreign import foreign_name, needs_vae
+from .loading import is_ours
+from .units import Unit, UnitStack
+
+__all__ = ["check_stack", "net_name"]
+
+
+def net_name(unit: Unit) -> str:
+    """A control in messages: its file where it has one, else what it is."""
+    if not is_ours(unit.control_net):
+        return foreign_name(unit.control_net)
+    net = unit.control_net.control_model.net
+    return net.info.path.name if net.info is not None else f"an untrained {net.base.title} ControlNet"
+
+
+def check_stack(stack: UnitStack, model: Any) -> None:
+    """Refuse what cannot work, in the words of the person who wired it.
+
+    Raises:
+        ValueError: no unit was ever added; a net of another family than the MODEL; a net that needs a VAE and has none;
+            weights that do not fit the net.
+    """
+    if not stack:
+        raise ValueError("the stack is empty: no ZeroctlControl node ever added a control to it. Connect one.")
+    family = family_of_model(model)
+    for number, unit in enumerate(stack, start=1):
+        if not unit.enabled:
+            continue
+        if is_ours(unit.control_net):
+            _check_own(unit, number, family)
+        elif needs_vae(unit.control_net) and unit.vae is None:
+            raise ValueError(f"control {number} ({net_name(unit)}) encodes its condition image with a VAE and has none. "
+                             "Connect the checkpoint's VAE to the vae input of ZeroctlControl.")
+
+
+def _check_own(unit: Unit, number: int, family: Family) -> None:
+    if unit.control_net.extra_args:
+        raise ValueError(f"control {number} ({net_name(unit)}) is a plain ControlNet and has no use for "
+                         f"{', '.join(sorted(unit.control_net.extra_args))}. Remove the node that sets it "
+                         "(Set Union ControlNet Type is for union nets).")
+    net = unit.control_net.control_model.net
+    spec = net.base.spec
+    own = Family(net.base.title, net.base.connections, spec.context_dim, spec.adm_in_channels)
+    fits = own.connections == family.connections and own.context_dim == family.context_dim \
+        and own.adm_in_channels in (None, family.adm_in_channels)
+    if not fits:
+        raise ValueError(f"control {number}: {net_name(unit)} is a control for {own}, the MODEL is {family}. "
+                         f"Load a control that was trained for {family.name}, or a checkpoint of the family {net.base.title}.")
+    choice = unit.weighting
+    if choice.base not in ("auto", net.base.name):
+        raise ValueError(f"control {number}: its weights are meant for the base {choice.base}, {net_name(unit)} is "
+                         f"{net.base.name}. Set base to auto or to {net.base.name}.")
+    choice.resolve(net.base.connections)

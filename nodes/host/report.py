@@ -1,0 +1,128 @@
+"""What is known about a stack before sampling, in words: the report of ZeroctlApply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import comfy.samplers
+
+from zeroctl_core import MODES
+from zeroctl_core.cost import share_of_unet
+
+from .family import family_of_model, unet_base
+from .loading import is_ours
+from .preflight import net_name
+from .units import Unit, UnitStack
+
+__all__ = ["never_acts", "report"]
+
+STEPS = 20
+SCHEDULERS = ("normal", "karras", "exponential", "sgm_uniform", "simple", "beta")
+TYPICAL = {"sdxl": 128}  # latent side at which the cost is counted; 64 elsewhere
+
+
+def never_acts(unit: Unit, model_sampling: Any, sigmas: Sequence[float]) -> bool:
+    """Whether no step of a run with these sigmas falls into the unit's window."""
+    return not unit.schedule.active_steps(model_sampling.percent_to_sigma, list(sigmas))
+
+
+def report(stack: UnitStack, model: Any) -> str:
+    """One paragraph a control: what it is, where and when it acts, what it costs."""
+    lines = [f"MODEL: {family_of_model(model)}"]
+    acting = [unit for unit in stack if unit.active]
+    if not acting:
+        lines.append("Nothing can act: every control is switched off or has strength 0. The MODEL passes through unchanged.")
+    for number, unit in enumerate(stack, start=1):
+        lines += ["", f"control {number}: {net_name(unit)}"]
+        if not unit.enabled:
+            lines.append("  switched off")
+            continue
+        if unit.strength == 0.0:
+            lines.append("  strength 0: it never runs")
+            continue
+        lines += [f"  {line}" for line in (*_what(unit, model), *_window(unit, model), *_picture(unit), *unit.notes)]
+    return "\n".join(lines)
+
+
+def _what(unit: Unit, model: Any) -> list[str]:
+    choice = unit.weighting
+    lines = [f"strength {unit.strength:g}, mode {unit.mode}, branches {unit.branches}"]
+    if unit.weights is not None and MODES[unit.mode][0] != choice.name:
+        lines.append(f"the weights socket ({choice.name}) wins over the mode's rule ({MODES[unit.mode][0]})")
+    if not is_ours(unit.control_net):
+        lines.append("runs through its own get_control on all rows; its cost is not estimated")
+        return lines
+    net = unit.control_net.control_model.net
+    weights = choice.resolve(net.base.connections)
+    lines.insert(0, f"family {net.base.title}, {len(net.base.connections)} connections")
+    lines.append(f"weights ({choice.name}), shallow to deep, middle last: " + " ".join(f"{w:.4g}" for w in weights))
+    if net.global_average_pooling:
+        lines.append("its residuals are averaged over space; the original applies it on the cond branch only" +
+                     ("" if unit.branches == "cond" else ": set branches to cond for that"))
+    lines.append(_cost(net, unit, model))
+    return lines
+
+
+def _cost(net: Any, unit: Unit, model: Any) -> str:
+    unet = unet_base(model)
+    if unet is None:
+        return "cost: not known for this UNet"
+    side = TYPICAL.get(net.base.name, 64)
+    share = share_of_unet(net.base, unet, side, side)
+    rows = {"both": share, "cond": share / 2, "uncond": share / 2}[unit.branches]
+    return (f"cost: {100 * rows:.1f} % of the UNet's work in an active step with CFG, counted at a {side}x{side} latent"
+            + ("" if unit.branches == "both" else f" ({100 * share:.1f} % without CFG)"))
+
+
+def _window(unit: Unit, model: Any) -> list[str]:
+    sampling = model.get_model_object("model_sampling")
+    lines = []
+    schedule = unit.schedule
+    if schedule.unit == "timestep":
+        first, last = sampling.percent_to_sigma(schedule.start), sampling.percent_to_sigma(schedule.end)
+        high, low = min(first, float(sampling.sigma_max)), max(last, float(sampling.sigma_min))
+        if high >= low:
+            lines.append(f"active timesteps {_timestep(sampling, high):.0f} to {_timestep(sampling, low):.0f} "
+                         f"(sigma {high:.4g} to {low:.4g})")
+    else:
+        lines.append(f"window {schedule.start:g} to {schedule.end:g} in {schedule.unit}")
+    counts = []
+    for name in SCHEDULERS:
+        sigmas = [float(sigma) for sigma in comfy.samplers.calculate_sigmas(sampling, name, STEPS)]
+        steps = schedule.active_steps(sampling.percent_to_sigma, sigmas)
+        counts.append(f"{name} {_ranges(steps)}")
+    lines.append(f"active steps of {STEPS}: " + "; ".join(counts))
+    return lines
+
+
+def _timestep(sampling: Any, sigma: float) -> float:
+    import torch
+    return float(sampling.timestep(torch.tensor([sigma])))
+
+
+def _ranges(steps: Sequence[int]) -> str:
+    """Steps counted from 1: `none`, `1-20`, `3-5,9`."""
+    if not steps:
+        return "none"
+    runs: list[list[int]] = []
+    for step in steps:
+        if runs and step == runs[-1][1] + 1:
+            runs[-1][1] = step
+        else:
+            runs.append([step, step])
+    return ",".join(f"{a + 1}" if a == b else f"{a + 1}-{b + 1}" for a, b in runs)
+
+
+def _picture(unit: Unit) -> list[str]:
+    height, width = unit.image.shape[-2:]
+    batch = f", {unit.image.shape[0]} images" if unit.image.shape[0] > 1 else ""
+    lines = [f"condition image {width}x{height}{batch}, resize {unit.resize}"]
+    if unit.resize == "crop":
+        kept = min(width, height) / max(width, height)
+        lines.append(f"a canvas of {width}:{height} keeps all of it, a square one loses {100 * (1 - kept):.1f} %"
+                     if width != height else "a square canvas keeps all of it, a 3:2 one loses 33.3 %")
+    if unit.mask is not None:
+        lines.append(f"mask covers {100 * float(unit.mask.mean()):.1f} %" + (", inverted" if unit.mask_invert else "")
+                     + (f", feather {unit.mask_feather:g} px" if unit.mask_feather else ""))
+    return lines

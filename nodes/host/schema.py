@@ -1,0 +1,54 @@
+"""V3 node classes on every supported host.
+
+The V3 constructors are strict: a field that a newer host knows (`search_aliases`, `advanced`) is a TypeError on 0.3.64, and
+the nodes after the bad one would be missing. `schema` drops the fields that this host's `io.Schema` does not know, and
+`option` moves unknown input options to `extra_dict`, where every frontend reads those that it knows.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from comfy_api.latest import ComfyExtension, io, ui
+
+__all__ = ["ComfyExtension", "ComfyNode", "Stack", "Weights", "Schedule", "LegacyStack", "NodeOutput", "check_choice",
+           "io", "option", "schema", "ui"]
+
+ComfyNode = io.ComfyNode
+NodeOutput = io.NodeOutput
+
+Stack = io.Custom("ZEROCTL_STACK")
+Weights = io.Custom("ZEROCTL_WEIGHTS")
+Schedule = io.Custom("ZEROCTL_SCHEDULE")
+LegacyStack = io.Custom("CONTROL_NET_STACK")  # list[(net, image, strength, start, end)], shared by several packs
+
+_SCHEMA_FIELDS = frozenset(inspect.signature(io.Schema).parameters)
+
+
+def schema(**fields: Any) -> io.Schema:
+    """An `io.Schema` from the fields that this host's Schema knows; the others (search aliases and the like) are dropped."""
+    return io.Schema(**{name: value for name, value in fields.items() if name in _SCHEMA_FIELDS})
+
+
+def option(kind: Any, name: str, **options: Any) -> Any:
+    """`kind.Input(name, ...)`; options that this host's class does not know travel in `extra_dict`."""
+    known = inspect.signature(kind.Input.__init__).parameters
+    extra = {key: options.pop(key) for key in list(options) if key not in known}
+    made = kind.Input(name, **options)
+    if extra:
+        made.extra_dict = {**(made.extra_dict or {}), **extra}
+    return made
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> str:
+    """Return `value` when it is one of `choices`. V3 combos are not validated by hosts below 0.8.
+
+    Raises:
+        ValueError: naming the input, what was given and every choice.
+    """
+    known = list(choices)
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}, which is not a choice here. Use one of: {', '.join(known)}.")
+    return value

@@ -1,0 +1,89 @@
+"""CONTROL_NET_STACK, the plain list that several packs share: (net, image, strength, start, end) per control."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zeroctl_core import Schedule
+
+from .host.schema import ComfyNode, LegacyStack, NodeOutput, Stack, io, schema
+from .host.units import Unit, UnitStack, check_image
+
+
+class ZeroctlStackToLegacy(ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ZeroctlStackToLegacy",
+            display_name="ControlNet Stack to CONTROL_NET_STACK",
+            category="zeroctl/apply",
+            description="For nodes of other packs that take a CONTROL_NET_STACK. What the plain format cannot say is reported.",
+            inputs=[Stack.Input("stack", tooltip="Controls of this pack.")],
+            outputs=[
+                LegacyStack.Output(display_name="control_net_stack", tooltip="(net, image, strength, start, end) per control."),
+                io.String.Output(display_name="report", tooltip="What was left out, control by control."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, stack: UnitStack) -> NodeOutput:
+        rows, lines = [], []
+        for number, unit in enumerate(stack, start=1):
+            if not unit.enabled:
+                lines.append(f"control {number}: switched off, left out")
+                continue
+            lost = _cannot_say(unit)
+            lines.append(f"control {number}: " + ("complete" if not lost else "not carried over: " + "; ".join(lost)))
+            window = unit.schedule if unit.schedule.unit == "timestep" else Schedule()
+            rows.append((unit.control_net, unit.image.movedim(1, -1), unit.strength, window.start, window.end))
+        return NodeOutput(rows, "\n".join(lines))
+
+
+def _cannot_say(unit: Unit) -> list[str]:
+    lost = []
+    if unit.weighting.name != "uniform":
+        lost.append(f"weights ({unit.weighting.name})")
+    if unit.branches != "both":
+        lost.append(f"branches {unit.branches}")
+    if unit.schedule.unit != "timestep":
+        lost.append(f"the window in {unit.schedule.unit} (it acts over the whole run)")
+    if unit.schedule.curve.strip():
+        lost.append(f"the curve {unit.schedule.curve}")
+    if unit.mask is not None:
+        lost.append("the mask")
+    if unit.resize != "crop":
+        lost.append(f"resize {unit.resize} (others crop)")
+    if unit.vae is not None:
+        lost.append("the vae")
+    return lost
+
+
+class ZeroctlStackFromLegacy(ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ZeroctlStackFromLegacy",
+            display_name="ControlNet Stack from CONTROL_NET_STACK",
+            category="zeroctl/apply",
+            description="Controls of another pack's CONTROL_NET_STACK as a stack of this pack.",
+            inputs=[LegacyStack.Input("control_net_stack", tooltip="(net, image, strength, start, end) per control.")],
+            outputs=[
+                Stack.Output(display_name="stack", tooltip="For ZeroctlApply, or for the stack input of ZeroctlControl."),
+                io.String.Output(display_name="report", tooltip="What was taken over, control by control."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, control_net_stack: Any) -> NodeOutput:
+        units, lines = [], []
+        for number, row in enumerate(control_net_stack or (), start=1):
+            if not isinstance(row, (tuple, list)) or len(row) != 5:
+                given = f"{len(row)} entries" if isinstance(row, (tuple, list)) else type(row).__name__
+                raise ValueError(f"row {number} of the CONTROL_NET_STACK has {given}, expected (net, image, strength, start, end).")
+            net, image, strength, start, end = row
+            units.append(Unit(net, check_image(image), float(strength), schedule=Schedule(float(start), float(end))))
+            lines.append(f"control {number}: strength {strength:g}, timesteps {start:g} to {end:g}")
+        return NodeOutput(tuple(units), "\n".join(lines) or "the CONTROL_NET_STACK is empty")
+
+
+NODES = [ZeroctlStackToLegacy, ZeroctlStackFromLegacy]

@@ -1,0 +1,75 @@
+"""Weights per connection: a named rule, or numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zeroctl_core import BASES, RULES
+
+from .host.loading import is_ours
+from .host.schema import ComfyNode, NodeOutput, Weights, check_choice, io, schema
+from .host.units import WeightsChoice
+
+SHOWN = ("sd15", "sdxl")  # bases of the table when nothing says which one is meant
+
+
+class ZeroctlWeights(ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ZeroctlWeights",
+            display_name="ControlNet Weights",
+            category="zeroctl/apply",
+            description="How strong a control is at each place where it enters the UNet: a named rule, or your own numbers.",
+            search_aliases=["soft weights", "control weights", "layer weights"],
+            inputs=[
+                io.Combo.Input("rule", options=list(RULES), default="uniform",
+                               tooltip="uniform: 1 everywhere. resolution: 64/h of the paper. soft: 0.825^(n-i). "
+                                       "a1111_prompt: A1111's soft weights. only_middle: the middle block alone."),
+                io.Combo.Input("base", options=["auto", *BASES], default="auto",
+                               tooltip="auto: whatever net these weights meet. A name: refuse nets of another base."),
+                io.String.Input("custom", default="", multiline=True,
+                                tooltip="Your own numbers by comma, shallow to deep, the middle last: 13 for SD 1.5 and 2.1, "
+                                        "10 for SDXL. When it is not empty it is used instead of the rule."),
+                io.ControlNet.Input("control_net", optional=True,
+                                    tooltip="Only to show the table for this net; the weights fit themselves to the net later."),
+            ],
+            outputs=[
+                Weights.Output(display_name="weights", tooltip="For the weights input of ZeroctlControl."),
+                io.String.Output(display_name="table", tooltip="The numbers, per connection."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, rule: str, base: str, custom: str, control_net: Any = None) -> NodeOutput:
+        check_choice("rule", rule, RULES)
+        check_choice("base", base, ("auto", *BASES))
+        choice = WeightsChoice(rule, base, custom)
+        return NodeOutput(choice, _table(choice, control_net))
+
+
+def _table(choice: WeightsChoice, control_net: Any) -> str:
+    lines = [f"{choice.name}, shallow to deep, the middle last"]
+    if choice.custom.strip() and choice.rule != "uniform":
+        lines[0] += f" (custom numbers are used, not the rule {choice.rule})"
+    if control_net is not None and is_ours(control_net):
+        shown = {control_net.control_model.net.base.name: control_net.control_model.net.base}
+    elif choice.base != "auto":
+        shown = {choice.base: BASES[choice.base]}
+    else:
+        shown = {name: BASES[name] for name in SHOWN}
+    if choice.custom.strip() and control_net is None and choice.base == "auto":
+        numbers = choice.custom.replace("\n", " ").count(",") + 1
+        shown = {name: base for name, base in BASES.items() if len(base.connections) == numbers}
+        if not shown:
+            known = sorted({len(base.connections) for base in BASES.values()})
+            raise ValueError(f"custom has {numbers} numbers; nets have {' or '.join(map(str, known))} connections. Write one "
+                             "number a connection, shallow to deep and the middle last.")
+    for name, base in shown.items():
+        lines += ["", f"{name}: connection, channels, cells, weight"]
+        for place, (connection, weight) in enumerate(zip(base.connections, choice.resolve(base.connections), strict=True), 1):
+            lines.append(f"{place:>2} {connection.stage:<6} {connection.channels:>5} 1/{connection.downsample} {weight:9.4f}")
+    return "\n".join(lines)
+
+
+NODES = [ZeroctlWeights]
