@@ -23,7 +23,7 @@ def check_mask(mask: Tensor) -> None:
         )
 
 
-def feathered(mask: Tensor, feather: float = 0.0, invert: bool = False) -> Tensor:
+def prepare_mask(mask: Tensor, feather: float = 0.0, invert: bool = False) -> Tensor:
     """Soften the edge of a mask, and turn it round if asked: [n, 1, H, W] in 0..1 -> the same, a new tensor in float32.
 
     `feather` is the distance in pixels of the canvas over which an edge fades to either side, as a Gaussian with half
