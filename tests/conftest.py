@@ -12,6 +12,13 @@ HOST_TESTS = "tests/host needs ComfyUI: python tests/host/run.py runs it in ever
 
 # Only a host's own Python can import what tests/host imports; tests/host/run.py sets the variable there.
 collect_ignore = [] if os.environ.get("ZEROCTL_HOST") else ["host"]
+BESIDE_THE_TESTS = {
+    "random_weights": "tests/random_weights.py",
+    "host_graphs": "tests/host/host_graphs.py",
+    "host_models": "tests/host/host_models.py",
+    "host_process": "tests/host/host_process.py",
+    "host_server": "tests/host/host_server.py",
+}
 
 
 def load_by_path(name: str, path: Path) -> ModuleType:
@@ -25,7 +32,8 @@ def load_by_path(name: str, path: Path) -> ModuleType:
 
 
 load_by_path("zeroctl_pack", ROOT / "__init__.py").bind_core()
-load_by_path("random_weights", ROOT / "tests" / "random_weights.py")
+for _name, _path in BESIDE_THE_TESTS.items():
+    load_by_path(_name, ROOT / _path)
 
 
 def pytest_report_header() -> str:

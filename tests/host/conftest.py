@@ -1,0 +1,136 @@
+"""Fixtures of the tests that run inside a host: one ComfyUI a process, thin random models, and a real server."""
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from host_models import cut_model, random_conditioning
+from host_process import Host, boot
+from host_server import HostServer
+from random_weights import UNetSpec, save_controlnet_file, thin_checkpoint
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+THIN_CHECKPOINT = "thin.safetensors"
+
+
+class LoadedModel(NamedTuple):
+    """What Load Checkpoint returns."""
+
+    model: Any
+    clip: Any
+    vae: Any
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.host)
+
+
+@pytest.fixture(autouse=True)
+def _inference_mode() -> Iterator[None]:
+    """The host executes every node in inference mode; a test that trains leaves it by `torch.inference_mode(False)`."""
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A folder for this run alone. Not pytest's own, which keeps three runs: a checkpoint has 490 MB."""
+    folder = Path(tempfile.mkdtemp(prefix="zeroctl-host-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def bare_host(scratch: Path) -> Host:
+    """The host of ZEROCTL_HOST, booted in this process, without our pack."""
+    if "ZEROCTL_HOST" not in os.environ:
+        pytest.skip("runs inside a host: python tests/host/run.py")
+    return boot(Path(os.environ["ZEROCTL_HOST"]).expanduser().resolve(), scratch / "base")
+
+
+@pytest.fixture(scope="session")
+def host(bare_host: Host) -> Host:
+    """The booted host with our pack loaded from this checkout by the host's own loader."""
+    bare_host.load_pack(ROOT)
+    return bare_host
+
+
+@pytest.fixture(scope="session")
+def thin_checkpoint_name(bare_host: Host) -> str:
+    """A whole SD 1.5 checkpoint with a thin UNet, as Load Checkpoint lists it."""
+    thin_checkpoint(bare_host.base / "models" / "checkpoints" / THIN_CHECKPOINT)
+    return THIN_CHECKPOINT
+
+
+@pytest.fixture(scope="session")
+def thin_model(bare_host: Host, thin_checkpoint_name: str) -> LoadedModel:
+    """MODEL, CLIP and VAE from the thin checkpoint by the host's real loader. Shared: clone it before changing it."""
+    with torch.inference_mode():
+        return LoadedModel(*bare_host.nodes.CheckpointLoaderSimple().load_checkpoint(thin_checkpoint_name)[:3])
+
+
+@pytest.fixture(scope="session")
+def model_of(bare_host: Host) -> Callable[..., Any]:
+    """`model_of(preset, seed=0, v_prediction=False)` gives a MODEL with a random UNet; made once, never change it.
+
+    Presets of every family work, `thin21` and `thinxl` too, which no file on disk could tell the host.
+    """
+
+    @cache
+    def make(preset: str | UNetSpec, seed: int = 0, v_prediction: bool = False) -> Any:
+        with torch.inference_mode():
+            return cut_model(preset, seed, v_prediction)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def conditioning_of() -> Callable[..., Any]:
+    """`conditioning_of(preset, seed=0)` gives a random CONDITIONING of the family's width."""
+    return random_conditioning
+
+
+@pytest.fixture(scope="session")
+def controlnet_file(bare_host: Host) -> Callable[..., Path]:
+    """`controlnet_file(preset, seed=0)` writes a random ControlNet where the host's loaders list it by `path.name`."""
+
+    def write(preset: str, seed: int = 0, dtype: torch.dtype = torch.float16, prefix: str = "") -> Path:
+        name = f"{preset}-{seed}-{str(dtype).removeprefix('torch.')}{'-' + prefix.rstrip('.') if prefix else ''}"
+        path = bare_host.base / "models" / "controlnet" / f"{name}.safetensors"
+        return path if path.exists() else save_controlnet_file(path, preset, seed, dtype, prefix)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def thin_controlnet_path(controlnet_file: Callable[..., Path]) -> Path:
+    """A random ControlNet that fits `thin_model`, in the LDM layout, fp16."""
+    return controlnet_file("thin")
+
+
+@pytest.fixture(scope="session")
+def start_server(bare_host: Host, scratch: Path) -> Callable[..., HostServer]:
+    """`with start_server(pack=folder, pack_name=...) as server:` a server of its own, on the models of `bare_host`."""
+
+    def make(pack: Path | None = None, pack_name: str = "") -> HostServer:
+        base = Path(tempfile.mkdtemp(prefix="server-", dir=scratch))
+        return HostServer(bare_host.checkout, base, pack, pack_name, models=bare_host.base / "models")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def server(start_server: Callable[..., HostServer]) -> Iterator[HostServer]:
+    """The real server with our pack linked into its custom_nodes."""
+    with start_server(pack=ROOT, pack_name="zeroctl") as running:
+        yield running
