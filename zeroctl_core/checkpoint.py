@@ -6,7 +6,7 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def load_controlnet(
     path: str | os.PathLike[str],
     *,
     check_finite: bool = True,
-    ops: Ops = TORCH_OPS,
+    ops: Ops | Callable[[Base, torch.dtype], Ops] = TORCH_OPS,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> ControlNet:
@@ -72,7 +72,8 @@ def load_controlnet(
 
     The weights stay in the mapped file, in their own dtypes and without gradients, until `device` or `dtype` or the
     caller moves them. `net.base` holds the family and the spec as read, `net.info` what the file was.
-    `check_finite` reads every weight once.
+    `check_finite` reads every weight once. `ops` may be a function of the base and the file's dtype, for a host whose
+    layers depend on them.
 
     Raises `FileNotFoundError` for a missing file, `CheckpointError` for whatever else is wrong with it.
     """
@@ -87,15 +88,16 @@ def load_controlnet(
     _check_dtypes(file, weights)
     if check_finite:
         _check_finite(file, weights)
+    dtype_in_file = _main_dtype(weights.values())
     if ops is not TORCH_OPS:
-        net = ControlNet(base, ops, device="meta")
+        net = ControlNet(base, ops if isinstance(ops, Ops) else ops(base, dtype_in_file), device="meta")
     net.requires_grad_(False).eval()
     net.load_state_dict(weights, assign=True)
     net.global_average_pooling, pooling_source = _pooling(file)
     net.info = CheckpointInfo(
         path=file.path,
         layout=layout,
-        dtype=_main_dtype(weights.values()),
+        dtype=dtype_in_file,
         n_parameters=sum(tensor.numel() for tensor in weights.values()),
         metadata=dict(file.metadata),
         global_average_pooling=net.global_average_pooling,

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from zeroctl_core import ControlNet, Ops, Residuals, load_controlnet
 from zeroctl_core.bases import Base
-from zeroctl_core.checkpoint import read_info
 
 __all__ = ["HostControlModel", "NetInHost", "control_net_from", "describe", "is_ours", "load_file"]
 
@@ -124,13 +123,17 @@ def load_file(path: Path) -> Any:
     Raises:
         CheckpointError, FileNotFoundError: as `zeroctl_core.load_controlnet`.
     """
-    info = read_info(path)
-    dtype = comfy.model_management.unet_dtype(model_params=-1, supported_dtypes=DTYPES, weight_dtype=info.dtype)
-    manual_cast = comfy.model_management.unet_manual_cast(dtype, comfy.model_management.get_torch_device())
-    net = load_controlnet(path, ops=host_ops(dtype, manual_cast, info.base))
-    if info.dtype != dtype:
-        net.to(dtype)  # once here instead of at every step
-    return control_net_from(net, manual_cast, lambda: load_file(path))
+    net = load_controlnet(path, ops=lambda base, in_file: host_ops(*compute_dtypes(in_file), base.name))
+    assert net.info is not None
+    dtype, manual_cast = compute_dtypes(net.info.dtype)
+    # converted once here instead of at every step; a mapped file is only read where its dtype is not the host's
+    return control_net_from(net.to(dtype), manual_cast, lambda: load_file(path))
+
+
+def compute_dtypes(in_file: torch.dtype) -> tuple[torch.dtype, torch.dtype | None]:
+    """The dtype in which the host keeps such weights, and the one that it casts them to at every step (None: neither)."""
+    dtype = comfy.model_management.unet_dtype(model_params=-1, supported_dtypes=DTYPES, weight_dtype=in_file)
+    return dtype, comfy.model_management.unet_manual_cast(dtype, comfy.model_management.get_torch_device())
 
 
 def control_net_from(net: ControlNet, manual_cast: torch.dtype | None, again: Callable[[], Any]) -> Any:
@@ -174,7 +177,7 @@ def describe(control_net: Any) -> str:
         source = f" (said by the {info.pooling_source})" if info is not None and info.pooling_source else ""
         lines.append(f"pooling: residuals are averaged over space{source}; use it on the cond branch only, as the original does")
     if info is not None:
-        lines += [f"{key}: {value}" for key, value in sorted(info.metadata.items()) if not key.startswith("zeroctl.spec")]
+        lines += [f"{key}: {value}" for key, value in sorted(info.metadata.items()) if key not in ("format", "zeroctl.spec")]
     return "\n".join(lines)
 
 
