@@ -1,0 +1,228 @@
+"""Who imports whom, read from the sources, and that importing does nothing.
+
+The arrows are: nodes/*.py -> nodes/host -> the host, and nodes -> zeroctl_core -> torch. None turns back.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE, NODES, HOST = ROOT / "zeroctl_core", ROOT / "nodes", ROOT / "nodes" / "host"
+
+HOST_MODULES = {"comfy", "comfy_api", "comfy_config", "comfy_execution", "comfy_extras"}
+HOST_MODULES |= {"app", "execution", "folder_paths", "latent_preview", "node_helpers", "nodes", "server"}
+CORE_LIBRARIES = {"torch", "numpy", "safetensors", "einops"}
+INSIDE_FUNCTIONS = {"cv2", "skimage", "PIL"}  # an extra, asked for by who calls the function
+EXTRAS = {
+    "train": {"accelerate", "datasets", "ray", "tensorboard", "tqdm", "tyro"}
+}  # subpackage -> libraries of its extra
+VAGUE_NAMES = {"utils", "util", "helper", "helpers", "common", "manager", "misc", "new", "v2"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """`module` is absolute, or relative with its dots; `at_load` says whether importing the file runs it."""
+
+    file: Path
+    line: int
+    module: str
+    at_load: bool
+
+    @property
+    def package(self) -> str:
+        return self.module.split(".")[0]
+
+    def __str__(self) -> str:
+        return f"{self.file.relative_to(ROOT)}:{self.line} imports {self.module}"
+
+
+def imports(file: Path) -> Iterator[Import]:
+    yield from _imports(file, ast.parse(file.read_text(encoding="utf-8")), at_load=True)
+
+
+def _imports(file: Path, node: ast.AST, at_load: bool) -> Iterator[Import]:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield Import(file, node.lineno, alias.name, at_load)
+    elif isinstance(node, ast.ImportFrom):
+        stem = "." * node.level + (node.module or "")
+        if node.module:
+            yield Import(file, node.lineno, stem, at_load)
+        else:
+            for alias in node.names:
+                yield Import(file, node.lineno, stem + alias.name, at_load)
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        at_load = False
+    only_for_types = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+    for name, value in ast.iter_fields(node):
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield from _imports(file, child, at_load and not (only_for_types and name == "body"))
+
+
+def files_below(*folders: Path) -> list[Path]:
+    return sorted(file for folder in folders for file in folder.rglob("*.py"))
+
+
+def offences(files: list[Path], *, allowed) -> list[str]:
+    return [str(found) for file in files for found in imports(file) if not allowed(found)]
+
+
+def is_standard(package: str) -> bool:
+    return package in sys.stdlib_module_names or package == "__future__"
+
+
+def stays_within(found: Import, folder: Path) -> bool:
+    """Whether a relative import names something inside this folder."""
+    dots = len(found.module) - len(found.module.lstrip("."))
+    start = found.file.parent
+    for _ in range(dots - 1):
+        start = start.parent
+    return dots > 0 and start.is_relative_to(folder)
+
+
+def test_the_core_knows_no_host():
+    assert not offences(files_below(CORE), allowed=lambda found: found.package not in HOST_MODULES)
+
+
+def test_the_core_imports_its_own_libraries_and_extras_inside_functions():
+    def allowed(found: Import) -> bool:
+        if found.module.startswith("."):
+            return stays_within(found, CORE)
+        part = found.file.relative_to(CORE).parts[0]
+        if found.package in CORE_LIBRARIES | EXTRAS.get(part, set()) | {"zeroctl_core"} or is_standard(found.package):
+            return True
+        return found.package in INSIDE_FUNCTIONS and not found.at_load
+
+    assert not offences(files_below(CORE), allowed=allowed)
+
+
+def test_node_files_import_the_adapter_and_the_core_only():
+    def allowed(found: Import) -> bool:
+        if found.module.startswith("."):
+            return stays_within(found, NODES)
+        return found.package in {"zeroctl_core", "torch"} or is_standard(found.package)
+
+    files = [file for file in files_below(NODES) if not file.is_relative_to(HOST)]
+    assert not offences(files, allowed=allowed)
+
+
+def test_the_adapter_never_looks_back_at_the_nodes():
+    def allowed(found: Import) -> bool:
+        if found.module.startswith("."):
+            return stays_within(found, HOST)
+        return found.package not in {"nodes"}
+
+    assert not offences(files_below(HOST), allowed=allowed)
+
+
+def test_comfy_api_reaches_the_nodes_through_the_schema_alone():
+    files = [file for file in files_below(NODES) if file != HOST / "schema.py"]
+    assert not offences(files, allowed=lambda found: found.package != "comfy_api")
+
+
+def test_the_entry_imports_nothing_but_the_standard_library_at_load():
+    assert not offences([ROOT / "__init__.py"], allowed=lambda found: not found.at_load or is_standard(found.package))
+
+
+def test_no_file_imports_everything_or_has_a_name_that_says_nothing():
+    for file in files_below(CORE, NODES):
+        assert file.stem not in VAGUE_NAMES, f"{file.relative_to(ROOT)}: name the file after its one idea"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            star = isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
+            assert not star, f"{file.relative_to(ROOT)}:{node.lineno} imports *"
+
+
+def in_a_fresh_process(code: str, folder: Path) -> dict[str, object]:
+    """Run code that fills `out`, in a folder of its own, with the root found by path as bind_core finds it."""
+    prelude = f"""
+import importlib.util, json, os, sys
+def load(name, path):
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+out = {{}}
+root = {str(ROOT)!r}
+before = (list(sys.path), os.getcwd(), dict(os.environ))
+{code}
+out["unchanged"] = (list(sys.path), os.getcwd(), dict(os.environ)) == before
+out["files"] = sorted(os.listdir())
+print("\\n" + json.dumps(out))
+"""
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", prelude], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    *printed, last = done.stdout.strip().splitlines()
+    assert not [line for line in printed if line], f"importing printed {printed}"
+    result: dict[str, object] = json.loads(last)
+    return result
+
+
+def test_importing_the_core_loads_no_extra_and_leaves_no_trace(tmp_path):
+    out = in_a_fresh_process(
+        """
+import torch
+grad, dtype, threads = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
+torch_alone = set(sys.modules)
+before = (list(sys.path), os.getcwd(), dict(os.environ))  # torch itself sets variables
+core = load("zeroctl_core", root + "/zeroctl_core/__init__.py")
+out["lean"] = sorted({name.split(".")[0] for name in set(sys.modules) - torch_alone})
+for name in core.__all__:
+    getattr(core, name)
+out["loaded"] = sorted({name.split(".")[0] for name in sys.modules})
+out["torch"] = (grad, dtype, threads) == (torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads())
+""",
+        tmp_path,
+    )
+    assert out["unchanged"] and out["torch"] and out["files"] == []
+    assert [name for name in out["lean"] if not is_standard(name)] == ["zeroctl_core"]
+    unwanted = {"cv2", "skimage", "PIL", "diffusers", "transformers", "matplotlib", "scipy"} | HOST_MODULES
+    assert not unwanted & set(out["loaded"])
+
+
+def test_importing_the_pack_does_nothing_and_binding_makes_one_core(tmp_path):
+    out = in_a_fresh_process(
+        """
+pack = load("/some/where/zeroctl", root + "/__init__.py")
+out["quiet"] = not {"torch", "zeroctl_core"} & set(sys.modules)
+core = pack.bind_core()
+before = (before[0], before[1], dict(os.environ))  # torch itself sets variables
+out["one"] = core is sys.modules["zeroctl_core"] is pack.bind_core()
+""",
+        tmp_path,
+    )
+    assert out["quiet"] and out["one"] and out["unchanged"] and out["files"] == []
+
+
+PUBLIC = """BASES CheckpointError ConditionEncoder Connection ConnectionWeights ControlNet ControlStack ControlUnit
+ControlledBlock Crop MODES Ops RULES Registry Residuals Rows Run Schedule UNet
+load_controlnet save_controlnet zero_conv"""
+
+
+@pytest.mark.parametrize("name", PUBLIC.split())
+def test_a_public_name_is_the_object_and_not_its_file(name):
+    import zeroctl_core
+
+    assert name in zeroctl_core.__all__ and name in dir(zeroctl_core)
+    found = getattr(zeroctl_core, name)
+    assert not isinstance(found, type(sys))
+    __import__("zeroctl_core.zero_conv")
+    assert getattr(zeroctl_core, name) is found
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error():
+    import zeroctl_core
+
+    with pytest.raises(AttributeError, match="no attribute 'ControlNets'"):
+        zeroctl_core.ControlNets  # noqa: B018
