@@ -21,7 +21,8 @@ def timestep_embedding(t: Tensor, channels: int, max_period: float = 10000.0) ->
     """
     half = channels // 2
     steps = torch.arange(half, dtype=torch.float32, device=t.device)
-    frequencies = torch.exp(steps * (-math.log(max_period) / half))
+    # the order of the operations is LDM's: another rounds the angle at t = 999 by 3e-5, which a residual shows
+    frequencies = torch.exp(-math.log(max_period) * steps / half)
     angles = t.float()[:, None] * frequencies  # bf16 would round t = 999 to 1000
     embedding = torch.cat((angles.cos(), angles.sin()), dim=-1)
     return F.pad(embedding, (0, channels % 2))
