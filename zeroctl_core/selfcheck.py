@@ -1,0 +1,267 @@
+"""`python -m zeroctl_core.selfcheck`: the core's main job from end to end, without a download.
+
+A ControlNet of full size with random weights is written and read in both published layouts, and a stack of controls
+runs on the Canny edges of a photograph. What must hold is checked; what was seen is printed. The exit status is 1
+when a check fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .annotators import ANNOTATORS
+from .annotators.pixels import to_uint8
+from .annotators.resolution import at_resolution
+from .bases import BASES, Base
+from .canvas import resize_condition
+from .checkpoint import load_controlnet, save_controlnet
+from .connections import ConnectionWeights
+from .controlnet import ControlNet
+from .random_net import random_controlnet
+from .residuals import Residuals
+from .rows import Rows
+from .stack import ControlStack, ControlUnit
+from .unet import UNet
+from .weighting import MODES, RULES
+
+EDGES_NAME = "zeroctl-selfcheck-edges.png"
+LAYOUTS: tuple[Literal["ldm", "diffusers"], ...] = ("ldm", "diffusers")
+TOKENS = 77  # of a CLIP prompt
+TIMESTEP = 501.0
+
+
+class SelfCheck:
+    """One run: says what it sees, and remembers which checks failed."""
+
+    def __init__(self, base: Base, size: int, out: Path, seed: int, say: Callable[[str], None] = print) -> None:
+        self.base, self.size, self.out, self.seed, self.say = base, size, out, seed, say
+        self.failed: list[str] = []
+        self.seconds: list[tuple[str, float]] = []
+
+    def run(self) -> bool:
+        """Whether every check passed."""
+        began = time.perf_counter()
+        spec = self.base.spec
+        self.say(
+            f"zeroctl self-check: {self.base.title}, {self.size}x{self.size} pixels, {torch.get_num_threads()} threads"
+        )
+        with torch.inference_mode():
+            image = self.draw_edges()
+            random = torch.Generator().manual_seed(self.seed)
+            side = self.size // 8
+            x = torch.randn(1, 4, side, side, generator=random)
+            context = torch.randn(1, TOKENS, spec.context_dim, generator=random)
+            y = None if spec.adm_in_channels is None else torch.randn(1, spec.adm_in_channels, generator=random)
+            residuals = self.round_trips(image, x, context, y)
+            self.show_residuals(residuals)
+            self.show_weighting()
+            self.check_stack(image, x, context, y)
+        self.check_untrained()
+        self.say("\ntimings, seconds")
+        for name, seconds in self.seconds:
+            self.say(f"  {name:<34}{seconds:8.2f}")
+        self.say(f"  {'everything':<34}{time.perf_counter() - began:8.2f}")
+        self.say(
+            f"\n{len(self.failed)} checks FAILED: {'; '.join(self.failed)}" if self.failed else "\nall checks passed"
+        )
+        return not self.failed
+
+    def check(self, what: str, holds: bool) -> None:
+        self.say(f"  {'ok  ' if holds else 'FAIL'}  {what}")
+        if not holds:
+            self.failed.append(what)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds.append((name, time.perf_counter() - began))
+
+    def draw_edges(self) -> Tensor:
+        """The condition: Canny edges of a photograph on the canvas, [1, 3, size, size]; writes the picture of both."""
+        self.say("\ncondition")
+        photo = at_resolution(photograph(), self.size)
+        with self.timed("Canny"):
+            edges = ANNOTATORS["canny"](photo)
+        placed = resize_condition(edges, self.size, self.size)
+        share = float(placed.image.mean())
+        self.check(f"edges are white on black, {share:.1%} of the picture", 0.001 < share < 0.5)
+        self.check("edges are 0 or 1, nothing between", torch.unique(placed.image).tolist() == [0, 1])
+        path = self.out / EDGES_NAME
+        write_sheet(path, photo, placed.image, self.size)
+        self.say(f"  photograph and edges: {path}")
+        return placed.image
+
+    def round_trips(self, image: Tensor, x: Tensor, context: Tensor, y: Tensor | None) -> Residuals:
+        """Write and read both layouts, one at a time (a full file has 1.45 GB); the residuals of what was read."""
+        self.say("\nfiles")
+        with self.timed("random weights"):
+            self.net = random_controlnet(self.base, self.seed)
+        expected = dict(self.net.named_parameters())
+        n_bytes = sum(value.numel() * value.element_size() for value in expected.values())
+        t = torch.full((1,), TIMESTEP)
+        found: list[Residuals] = []
+        with tempfile.TemporaryDirectory(prefix="zeroctl-", ignore_cleanup_errors=True) as folder:
+            free = shutil.disk_usage(folder).free
+            if free < 1.1 * n_bytes:
+                raise OSError(
+                    f"{folder} has {free / 1e9:.1f} GB free, the self-check writes a file of {n_bytes / 1e9:.1f} GB; "
+                    "free some space, or set TMPDIR to a folder that has it"
+                )
+            for layout in LAYOUTS:
+                path = Path(folder) / f"random-{layout}.safetensors"
+                with self.timed(f"save, {layout}"):
+                    save_controlnet(self.net, path, layout=layout)
+                with self.timed(f"load, {layout}"):
+                    net = load_controlnet(path)
+                self.check(
+                    f"{layout}: a file of {path.stat().st_size / 1e9:.2f} GB is recognised as {net.base.title} "
+                    f"with {len(net.base.connections)} connections",
+                    net.base.name == self.base.name and net.base.connections == self.base.connections,
+                )
+                loaded = dict(net.named_parameters())
+                same = loaded.keys() == expected.keys() and all(torch.equal(loaded[k], expected[k]) for k in expected)
+                self.check(f"{layout}: all {len(expected)} tensors are equal bit for bit after the round trip", same)
+                with self.timed(f"encode the condition, {layout}"):
+                    feature = net.encode(image)
+                with self.timed(f"forward, {layout}"):
+                    found.append(net(x, t, context, feature=feature, y=y))
+                del net, loaded
+                path.unlink()
+        # not to the bit: kernels for matrices choose their order of summation by where the weights lie in memory
+        apart = max(float((a - b).norm() / a.norm()) for a, b in zip(found[0], found[1], strict=True))
+        self.check(f"both files give the same residuals, relative distance {apart:.1e} (at most 1e-5)", apart <= 1e-5)
+        return found[0]
+
+    def show_residuals(self, residuals: Residuals) -> None:
+        self.say("\nresiduals, shallow to deep, the middle last")
+        self.say("  connection   channels   cells      L2 norm      RMS")
+        right = True
+        side = self.size // 8
+        for place, (connection, residual) in enumerate(zip(self.base.connections, residuals, strict=True)):
+            height, width = residual.shape[-2:]
+            name = "middle" if connection.stage == "middle" else f"skip {place}"
+            norm, rms = float(residual.norm()), float(residual.square().mean().sqrt())
+            self.say(f"  {name:<10}{connection.channels:>11}{f'{height}x{width}':>8}{norm:>13.2f}{rms:>9.4f}")
+            cells = side // connection.downsample
+            right &= residual.shape == (1, connection.channels, cells, cells) and 0 < rms < 1e4
+        self.check("every residual has the shape of its connection, is finite and not 0", right)
+
+    def show_weighting(self) -> None:
+        self.say("\nweighting rules")
+        connections = self.base.connections
+        columns = {name: rule(connections) for name, rule in RULES.items()}
+        widths = {name: max(len(name), 8) + 2 for name in columns}
+        self.say("  connection" + "".join(f"{name:>{width}}" for name, width in widths.items()))
+        for place, connection in enumerate(connections):
+            name = "middle" if connection.stage == "middle" else f"skip {place}"
+            numbers = "".join(f"{columns[rule][place]:>{width}.4f}" for rule, width in widths.items())
+            self.say(f"  {name:<10}{numbers}")
+
+    def check_stack(self, image: Tensor, x: Tensor, context: Tensor, y: Tensor | None) -> None:
+        """Rows as a sampler with guidance has them: the one without control first."""
+        self.say("\na stack on two rows, uncond and cond")
+        rows = Rows(("uncond", "cond"), (0, 0), (None, None))
+        both = (x.expand(2, -1, -1, -1), torch.full((2,), TIMESTEP), context.expand(2, -1, -1))
+        both_y = None if y is None else y.expand(2, -1)
+
+        def stack(*units: ControlUnit) -> Residuals | None:
+            return ControlStack(units)(*both, y=both_y, rows=rows)
+
+        rule, branches = MODES["paper"]
+        weights = ConnectionWeights(tuple(RULES[rule](self.base.connections)))
+        whole = ControlUnit(self.net, image, weights=weights, branches=branches)
+        half = ControlUnit(self.net, image, 0.5, weights=weights, branches=branches)
+        with self.timed("stack, cond only"):
+            one = stack(whole)
+        two = stack(half, half)
+        if one is None or two is None:
+            self.check("a stack of open units acts", False)
+            return
+        self.check("mode paper: the uncond row gets exactly 0", all(not bool(r[0].any()) for r in one))
+        self.check("mode paper: the cond row gets something", all(bool(r[1].any()) for r in one))
+        same = all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+        self.check("two units of strength 0.5 equal one of strength 1 bit for bit", same)
+        self.check("strength 0 computes nothing", stack(ControlUnit(self.net, image, 0.0)) is None)
+
+    def check_untrained(self) -> None:
+        """On the small base: a copy of a UNet of full size would need 5 GB more."""
+        self.say("\nan untrained control (tiny base)")
+        base = BASES["tiny"]
+        net = ControlNet.trainable_copy(UNet(base))
+        random = torch.Generator().manual_seed(self.seed)
+        x, context = (
+            torch.randn(1, 4, 8, 8, generator=random),
+            torch.randn(1, 9, base.spec.context_dim, generator=random),
+        )
+        with torch.no_grad():
+            feature = net.encode(torch.rand(1, 3, 64, 64, generator=random))
+            residuals = net(x, torch.full((1,), TIMESTEP), context, feature=feature)
+        self.check("every residual is exactly 0", all(not bool(residual.any()) for residual in residuals))
+
+
+def photograph() -> Tensor:
+    """A real photograph, [1, 3, 512, 512] in 0..1: Eileen Collins by NASA, in the public domain, from scikit-image.
+
+    Raises `ImportError` that says what to install.
+    """
+    try:
+        from skimage import data
+    except ModuleNotFoundError as error:
+        raise ImportError('the self-check needs scikit-image: pip install -e ".[demo]"') from error
+    return torch.from_numpy(data.astronaut().copy()).movedim(-1, 0)[None].float() / 255  # type: ignore[no-untyped-call]
+
+
+def write_sheet(path: Path, photo: Tensor, edges: Tensor, size: int) -> None:
+    """The photograph and its edges side by side, each with a line that says what it is.
+
+    Raises `ImportError` that says what to install.
+    """
+    try:
+        from PIL import Image, ImageDraw, ImageFont
+    except ModuleNotFoundError as error:
+        raise ImportError('the self-check needs Pillow: pip install -e ".[demo]"') from error
+    bar = 32
+    pictures = [Image.fromarray(to_uint8(picture)[0]) for picture in (photo, edges)]
+    sheet = Image.new("RGB", (sum(p.width for p in pictures), max(p.height for p in pictures) + bar), "white")
+    draw = ImageDraw.Draw(sheet)
+    left = 0
+    for picture, label in zip(pictures, ("photograph", "Canny 100/200, the condition"), strict=True):
+        sheet.paste(picture, (left, bar))
+        draw.text(
+            (left + 8, 8), f"{label}, {size} px" if picture.width >= 256 else label, "black", ImageFont.load_default()
+        )
+        left += picture.width
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m zeroctl_core.selfcheck",
+        description="Write and read a full ControlNet with random weights in both layouts, run it on the edges of a "
+        "photograph, and check what must hold. Needs 1.5 GB of disk for a while and about 3 GB of memory.",
+    )
+    parser.add_argument("--base", choices=list(BASES), default="sd15", help="architecture (default sd15)")
+    parser.add_argument("--size", type=int, default=512, help="side of the picture in pixels, by 64 (default 512)")
+    parser.add_argument("--out", type=Path, default=Path("."), help=f"folder for {EDGES_NAME} (default: here)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random weights (default 0)")
+    options = parser.parse_args(arguments)
+    if options.size < 64 or options.size % 64:
+        parser.error(f"--size is {options.size}; expected a multiple of 64, at least 64")
+    return 0 if SelfCheck(BASES[options.base], options.size, options.out, options.seed).run() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
