@@ -132,3 +132,9 @@ def test_the_server_makes_the_same_picture(
     assert picture.format == "PNG" and picture.size == (64, 64)
     here = image[0].mul(255).clamp(0, 255).byte().numpy()
     assert np.abs(np.asarray(picture).astype(int) - here.astype(int)).max() <= 1
+
+
+def test_the_server_lists_our_nodes(host: Host, server: HostServer) -> None:
+    ours = {node_id for node_id in host.nodes.NODE_CLASS_MAPPINGS if node_id.startswith("Zeroctl")}
+    listed = {node_id for node_id in server.get("/object_info") if node_id.startswith("Zeroctl")}
+    assert listed == ours, server.log()[-2000:]
