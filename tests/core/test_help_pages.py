@@ -1,0 +1,49 @@
+"""Every node has a help page, and the page names what the node has."""
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ROOT / "web" / "docs"
+NODES: dict[str, Any] = json.loads((ROOT / "tests" / "host" / "object_info.json").read_text())
+SECTIONS = ["Inputs", "Outputs", "What is refused", "Example", "Limits"]
+
+
+def test_there_is_a_page_for_every_node_and_for_nothing_else() -> None:
+    assert sorted(page.stem for page in PAGES.glob("*.md")) == sorted(NODES)
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_the_page_names_every_input_output_and_choice(node_id: str) -> None:
+    node = NODES[node_id]
+    inputs = {**node["input"].get("required", {}), **node["input"].get("optional", {})}
+    parts = _parts(node_id)
+    assert [name for name in inputs if f"`{name}`" not in parts["Inputs"]] == []
+    assert [name for name in node["output_name"] if f"`{name}`" not in parts["Outputs"]] == []
+    choices = [choice for spec in inputs.values() if spec[0] == "COMBO" for choice in spec[1]["options"]]
+    bases = inputs["base"][1]["options"] if "base" in inputs else []
+    assert [choice for choice in choices if choice not in bases and choice not in parts["Inputs"]] == []
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_the_page_is_built_like_the_others(node_id: str) -> None:
+    page = (PAGES / f"{node_id}.md").read_text()
+    assert page.startswith(f"# {NODES[node_id]['display_name']}\n")
+    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == SECTIONS
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_the_page_names_only_nodes_that_exist(node_id: str) -> None:
+    page = (PAGES / f"{node_id}.md").read_text()
+    assert set(re.findall(r"Zeroctl\w+", page)) <= set(NODES)
+
+
+def _parts(node_id: str) -> dict[str, str]:
+    """Section title -> text; inputs and outputs of one page are never mixed up."""
+    pieces = re.split(r"^## (.*)$", (PAGES / f"{node_id}.md").read_text(), flags=re.MULTILINE)
+    return dict(zip(pieces[1::2], pieces[2::2], strict=True))
