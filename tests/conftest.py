@@ -15,6 +15,7 @@ collect_ignore = [] if os.environ.get("ZEROCTL_HOST") else ["host"]
 BESIDE_THE_TESTS = {
     "random_weights": "tests/random_weights.py",
     "host_graphs": "tests/host/host_graphs.py",
+    "control_graphs": "tests/host/control_graphs.py",
     "host_models": "tests/host/host_models.py",
     "host_process": "tests/host/host_process.py",
     "host_server": "tests/host/host_server.py",

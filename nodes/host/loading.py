@@ -40,7 +40,6 @@ class HostControlModel(nn.Module):
         super().__init__()
         self.net = net
         self._hint: weakref.ref[Tensor] | None = None
-        self._hint_version = -1
         self._feature: Tensor | None = None
 
     @property
@@ -64,10 +63,9 @@ class HostControlModel(nn.Module):
         return None if self.net.base.spec.adm_in_channels is None else y
 
     def _encoded(self, hint: Tensor) -> Tensor:
-        if self._feature is None or self._hint is None or self._hint() is not hint or self._hint_version != hint._version:
+        if self._feature is None or self._hint is None or self._hint() is not hint:
             self._feature = self.net.encode(hint)
             self._hint = weakref.ref(hint, self._forget)
-            self._hint_version = hint._version
         return self._feature
 
     def _forget(self, dead: weakref.ref[Tensor]) -> None:
