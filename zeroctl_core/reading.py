@@ -42,6 +42,13 @@ def _dimension(shapes: Shapes, key: str, axis: int) -> int:
     return shape[axis]
 
 
+def _block_width(shapes: Shapes, block: str) -> int | None:
+    """Output channels of a residual block by whichever of its layers is there, so that a lost key is seen as lost."""
+    layers = ("out_layers.3", "in_layers.2", "emb_layers.1")
+    keys = (f"{block}.{layer}.{kind}" for kind in ("weight", "bias") for layer in layers)
+    return next((shapes[key][0] for key in keys if shapes.get(key)), None)
+
+
 def _decoder_depths(shapes: Shapes) -> tuple[int, ...]:
     depths: list[int] = []
     while f"output_blocks.{len(depths)}.0.in_layers.2.weight" in shapes:
@@ -70,10 +77,10 @@ def read_encoder_spec(
     depths: list[int] = []
     place = 1
     while True:
-        if f"input_blocks.{place}.0.op.weight" in shapes:
+        if f"input_blocks.{place}.0.op.weight" in shapes or f"input_blocks.{place}.0.op.bias" in shapes:
             widths.append([])
-        elif f"input_blocks.{place}.0.in_layers.2.weight" in shapes:
-            widths[-1].append(_dimension(shapes, f"input_blocks.{place}.0.in_layers.2.weight", 0))
+        elif (width := _block_width(shapes, f"input_blocks.{place}.0")) is not None:
+            widths[-1].append(width)
             depths.append(_depth(shapes, f"input_blocks.{place}.1"))
         else:
             break

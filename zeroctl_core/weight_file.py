@@ -95,8 +95,8 @@ def _open_pickle(path: Path, *, zipped: bool) -> WeightFile:
     """Only `weights_only=True`: a pickle may otherwise run any code. Zipped files are mapped, older ones are read."""
     damaged = "it is cut off or damaged: download it again"
     try:
-        if zipped and not any(Path(name).name == "data.pkl" for name in zipfile.ZipFile(path).namelist()):
-            raise CheckpointError(f"{path.name} is a zip archive and no torch file; unpack it and give the file in it")
+        if zipped:
+            _check_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         if "truncated" in str(error):
@@ -106,10 +106,6 @@ def _open_pickle(path: Path, *, zipped: bool) -> WeightFile:
             "convert it to safetensors on a machine where that is safe, or get the .safetensors version"
         ) from error
     except (RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
-        if "TorchScript" in str(error):
-            raise CheckpointError(
-                f"{path.name} is a TorchScript program and not a state dict, so it is refused; it is no ControlNet"
-            ) from error
         reason = str(error).split("\n")[0] or type(error).__name__
         raise CheckpointError(f"{path.name} cannot be read as a torch file ({reason}); {damaged}") from error
     if isinstance(content, Mapping) and isinstance(nested := content.get("state_dict"), Mapping):
@@ -119,6 +115,15 @@ def _open_pickle(path: Path, *, zipped: bool) -> WeightFile:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path.name} holds a {type(content).__name__}; expected a state dict, key -> tensor")
     return WeightFile(path, dict(_flat(content)))
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse zip files that torch did not write, and programs."""
+    names = {Path(name).name for name in zipfile.ZipFile(path).namelist()}
+    if "constants.pkl" in names:
+        raise CheckpointError(f"{path.name} is a TorchScript program and not a state dict, so it is refused")
+    if "data.pkl" not in names:
+        raise CheckpointError(f"{path.name} is a zip archive and no torch file; unpack it and give the file in it")
 
 
 def _flat(content: Mapping[object, object], prefix: str = "") -> Iterator[tuple[str, Tensor]]:

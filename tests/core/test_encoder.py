@@ -106,7 +106,7 @@ class TestInputs:
             (
                 "x",
                 torch.zeros(2, 9, 8, 8),
-                r"latent has the shape \(2, 9, 8, 8\); this tiny network takes \[B, 4, h, w\]",
+                r"latent has the shape \(2, 9, 8, 8\); .* takes \[B, 4, h, w\]",
             ),
             ("x", torch.zeros(4, 8, 8), r"takes \[B, 4, h, w\]"),
             ("t", torch.tensor(5.0), r"timesteps have the shape \(\) for 2 latents; give one for each"),
