@@ -10,11 +10,6 @@ from zeroctl_core.annotators.resolution import at_resolution
 from .host.schema import ComfyNode, NodeOutput, io, option, schema
 from .host.units import check_image
 
-DISPLAY_NAMES = {"canny": "Canny Edges"}
-DESCRIPTIONS = {
-    "canny": "White one pixel edges on black, as the released Canny ControlNets were trained on: OpenCV's Canny on RGB, no blur.",
-}
-
 
 def _input(param: Any) -> Any:
     kind = io.Int if isinstance(param.default, int) else io.Float
@@ -27,9 +22,9 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
         def define_schema(cls) -> io.Schema:
             return schema(
                 node_id=cls.__name__,
-                display_name=DISPLAY_NAMES[annotator.name],
+                display_name=annotator.title,
                 category="zeroctl/annotate",
-                description=DESCRIPTIONS[annotator.name],
+                description=annotator.summary,
                 search_aliases=[annotator.name, "preprocessor", "edge", "controlnet"],
                 inputs=[
                     io.Image.Input("image", tooltip="The picture to annotate, RGB. A batch is annotated picture by picture."),

@@ -35,6 +35,11 @@ def test_unknown_name_lists_the_known():
 
 
 @pytest.mark.parametrize("name", ANNOTATORS)
+def test_says_what_it_is(name):
+    assert ANNOTATORS[name].title and ANNOTATORS[name].summary.endswith(".")
+
+
+@pytest.mark.parametrize("name", ANNOTATORS)
 def test_defaults_lie_in_their_ranges_and_have_help(name):
     for param in ANNOTATORS[name].params:
         assert param.min <= param.default <= param.max and param.step > 0 and param.help.endswith(".")

@@ -45,6 +45,7 @@ class Annotator:
     `kind` says what `fn` gets besides the image and its parameters: `image` nothing, `masked` a `mask`
     [B, 1, H, W], `model` a `net` that the caller has loaded (the core finds no files).
     `needs` names what must be there beyond torch and numpy: a package (`cv2`) or the file of the net.
+    `title` and `summary` are for people: the name to show, and a sentence or two on what it draws.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Annotator:
     fn: Callable[..., Tensor]
     params: tuple[Param, ...] = ()
     needs: tuple[str, ...] = ()
+    title: str = ""
+    summary: str = ""
 
     def __call__(
         self, image: Tensor, *, mask: Tensor | None = None, net: torch.nn.Module | None = None, **params: int | float
@@ -123,10 +126,12 @@ def annotator(
     kind: Literal["image", "masked", "model"] = "image",
     params: tuple[Param, ...] = (),
     needs: tuple[str, ...] = (),
+    title: str = "",
+    summary: str = "",
 ) -> Callable[[Callable[..., Tensor]], Annotator]:
     """Decorate the function of one annotator file: it becomes an `Annotator` in `ANNOTATORS`."""
 
     def add(fn: Callable[..., Tensor]) -> Annotator:
-        return ANNOTATORS.register(name)(Annotator(name, kind, fn, params, needs))
+        return ANNOTATORS.register(name)(Annotator(name, kind, fn, params, needs, title, summary))
 
     return add

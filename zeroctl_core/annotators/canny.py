@@ -16,7 +16,14 @@ PARAMS = (
 )
 
 
-@annotator("canny", params=PARAMS, needs=("cv2",))
+@annotator(
+    "canny",
+    params=PARAMS,
+    needs=("cv2",),
+    title="Canny Edges",
+    summary="White one pixel edges on black, as the released Canny ControlNets were trained on: "
+    "OpenCV's Canny on RGB, no blur.",
+)
 def canny(image: Tensor, low: int, high: int, blur_sigma: float) -> Tensor:
     """Edges as the released ControlNets were trained on.
 
