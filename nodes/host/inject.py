@@ -7,7 +7,7 @@ DIFFUSION_MODEL wrappers (EasyCache and its like may skip the UNet) the work mov
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,9 +139,9 @@ class Hook:
 
     def _check_before(self, run: SamplingRun, model_sampling: Any) -> None:
         for number, (unit, policy) in enumerate(self.applied, start=1):
-            placed = run.placed(unit, run.canvas)
-            if placed.lost > 0.01:
-                run.say_once("Condition image", f"control {number}: {placed.note}")
+            if not _same_proportions(unit.image.shape[-2:], run.canvas):
+                run.say_once("Condition image", f"control {number} was made for other proportions than this run's latent "
+                             f"({run.canvas[1]}x{run.canvas[0]} cells): {run.placed(unit, run.canvas).note}")
             if policy == "error" and run.sigmas is not None and never_acts(unit, model_sampling, run.sigmas):
                 raise NeverApplied(f"control {number} cannot act in this run: its window {unit.schedule} holds none of the "
                                    f"run's {len(run.sigmas) - 1} steps. Widen start and end, or set if_never_applied to warn.")
@@ -159,6 +159,11 @@ class Hook:
             if policy == "error":
                 raise NeverApplied(text)
             run.say_once("Control never acted", text)
+
+
+def _same_proportions(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two sizes (height, width) differ by less than one percent in proportions."""
+    return abs(one[0] * other[1] / (one[1] * other[0]) - 1) < 0.01
 
 
 class _Late:

@@ -7,9 +7,9 @@ class, a subclass would be lost.
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,7 @@ class HostControlModel(nn.Module):
             self._hint = self._feature = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> HostControlModel:
-        from copy import deepcopy
-        return HostControlModel(deepcopy(self.net, memo))
+        return HostControlModel(copy.deepcopy(self.net, memo))
 
 
 class NetInHost:

@@ -21,7 +21,7 @@ from zeroctl_core.run import PIXELS_PER_CELL
 
 from .areas import Conds, rows_of_call
 from .family import foreign_weights
-from .foreign import Foreign
+from .foreign import Foreign, foreign_name
 from .lists import Control, add_control
 from .loading import NetInHost, is_ours
 from .memory import module_for
@@ -178,6 +178,9 @@ class _OnDevice:
             strength = self._strength(index, model, float(sigma[0]))
             if strength == 0.0:
                 continue
+            if "multigpu_thread_device" in options:
+                raise ValueError(f"{foreign_name(unit.control_net)} is not a net of this pack and cannot run on several devices "
+                                 "at once. Remove the multi-GPU node, or load the net with ZeroctlLoadControlNet.")
             key = (index, canvas)
             if key not in self._foreign:
                 self._foreign[key] = self._made_ready(unit, model, canvas)
