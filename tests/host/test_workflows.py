@@ -1,0 +1,151 @@
+"""The example workflows: each makes a picture on the real server, and its two forms say the same."""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from host_server import HostServer
+from PIL import Image, ImageDraw
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "example_workflows"  # as the browser saves them; the host offers every one as a template
+API_FORMS = ROOT / "tests" / "workflows"
+NAMES = sorted(path.stem for path in API_FORMS.glob("*.json"))
+NOTES = {"MarkdownNote", "Note"}  # of the frontend alone: no prompt holds them
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+PIXELS = 64
+TITLE_HEIGHT = 30  # a node's pos is below its title
+
+
+@pytest.fixture(scope="module")
+def bench(
+    server: HostServer, thin_checkpoint_name: str, controlnet_file: Callable[..., Path], scratch: Path
+) -> Iterator[HostServer]:
+    """The server with a thin file under every name that the examples ask for, and with the host's example picture."""
+    checkpoints = server.base / "models" / "checkpoints"
+    made = []
+    for number, (kind, name) in enumerate(sorted(_files())):
+        target = checkpoints / thin_checkpoint_name if kind == "checkpoints" else controlnet_file("thin", seed=number)
+        made.append(server.base / "models" / kind / name)
+        made[-1].symlink_to(target.resolve())
+    picture = Image.new("RGB", (96, 96), "white")
+    ImageDraw.Draw(picture).ellipse((20, 12, 70, 80), fill="navy", outline="red", width=4)
+    picture.save(server.base / "input" / "example.png")
+    yield server
+    for link in made:
+        link.unlink()
+
+
+def _api(name: str) -> dict[str, Any]:
+    return json.loads((API_FORMS / f"{name}.json").read_text())
+
+
+def _ui(name: str) -> dict[str, Any]:
+    return json.loads((EXAMPLES / f"{name}.json").read_text())
+
+
+def _files() -> set[tuple[str, str]]:
+    """(folder, name) of every model file that the examples name."""
+    inputs = [node["inputs"] for name in NAMES for node in _api(name).values()]
+    return {("checkpoints", i["ckpt_name"]) for i in inputs if "ckpt_name" in i} | {
+        ("controlnet", i["control_net_name"]) for i in inputs if "control_net_name" in i}
+
+
+def _small(graph: dict[str, Any]) -> dict[str, Any]:
+    """The workflow at 64 pixels and a few steps; nothing else of it is changed."""
+    small = {"width": PIXELS, "height": PIXELS, "steps": 4, "resolution": PIXELS, "scale_by": PIXELS / 96}
+    for node in graph.values():
+        kept = {"resolution": 0} if node["inputs"].get("resolution") == 0 else {}
+        node["inputs"].update({key: value for key, value in small.items() if key in node["inputs"]}, **kept)
+    return graph
+
+
+def _by_type(graph: dict[str, Any], class_type: str) -> list[str]:
+    return [node_id for node_id, node in graph.items() if node["class_type"] == class_type]
+
+
+def _picture(server: HostServer, graph: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+    outputs = server.run(graph)
+    (save,) = _by_type(graph, "SaveImage")
+    (picture,) = server.images(outputs, save)
+    assert picture.format == "PNG" and picture.size == (PIXELS, PIXELS)
+    return np.asarray(picture).astype(float), outputs
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_workflow_makes_a_picture_that_follows_its_control(bench: HostServer, name: str) -> None:
+    graph = _small(_api(name))
+    controlled, outputs = _picture(bench, graph)
+    assert np.isfinite(controlled).all() and controlled.std() > 1.0
+    for node_id in _by_type(graph, "PreviewAny"):
+        assert len(outputs[node_id]["text"][0]) > 40
+    for node in graph.values():  # the same without any control
+        node["inputs"].update({key: 0.0 for key in ("strength",) if key in node["inputs"]})
+    plain, _ = _picture(bench, graph)
+    assert np.abs(controlled - plain).mean() > 0.5
+
+
+def test_a_switched_off_row_of_the_stack_changes_the_picture(bench: HostServer) -> None:
+    graph = _small(_api("stacked_controls"))
+    both, _ = _picture(bench, graph)
+    (stack,) = _by_type(graph, "ZeroctlStack")
+    graph[stack]["inputs"]["enabled_2"] = False
+    first, _ = _picture(bench, graph)
+    assert np.abs(both - first).mean() > 0.1
+
+
+def test_the_host_offers_the_examples_as_templates(bench: HostServer) -> None:
+    assert sorted(bench.get("/workflow_templates")["zeroctl"]) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_browser_saved_is_what_the_api_form_says(bench: HostServer, name: str) -> None:
+    assert _as_prompt(_ui(name), bench.get("/object_info")) == _api(name)
+
+
+def _as_prompt(ui: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
+    """The API form of a saved workflow, as the browser makes it from the host's description of the nodes."""
+    links = {link[0]: [str(link[1]), link[2]] for link in ui["links"]}
+    prompt = {}
+    for node in ui["nodes"]:
+        if node["type"] in NOTES:
+            continue
+        inputs = {slot["name"]: links[slot["link"]] for slot in node["inputs"] if slot["link"] is not None}
+        inputs |= _widget_values(node, info[node["type"]]["input"])
+        prompt[str(node["id"])] = {"class_type": node["type"], "inputs": inputs}
+        if "title" in node:
+            prompt[str(node["id"])]["_meta"] = {"title": node["title"]}
+    return prompt
+
+
+def _widget_values(node: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]:
+    """Saved values are positional, with two that are the browser's own: after a seed, and of the upload button."""
+    values = iter(node.get("widgets_values", ()))
+    found = {}
+    for name, (kind, *options) in {**described.get("required", {}), **described.get("optional", {})}.items():
+        if not isinstance(kind, list) and kind not in WIDGETS:
+            continue
+        found[name] = next(values)
+        if options and (options[0].get("control_after_generate") or options[0].get("image_upload")):
+            next(values)
+    assert list(values) == [], f"{node['type']} holds more values than it has widgets"
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_two_nodes_overlap(name: str) -> None:
+    boxes = {node["id"]: (*node["pos"], *node["size"]) for node in _ui(name)["nodes"]}
+    for (one, (x1, y1, w1, h1)), (two, (x2, y2, w2, h2)) in combinations(boxes.items(), 2):
+        beside = x1 + w1 <= x2 or x2 + w2 <= x1
+        above = y1 + h1 <= y2 - TITLE_HEIGHT or y2 + h2 <= y1 - TITLE_HEIGHT
+        assert beside or above, f"{name}: nodes {one} and {two}"
+
+
+def test_every_example_has_both_forms() -> None:
+    assert sorted(path.stem for path in EXAMPLES.glob("*.json")) == NAMES
+    assert sorted(path.stem for path in EXAMPLES.glob("*.jpg")) == NAMES
