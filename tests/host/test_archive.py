@@ -1,0 +1,48 @@
+"""The pack as people install it: an archive of the tracked files, unpacked under a name that is no Python name."""
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from host_process import Host
+from host_server import HostServer
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = "zeroctl-0.1.0"
+SNAPSHOT = Path(__file__).with_name("object_info.json")
+
+
+@pytest.fixture(scope="module")
+def installed(bare_host: Host, scratch: Path) -> Iterator[HostServer]:
+    """A server whose custom_nodes holds the unpacked archive of HEAD, and no link to this checkout."""
+    archive = subprocess.run(["git", "archive", "--format=zip", "HEAD"], cwd=ROOT, capture_output=True)
+    if archive.returncode:
+        pytest.skip(f"the archive is made by git, which says: {archive.stderr.decode(errors='replace').strip()}")
+    server = HostServer(bare_host.checkout, Path(tempfile.mkdtemp(prefix="archive-", dir=scratch)))
+    zipfile.ZipFile(io.BytesIO(archive.stdout)).extractall(server.base / "custom_nodes" / FOLDER)
+    with server:
+        yield server
+
+
+def test_all_nodes_load(installed: HostServer) -> None:
+    told = installed.get("/object_info")
+    assert sorted(node_id for node_id in told if node_id.startswith("Zeroctl")) == list(json.loads(SNAPSHOT.read_text()))
+    assert "IMPORT FAILED" not in installed.log() and "Traceback" not in installed.log()
+
+
+def test_the_script_is_served_once(installed: HostServer) -> None:
+    ours = [path for path in installed.get("/extensions") if "zeroctl" in path or path.endswith("notice.js")]
+    assert ours == [f"/extensions/{FOLDER}/js/notice.js"]
+    assert installed.get_bytes(ours[0]) == (ROOT / "web" / "js" / "notice.js").read_bytes()
+
+
+def test_help_pages_and_examples_are_in_it(installed: HostServer) -> None:
+    for node_id in json.loads(SNAPSHOT.read_text()):
+        assert installed.get_bytes(f"/extensions/{FOLDER}/docs/{node_id}.md").startswith(b"# ")
+    assert installed.get("/workflow_templates")[FOLDER]
