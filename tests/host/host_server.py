@@ -34,13 +34,15 @@ class HostServer:
     """`main.py` of a checkout with one pack in `custom_nodes`; a context manager that stops it.
 
     `pack` is linked under its folder's name or `pack_name`. `models` is linked as the models folder, so that a file
-    written for another host is not written twice.
+    written for another host is not written twice. `python` is the host's, where that is not the one that runs this.
     """
 
     def __init__(
-        self, checkout: Path, base: Path, pack: Path | None = None, pack_name: str = "", models: Path | None = None
+        self, checkout: Path, base: Path, pack: Path | None = None, pack_name: str = "", models: Path | None = None,
+        python: Path | None = None,
     ) -> None:
         self.checkout, self.base = checkout, make_base(base)
+        self.python = str(python or sys.executable)
         if models is not None:
             shutil.rmtree(base / "models")
             (base / "models").symlink_to(models, target_is_directory=True)
@@ -54,7 +56,7 @@ class HostServer:
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [
-                    sys.executable, "main.py", *host_options(), "--port", self.url.rpartition(":")[2],
+                    self.python, "main.py", *host_options(), "--port", self.url.rpartition(":")[2],
                     "--base-directory", str(self.base), "--database-url", "sqlite:///:memory:", "--disable-api-nodes",
                 ],
                 cwd=self.checkout, stdout=log, stderr=subprocess.STDOUT,
