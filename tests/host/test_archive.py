@@ -31,8 +31,8 @@ def installed(bare_host: Host, scratch: Path) -> Iterator[HostServer]:
 
 
 def test_all_nodes_load(installed: HostServer) -> None:
-    told = installed.get("/object_info")
-    assert sorted(node_id for node_id in told if node_id.startswith("Zeroctl")) == list(json.loads(SNAPSHOT.read_text()))
+    ours = sorted(node_id for node_id in installed.get("/object_info") if node_id.startswith("Zeroctl"))
+    assert ours == list(json.loads(SNAPSHOT.read_text()))
     assert "IMPORT FAILED" not in installed.log() and "Traceback" not in installed.log()
 
 
