@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from zeroctl_core.annotators import ANNOTATORS, Annotator
+from zeroctl_core.annotators.hint_size import RESOLUTIONS
+from zeroctl_core.annotators.pixels import over_white
 from zeroctl_core.annotators.resolution import at_resolution
 
 from .host.schema import ComfyNode, NodeOutput, io, option, schema
@@ -27,10 +29,10 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
                 description=annotator.summary,
                 search_aliases=[annotator.name, "preprocessor", "edge", "controlnet"],
                 inputs=[
-                    io.Image.Input("image", tooltip="The picture to annotate, RGB. A batch is annotated picture by picture."),
+                    io.Image.Input("image", tooltip="The picture to annotate. A batch is annotated picture by picture; alpha is laid over white."),
                     *(_input(param) for param in annotator.params),
-                    io.Int.Input("resolution", default=512, min=0, max=8192, step=8,
-                                 tooltip="Pixels of the short side at which edges are found; 0 keeps the picture's size. "
+                    io.Int.Input("resolution", default=512, min=0, max=RESOLUTIONS[1], step=8,
+                                 tooltip="Pixels of the short side to annotate at, 64 or more; 0 keeps the picture's size. "
                                          "Use the short side of the picture that you generate."),
                 ],
                 outputs=[io.Image.Output(display_name="condition",
@@ -39,8 +41,8 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
 
         @classmethod
         def execute(cls, image: Any, resolution: int = 512, **params: Any) -> NodeOutput:
-            picture = at_resolution(check_image(image).contiguous(), resolution)
-            return NodeOutput(annotator(picture, **params).movedim(1, -1))
+            picture = over_white(check_image(image, channels=(3, 4)))
+            return NodeOutput(annotator(at_resolution(picture, resolution), **params).movedim(1, -1))
 
     Annotate.__name__ = Annotate.__qualname__ = "Zeroctl" + "".join(part.capitalize() for part in annotator.name.split("_"))
     return Annotate

@@ -11,7 +11,7 @@ from .pixels import from_uint8, to_uint8
 
 PARAMS = (
     Param("low", 100, 0, 255, 1, "An edge goes on while its gradient is above this."),
-    Param("high", 200, 0, 255, 1, "An edge begins where its gradient is above this. Not below low."),
+    Param("high", 200, 0, 255, 1, "An edge begins where its gradient is above this. The larger of the two begins, whichever is which."),
     Param("blur_sigma", 0.0, 0.0, 10.0, 0.1, "Gaussian blur in pixels before the edges are looked for; 0 is none."),
 )
 
@@ -30,10 +30,8 @@ def canny(image: Tensor, low: int, high: int, blur_sigma: float) -> Tensor:
     [B, 3, H, W] in 0..1  ->  [B, 3, H, W], 0 or 1, three equal channels
 
     Source: the released annotator/canny: `cv2.Canny` on RGB (not on grey, not blurred), aperture 3, L1 gradient.
-    Raises `ValueError` when low is above high: OpenCV would swap them in silence.
+    `low` and `high` are exchanged where low is the larger, as in OpenCV and all peers.
     """
-    if low > high:
-        raise ValueError(f"canny: low is {low} and high is {high}; low must not be above high: swap them")
     cv2 = import_cv2("canny")
     pixels = to_uint8(image)
     edges = np.empty_like(pixels)
