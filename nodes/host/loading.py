@@ -16,6 +16,7 @@ from typing import Any
 import comfy.controlnet
 import comfy.ldm.modules.attention
 import comfy.model_management
+import comfy.model_patcher
 import comfy.ops
 import torch
 from torch import Tensor, nn
@@ -142,8 +143,11 @@ def control_net_from(net: ControlNet, manual_cast: torch.dtype | None, again: Ca
     )
 
     def patcher(disable_dynamic: bool = False) -> Any:
-        made = again().control_model_wrapped
-        return made.clone(disable_dynamic=True) if disable_dynamic and made.is_dynamic() else made
+        made = again()
+        if not disable_dynamic:
+            return made.control_model_wrapped
+        return comfy.model_patcher.ModelPatcher(made.control_model, load_device=made.load_device,
+                                                offload_device=comfy.model_management.unet_offload_device())
 
     # newer hosts clone models for further devices and for torch.compile through this factory
     control_net.control_model_wrapped.cached_patcher_init = (patcher, ())
