@@ -123,6 +123,18 @@ def test_the_hosts_layers_are_used(state, tmp_path):
     _assert_holds(net, state)
 
 
+def test_the_layers_may_depend_on_what_was_found(state, tmp_path):
+    seen = []
+
+    def ops(base, dtype):
+        seen.append((base.name, dtype))
+        return Ops()
+
+    save_file(state, tmp_path / "a.safetensors")
+    _assert_holds(load_controlnet(tmp_path / "a.safetensors", ops=ops), state)
+    assert seen == [("tiny", torch.float16)]
+
+
 # ---- how it loads
 
 
