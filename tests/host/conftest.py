@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from host_graphs import Graph, node, sample
 from host_models import cut_model, random_conditioning
 from host_process import Host, boot
 from host_server import HostServer
@@ -134,3 +135,36 @@ def server(start_server: Callable[..., HostServer]) -> Iterator[HostServer]:
     """The real server with our pack linked into its custom_nodes."""
     with start_server(pack=ROOT, pack_name="zeroctl") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def our_net(host: Host, controlnet_file: Callable[..., Any]) -> Callable[..., Any]:
+    """`our_net(preset, seed=0)`: the CONTROL_NET that our loader makes of a random file; made once."""
+    made: dict[tuple[str, int], Any] = {}
+
+    def load(preset: str, seed: int = 0) -> Any:
+        if (preset, seed) not in made:
+            path = controlnet_file(preset, seed, torch.float32)
+            graph = {"net": node("ZeroctlLoadControlNet", control_net_name=path.name)}
+            made[preset, seed] = host.run(graph, keep={"net": ["net", 0]})["net"]
+        return made[preset, seed]
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def host_net(host: Host, controlnet_file: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
+    """`host_net(preset, seed=0)`: a node that loads the same file with the host's own loader."""
+    return lambda preset, seed=0: node("ControlNetLoader",
+                                       control_net_name=controlnet_file(preset, seed, torch.float32).name)
+
+
+@pytest.fixture(scope="session")
+def graph_of(host: Host, model_of: Callable[..., Any], conditioning_of: Callable[..., Any]) -> Callable[..., Graph]:
+    """`graph_of(preset, **sample_options)`: a KSampler graph on a random MODEL of that family."""
+
+    def make(preset: Any = "thin", v_prediction: bool = False, **options: Any) -> Graph:
+        positive, negative = (host.give(conditioning_of(preset, seed=seed)) for seed in (1, 2))
+        return sample(host.give(model_of(preset, v_prediction=v_prediction)), positive, negative, **options)
+
+    return make

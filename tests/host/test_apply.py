@@ -1,7 +1,6 @@
 """Our Apply against the host's own, through the real graph executor and KSampler, on random weights."""
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,40 +12,6 @@ from host_process import Host
 CLOSE = 1e-4  # max abs over the latents
 FELT = 1e-2  # by what a random control moves them at least
 SEEN = 1e-3  # by what another condition image does
-
-
-@pytest.fixture(scope="session")
-def our_net(host: Host, controlnet_file: Callable[..., Any]) -> Callable[..., Any]:
-    """`our_net(preset, seed=0)`: the CONTROL_NET that our loader makes of a random file; made once."""
-    made: dict[tuple[str, int], Any] = {}
-
-    def load(preset: str, seed: int = 0) -> Any:
-        if (preset, seed) not in made:
-            path = controlnet_file(preset, seed, torch.float32)
-            graph = {"net": node("ZeroctlLoadControlNet", control_net_name=path.name)}
-            made[preset, seed] = host.run(graph, keep={"net": ["net", 0]})["net"]
-        return made[preset, seed]
-
-    return load
-
-
-@pytest.fixture(scope="session")
-def host_net(host: Host, controlnet_file: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
-    """`host_net(preset, seed=0)`: a node that loads the same file with the host's own loader."""
-    return lambda preset, seed=0: node("ControlNetLoader",
-                                       control_net_name=controlnet_file(preset, seed, torch.float32).name)
-
-
-@pytest.fixture(scope="session")
-def graph_of(host: Host, model_of: Callable[..., Any], conditioning_of: Callable[..., Any]) -> Callable[..., Graph]:
-    """`graph_of(preset, **sample_options)`: a KSampler graph on a random MODEL of that family."""
-
-    def make(preset: Any = "thin", v_prediction: bool = False, **options: Any) -> Graph:
-        return sample(host.give(model_of(preset, v_prediction=v_prediction)), host.give(conditioning_of(preset, seed=1)),
-                      host.give(conditioning_of(preset, seed=2)), **options)
-
-    return make
-
 
 FAMILIES = [("thin", "thin", False), ("thin21", "thin21", True), ("thinxl", "thinxl", False)]
 
