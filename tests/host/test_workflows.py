@@ -20,6 +20,7 @@ NOTES = {"MarkdownNote", "Note"}  # of the frontend alone: no prompt holds them
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 PIXELS = 64
 TITLE_HEIGHT = 30  # a node's pos is below its title
+BADGE_HEIGHT = 40  # Nodes 2.0 adds the pack's name at the foot of our nodes
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,10 @@ def _widget_values(node: dict[str, Any], described: dict[str, Any]) -> dict[str,
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_two_nodes_overlap(name: str) -> None:
-    boxes = {node["id"]: (*node["pos"], *node["size"]) for node in _ui(name)["nodes"]}
+    boxes = {}
+    for node in _ui(name)["nodes"]:
+        (x, y), (width, height) = node["pos"], node["size"]
+        boxes[node["id"]] = x, y, width, height + (BADGE_HEIGHT if node["type"].startswith("Zeroctl") else 0)
     for (one, (x1, y1, w1, h1)), (two, (x2, y2, w2, h2)) in combinations(boxes.items(), 2):
         beside = x1 + w1 <= x2 or x2 + w2 <= x1
         above = y1 + h1 <= y2 - TITLE_HEIGHT or y2 + h2 <= y1 - TITLE_HEIGHT
