@@ -20,7 +20,7 @@ CORE, NODES, HOST = ROOT / "zeroctl_core", ROOT / "nodes", ROOT / "nodes" / "hos
 
 HOST_MODULES = {"comfy", "comfy_api", "comfy_config", "comfy_execution", "comfy_extras"}
 HOST_MODULES |= {"app", "execution", "folder_paths", "latent_preview", "node_helpers", "nodes", "server"}
-CORE_LIBRARIES = {"torch", "numpy", "safetensors", "einops"}
+CORE_LIBRARIES = {"torch", "numpy", "safetensors"}
 INSIDE_FUNCTIONS = {"cv2", "skimage", "PIL"}  # an extra, asked for by who calls the function
 EXTRAS = {
     "train": {"accelerate", "datasets", "ray", "tensorboard", "tqdm", "tyro"}
