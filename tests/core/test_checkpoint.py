@@ -107,6 +107,18 @@ def test_mixed_dtypes_stay_mixed(state, tmp_path):
     assert {p.dtype for p in one.parameters()} == {torch.bfloat16}
 
 
+def test_fp8_weights_are_kept_and_scanned(state, tmp_path):
+    eight = {key: value.to(torch.float8_e4m3fn) if value.ndim > 1 else value for key, value in state.items()}
+    save_file(eight, tmp_path / "fp8.safetensors")
+    net = load_controlnet(tmp_path / "fp8.safetensors")
+    assert net.info.dtype == torch.float8_e4m3fn and net.state_dict()[_CONV].dtype == torch.float8_e4m3fn
+    save_file(
+        eight | {_CONV: torch.full_like(state[_CONV], float("nan")).to(torch.float8_e4m3fn)}, tmp_path / "n.safetensors"
+    )
+    with pytest.raises(CheckpointError, match="NaN"):
+        load_controlnet(tmp_path / "n.safetensors")
+
+
 def test_fp16_weights_whose_sum_overflows_are_no_false_alarm(state, tmp_path):
     loud = state | {"input_blocks.1.0.in_layers.2.weight": torch.full((32, 32, 3, 3), 60000.0, dtype=torch.float16)}
     save_file(loud, tmp_path / "loud.safetensors")
