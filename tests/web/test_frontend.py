@@ -1,0 +1,110 @@
+"""Our pack in the real frontend: examples open whole, help opens, and what a run has to say is seen."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "example_workflows"
+API_FORMS = ROOT / "tests" / "workflows"
+NAMES = sorted(path.stem for path in API_FORMS.glob("*.json"))
+RUN_SECONDS = 180
+NEVER_ACTED = "Control never acted"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_opens_whole(frontend: Any, name: str) -> None:
+    frontend.open(_json(EXAMPLES / f"{name}.json"))
+    frontend.picture(name)
+    missing = frontend.page.evaluate(
+        "() => app.graph.nodes.map(n => n.type).filter(t => !LiteGraph.registered_node_types[t])")
+    assert missing == []
+    assert frontend.page.locator(".p-toast-message").count() == 0
+    assert frontend.page.locator(".p-dialog").count() == 0  # missing nodes, missing models
+    assert frontend.complaints() == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_frontend_queues_what_the_api_form_says(frontend: Any, name: str) -> None:
+    frontend.open(_json(EXAMPLES / f"{name}.json"))
+    queued = frontend.page.evaluate("async () => (await app.graphToPrompt()).output")
+    expected = _json(API_FORMS / f"{name}.json")
+    assert list(queued) and {i: n["class_type"] for i, n in queued.items()} == {
+        i: n["class_type"] for i, n in expected.items()}
+    for node_id, node in expected.items():
+        # a newer host may add inputs of its own to its own nodes
+        assert {key: queued[node_id]["inputs"].get(key) for key in node["inputs"]} == node["inputs"]
+        if node["class_type"].startswith("Zeroctl"):
+            assert queued[node_id]["inputs"].keys() == node["inputs"].keys()
+
+
+def test_every_widget_of_our_nodes_is_there(frontend: Any) -> None:
+    told = _json(ROOT / "tests" / "host" / "object_info.json")
+    shown = frontend.page.evaluate("""ids => Object.fromEntries(ids.map(id => {
+        const node = LiteGraph.createNode(id);
+        return [id, [node.widgets ?? [], node.inputs, node.outputs].map(things => things.map(thing => thing.name))];
+    }))""", list(told))
+    for node_id, node in told.items():
+        inputs = {**node["input"].get("required", {}), **node["input"].get("optional", {})}
+        widgets, sockets, outputs = shown[node_id]
+        assert widgets == [name for name, spec in inputs.items() if spec[0].isupper() and spec[0] in (
+            "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")], node_id
+        assert set(sockets) >= set(inputs) - set(widgets), node_id
+        assert outputs == node["output_name"], node_id
+
+
+def test_nodes_2_draws_our_nodes_with_their_widgets(frontend: Any) -> None:
+    if frontend.renderer != "nodes2":
+        pytest.skip("the classic canvas has no elements to look at")
+    workflow = _json(EXAMPLES / "stacked_controls.json")
+    frontend.open(workflow)
+    assert frontend.page.locator("[data-node-id]").count() == len(workflow["nodes"])
+    control = frontend.page.locator("[data-node-id='17']")
+    for name in ("strength", "start", "end", "mode", "resize", "enabled", "branches", "mask_feather", "mask_invert"):
+        assert control.get_by_text(name, exact=True).count() == 1, name
+
+
+@pytest.mark.parametrize("node_id", [15, 8], ids=["ZeroctlWeights", "ZeroctlControl"])
+def test_the_help_page_opens(frontend: Any, node_id: int) -> None:
+    frontend.open(_json(EXAMPLES / "cond_only_paper_weights.json"))
+    page = frontend.page
+    kind = page.evaluate("id => app.graph.getNodeById(id).type", node_id)
+    page.evaluate("id => app.canvas.selectNode(app.graph.getNodeById(id))", node_id)
+    title, _, text = (ROOT / "web" / "docs" / f"{kind}.md").read_text().partition("\n")
+    page.get_by_test_id("info-button").click()
+    page.get_by_role("heading", name=title.removeprefix("# "), exact=True).last.wait_for()
+    page.get_by_text(" ".join(text.split()[:6])).first.wait_for()
+    frontend.picture(f"help-{kind}")
+    assert page.locator("td code, td").get_by_text("control_net", exact=True).count() >= 1
+
+
+def test_a_control_that_never_acts_is_said(frontend: Any) -> None:
+    workflow = _json(EXAMPLES / "stacked_controls.json")
+    frontend.open(workflow)
+    page = frontend.page
+    # a window below the last noise level of any run, and a size that a processor manages
+    # (a seed of its own: a run that the server answers from its cache has nothing to say)
+    page.evaluate("""seed => {
+        const set = (id, values) => {
+            const node = app.graph.getNodeById(id);
+            for (const [name, value] of Object.entries(values)) node.widgets.find(w => w.name === name).value = value;
+        };
+        set(16, {start: 0.001, end: 0, unit: "sigma", curve: ""});
+        set(11, {width: 64, height: 64});
+        set(12, {steps: 2, seed});
+    }""", len(frontend.renderer))
+    page.evaluate("() => app.queuePrompt(0)")
+    toast = page.locator(".p-toast-message", has_text=NEVER_ACTED)
+    toast.wait_for(timeout=1000 * RUN_SECONDS)
+    frontend.picture("never-acted")
+    assert toast.count() == 1
+    assert "control 2" in toast.inner_text() and "control 1" not in toast.inner_text()
+    assert "warn" in toast.get_attribute("class")
+    assert [line for line in frontend.said if f"[zeroctl] {NEVER_ACTED}" in line]
