@@ -1,0 +1,31 @@
+"""The scripts for the browser: the host imports every .js below web/, so each must be harmless to the page and to others."""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+WEB = Path(__file__).resolve().parents[2] / "web"
+SCRIPTS = sorted(WEB.rglob("*.js"))
+FORBIDDEN = {
+    "a global": r"\b(window|globalThis)\.\w+\s*=[^=]",
+    "a patch of a prototype": r"\.prototype\b",
+    "a listener on the whole page": r"\bdocument\.(addEventListener|on\w+\s*=)",
+    "a patch of the app or its canvas": r"\b(app|LiteGraph|LGraph\w*)(\.\w+)+\s*=[^=>]",
+    "evaluated text": r"\beval\(|new Function\(",
+}
+
+
+def test_there_are_scripts() -> None:
+    assert SCRIPTS
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_registers_under_our_name_and_touches_nothing_else(script: Path) -> None:
+    text = script.read_text()
+    assert [what for what, pattern in FORBIDDEN.items() if re.search(pattern, text)] == []
+    names = re.findall(r'registerExtension\(\{\s*name:\s*(\w+|"[^"]+")', text)
+    assert len(names) == 1
+    name = names[0] if names[0].startswith('"') else re.findall(rf"const {names[0]} = (\"[^\"]+\")", text)[0]
+    assert name.startswith('"zeroctl.')
