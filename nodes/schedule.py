@@ -51,8 +51,7 @@ class ZeroctlSchedule(ComfyNode):
 
 
 def _table(schedule: Schedule) -> str:
-    lines = [f"start {schedule.start:g}, end {schedule.end:g} in {schedule.unit}"
-             + (f", curve {schedule.curve} ({schedule.interpolation})" if schedule.curve.strip() else "")]
+    lines = [str(schedule)]
     sigmas = [sd_percent_to_sigma(point) for point in POINTS]
     sigmas[0] = sd_sigmas()[-1]  # percent 0 has a sentinel that no run ever holds
     strength = schedule.bind(sd_percent_to_sigma, sigmas)

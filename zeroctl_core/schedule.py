@@ -65,6 +65,11 @@ class Schedule:
             raise ValueError(f"schedule start {self.start} is after end {self.end}; exchange them")
         self._parsed_curve()
 
+    def __str__(self) -> str:
+        """In words: `0 to 0.5 in timestep`."""
+        curve = f", curve {self.curve.strip()} ({self.interpolation})" if self.curve.strip() else ""
+        return f"{self.start:g} to {self.end:g} in {self.unit}{curve}"
+
     @property
     def _highest(self) -> float:
         return math.inf if self.unit == "sigma" else 1.0

@@ -17,6 +17,7 @@ from torch import Tensor
 from .areas import Conds, conds_of_call
 from .lists import PLACES, Control, Shapes, add_control, recording, resizing
 from .memory import KEY, activation_factor, extended_models
+from .preflight import net_name
 from .report import never_acts
 from .run import SamplingRun
 from .units import Unit, UnitStack
@@ -143,7 +144,7 @@ class Hook:
                 run.say_once("Condition image", f"control {number} was made for other proportions than this run's latent "
                              f"({run.canvas[1]}x{run.canvas[0]} cells): {run.placed(unit, run.canvas).note}")
             if policy == "error" and run.sigmas is not None and never_acts(unit, model_sampling, run.sigmas):
-                raise NeverApplied(f"control {number} cannot act in this run: its window {unit.schedule} holds none of the "
+                raise NeverApplied(f"control {number} ({net_name(unit)}) cannot act in this run: its window, {unit.schedule}, holds none of the "
                                    f"run's {len(run.sigmas) - 1} steps. Widen start and end, or set if_never_applied to warn.")
             images = unit.image.shape[0]
             if images > run.batch or run.batch % images:
@@ -154,8 +155,8 @@ class Hook:
         for index, (unit, policy) in enumerate(self.applied):
             if index in run.acted or policy == "ignore":
                 continue
-            text = (f"control {index + 1} ({unit.branches}, {unit.schedule}) never acted in this run: no step fell into its "
-                    "window, or no conditioning was on its branch")
+            text = (f"control {index + 1} ({net_name(unit)}, branches {unit.branches}) never acted in this run: no step fell "
+                    f"into its window, {unit.schedule}, or no conditioning was on its branch")
             if policy == "error":
                 raise NeverApplied(text)
             run.say_once("Control never acted", text)

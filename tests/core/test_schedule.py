@@ -290,3 +290,8 @@ def test_sd_noise_levels_have_their_known_values():
     assert (sd_sigmas()[0], sd_sigmas()[-1]) == pytest.approx((0.0292, 14.6146), abs=5e-5)
     with pytest.raises(ValueError, match="timestep 1000 was asked for; the schedule has 0 to 999"):
         sd_sigma(1000)
+
+
+def test_a_schedule_says_itself_in_words():
+    assert str(Schedule()) == "0 to 1 in timestep"
+    assert str(Schedule(0.1, 0.8, "steps", "1@0, 0@0.5", "cosine")) == "0.1 to 0.8 in steps, curve 1@0, 0@0.5 (cosine)"
