@@ -1,4 +1,4 @@
-"""The scripts for the browser: the host imports every .js below web/, so each must be harmless to the page and to others."""
+"""The scripts for the browser: the host imports every .js below web/, so each must leave page and others alone."""
 from __future__ import annotations
 
 import re
