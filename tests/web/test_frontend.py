@@ -106,5 +106,6 @@ def test_a_control_that_never_acts_is_said(frontend: Any) -> None:
     frontend.picture("never-acted")
     assert toast.count() == 1
     assert "control 2" in toast.inner_text() and "control 1" not in toast.inner_text()
+    assert "control_v11f1e_sd15_tile_fp16" in toast.inner_text() and "Schedule(" not in toast.inner_text()
     assert "warn" in toast.get_attribute("class")
     assert [line for line in frontend.said if f"[zeroctl] {NEVER_ACTED}" in line]
