@@ -11,7 +11,7 @@ from zeroctl_core.bases import Base, recognise
 
 from .units import Unit
 
-__all__ = ["Family", "family_of_model", "foreign_weights", "unet_base"]
+__all__ = ["Family", "family_of_base", "family_of_foreign", "family_of_model", "foreign_weights", "unet_base"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,11 @@ class Family:
             return f"{self.name} (no Stable Diffusion UNet)"
         y = f", y {self.adm_in_channels}" if self.adm_in_channels is not None else ", no y"
         return f"{self.name} ({len(self.connections)} connections, context {self.context_dim}{y})"
+
+    def takes(self, control: Family) -> bool:
+        """Whether a control of that family fits a MODEL of this one; without a use for y it may ignore it."""
+        return control.connections == self.connections and control.context_dim == self.context_dim \
+            and control.adm_in_channels in (None, self.adm_in_channels)
 
 
 def family_of_model(model: Any) -> Family:
@@ -53,13 +58,54 @@ def _connections(config: dict[str, Any]) -> tuple[Connection, ...]:
     return (*skips, Connection("middle", skips[-1].channels, skips[-1].downsample))
 
 
+def family_of_base(base: Base) -> Family:
+    """The family of one of our networks."""
+    return Family(base.title, base.connections, base.spec.context_dim, base.spec.adm_in_channels)
+
+
+def family_of_foreign(control_net: Any) -> Family | None:
+    """The family of a foreign net with the keys of the Stable Diffusion ControlNets; None where they do not tell."""
+    network = getattr(control_net, "control_model", None)
+    lora: dict[str, Any] | None = getattr(control_net, "control_weights", None)
+    if lora is not None:
+        shapes = _shapes_of_lora(lora)
+    elif hasattr(network, "zero_convs"):
+        shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    else:
+        return None
+    try:
+        base = recognise(shapes)
+    except ValueError:  # a net of its own kind: it is tried as it is
+        return None
+    return None if base is None else family_of_base(base)
+
+
+def _shapes_of_lora(weights: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shapes that the layers of a Control-LoRA have once its product is added to the MODEL's weights."""
+    shapes = {}
+    for key, value in weights.items():
+        if key.endswith(".up"):
+            down = weights.get(key.removesuffix("up") + "down")
+            if down is not None:
+                shapes[key.removesuffix("up") + "weight"] = (value.shape[0], *down.shape[1:])
+        elif key.endswith((".weight", ".bias")):
+            shapes[key] = tuple(value.shape)
+    return shapes
+
+
 def foreign_weights(unit: Unit, model: Any) -> ConnectionWeights | None:
     """The weights of a foreign net, on the MODEL's connections: it does not tell its own. None for the rule uniform.
 
     Raises:
-        ValueError: a rule other than uniform on a MODEL without such connections.
+        ValueError: weights meant for another base than the MODEL's; a rule other than uniform on a MODEL without such
+            connections; custom numbers that cannot be read.
     """
     choice = unit.weighting
+    if choice.base != "auto":
+        base = unet_base(model)
+        if base is None or base.name != choice.base:
+            raise ValueError(f"the weights are meant for the base {choice.base}, the MODEL is "
+                             f"{base.name if base is not None else family_of_model(model)}. Set base to auto or to the MODEL's.")
     if choice.name == "uniform":
         return None
     if choice.custom.strip():
@@ -73,7 +119,7 @@ def foreign_weights(unit: Unit, model: Any) -> ConnectionWeights | None:
 
 def unet_base(model: Any) -> Base | None:
     """The MODEL's UNet as a base of the core, with the spec read from its weights; None for another architecture."""
-    network = model.get_model_object("diffusion_model")
+    network = getattr(model, "model", model).diffusion_model
     if not hasattr(network, "input_blocks"):
         return None
     try:

@@ -6,14 +6,17 @@ of its own (strength to a power) keeps it. Rows that must not see the control ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zeroctl_core import ConnectionWeights, Crop, Rows
+from zeroctl_core import Connection, ConnectionWeights, Crop, Rows
+from zeroctl_core.run import PIXELS_PER_CELL, Kept, Key, mask_of_rows
 
 from .lists import PLACES, Control
 
@@ -32,14 +35,24 @@ def needs_vae(control_net: Any) -> bool:
     return getattr(control_net, "latent_format", None) is not None
 
 
+@dataclass(frozen=True)
+class _Hint:
+    """Which part of which images the net was given last. `images` is empty where there is only one."""
+
+    crop: Crop | None
+    images: tuple[int, ...]
+
+
 class Foreign:
     """One foreign net in one sampling run: a copy with its condition set, made ready on first use, cleaned up at the end.
 
     image: [B, 3, H, W]: at its own size for the host's own crop, else already placed on the canvas of `canvas` cells.
+    mask: [B, 1, 8h, 8w] on that canvas. connections: the MODEL's, empty where it is no UNet of the Stable Diffusion kind.
     """
 
     def __init__(self, control_net: Any, image: Tensor, canvas_image: Tensor, canvas: tuple[int, int], vae: Any,
-                 weights: ConnectionWeights | None, mask: Tensor | None, branches: str) -> None:
+                 weights: ConnectionWeights | None, mask: Tensor | None, branches: str,
+                 connections: Sequence[Connection] = ()) -> None:
         self._net = control_net.copy()
         self._net.set_cond_hint(image, 1.0, (0.0, 1.0), vae=vae)
         self._image = image
@@ -47,8 +60,11 @@ class Foreign:
         self._canvas = canvas
         self._weights = weights
         self._mask = mask
+        self._masks: dict[Key, Kept] = {}
         self._branches = branches
-        self._state: tuple[Crop | None, int] | None = None
+        self._connections = tuple(connections)
+        self._hint: _Hint | None = None
+        self._batch = 0
         self._ready = False
 
     def control(self, model: Any, x: Tensor, sigma: Tensor, cond: dict[str, Any], rows: Rows, strength: float,
@@ -56,7 +72,8 @@ class Foreign:
         """What the net adds in this call, unwanted rows zeroed; None when no row of the call sees it.
 
         Raises:
-            ValueError: the number of weights is not the net's number of outputs, or the net has no maps to mask.
+            ValueError: the number of weights is not the net's number of outputs, the outputs do not fit the UNet, or the
+                net has no maps to mask.
         """
         seen = rows.seen_by(self._branches)  # type: ignore[arg-type]
         if not seen:
@@ -66,29 +83,34 @@ class Foreign:
             self._ready = True
         self._net.strength = 1.0 if self._weights is not None else strength
         chunks = len(options.get("cond_or_uncond") or (0,))
-        if len(set(rows.crops)) == 1:
-            control = self._call(x, sigma, cond, rows.crops[0], chunks, options)
+        per = x.shape[0] // chunks
+        hints = [self._hint_of(rows, start, per) for start in range(0, x.shape[0], per)]
+        if len(set(hints)) == 1:
+            control = self._call(x, sigma, cond, hints[0], chunks, options)
         else:  # the chunks of this call are different crops: one after the other
-            per = x.shape[0] // chunks
             parts = []
-            for start in range(0, x.shape[0], per):
+            for start, hint in zip(range(0, x.shape[0], per), hints, strict=True):
                 here = slice(start, start + per)
-                parts.append(self._call(x[here], sigma[here], _rows_of(cond, here, x.shape[0]), rows.crops[start], 1, options))
+                parts.append(self._call(x[here], sigma[here], _rows_of(cond, here, x.shape[0]), hint, 1, options))
             control = _stacked(parts)
         if control is None:
             return None
         return self._finished(control, rows, seen, strength, x)
 
-    def _call(self, x: Tensor, sigma: Tensor, cond: dict[str, Any], crop: Crop | None, chunks: int,
+    def _hint_of(self, rows: Rows, start: int, per: int) -> _Hint:
+        """The host gives its rows the images in order; rows of a context window are other ones."""
+        images = rows.images[start:start + per] if self._image.shape[0] > 1 else ()
+        return _Hint(rows.crops[start], tuple(image % self._image.shape[0] for image in images))
+
+    def _call(self, x: Tensor, sigma: Tensor, cond: dict[str, Any], hint: _Hint, chunks: int,
               options: dict[str, Any]) -> Control | None:
-        state = (crop, x.shape[0])
-        if state != self._state:
-            if self._state is None or crop != self._state[0]:
-                self._net.cond_hint_original = self._image if crop is None else self._cropped(crop)
-                self._net.cond_hint = None
-            if hasattr(self._net, "control_input"):  # a T2I-Adapter keeps its features for the first batch that it saw
-                self._net.control_input = None
-            self._state = state
+        if hint != self._hint:
+            image = self._image if hint.crop is None else self._cropped(hint.crop)
+            self._net.cond_hint_original = image[list(hint.images)] if hint.images else image
+            self._net.cond_hint = None
+        if (hint, x.shape[0]) != (self._hint, self._batch) and hasattr(self._net, "control_input"):
+            self._net.control_input = None  # a T2I-Adapter keeps its features for the first batch that it saw
+        self._hint, self._batch = hint, x.shape[0]
         return self._net.get_control(x, sigma, cond, chunks, options)
 
     def _cropped(self, crop: Crop) -> Tensor:
@@ -98,37 +120,79 @@ class Foreign:
         return self._canvas_image[..., top:round((crop.y + crop.h) * dy), left:round((crop.x + crop.w) * dx)]
 
     def _finished(self, control: Control, rows: Rows, seen: Sequence[int], strength: float, x: Tensor) -> Control:
-        outputs = [(place, i) for place in ("output", "middle", "input") for i in range(len(control.get(place, ())))]
+        outputs = self._outputs(control)
         if self._weights is not None and len(self._weights) != len(outputs):
             raise ValueError(
                 f"{foreign_name(self._net)} has {len(outputs)} outputs, but {len(self._weights)} weights were given. "
                 f"Give {len(outputs)} numbers as custom weights, or use the rule uniform.")
+        self._check_fit(control)
         done: Control = {place: [None] * len(control.get(place, ())) for place in PLACES}
+        # nets for large transformers give the same tensor to several places: it stays one tensor
+        kept: dict[tuple[int, float], Tensor] = {}
         for number, (place, i) in enumerate(outputs):
             value = control[place][i]
-            if value is None:
-                continue
-            factor = torch.zeros(x.shape[0], *(1,) * (value.ndim - 1), device=value.device, dtype=value.dtype)
-            factor[list(seen)] = 1.0 if self._weights is None else self._weights[number] * strength
-            if self._mask is not None:
-                factor = factor * self._mask_at(value, rows)
-            done[place][i] = value * factor
+            assert value is not None
+            weight = 1.0 if self._weights is None else self._weights[number] * strength
+            key = (id(value), weight)
+            if key not in kept:
+                kept[key] = self._weighed(self._sized(value, place, i, control, x), weight, rows, seen)
+            done[place][i] = kept[key]
         return done
 
-    def _mask_at(self, value: Tensor, rows: Rows) -> Tensor:
-        if value.ndim != 4:
-            raise ValueError(f"{foreign_name(self._net)} adds token sequences {tuple(value.shape)}, not maps: a mask cannot "
-                             "be applied to it. Disconnect the mask, or mask the condition image.")
-        assert self._mask is not None
-        height, width = self._mask.shape[-2:]
-        dy, dx = height // self._canvas[0], width // self._canvas[1]
-        masks = []
-        for image, crop in zip(rows.images, rows.crops, strict=True):
-            mask = self._mask[image % self._mask.shape[0]]
-            if crop is not None:
-                mask = mask[..., crop.y * dy:(crop.y + crop.h) * dy, crop.x * dx:(crop.x + crop.w) * dx]
-            masks.append(F.interpolate(mask[None].float(), size=value.shape[-2:], mode="area"))
-        return torch.cat(masks).to(value.device, value.dtype)
+    def _outputs(self, control: Control) -> list[tuple[str, int]]:
+        """The places that hold something, in the order in which they enter the network, the middle last.
+
+        What enters a UNet's encoder (a T2I-Adapter's) is listed deep to shallow, because the host pops it from the end.
+        """
+        entering = [("input", i) for i in range(len(control.get("input", ())))]
+        if self._connections:
+            entering.reverse()
+        others = [(place, i) for place in ("output", "middle") for i in range(len(control.get(place, ())))]
+        return [(place, i) for place, i in (*entering, *others) if control[place][i] is not None]
+
+    def _check_fit(self, control: Control) -> None:
+        """The host drops what does not fit its UNet with one line in the log."""
+        if not self._connections:
+            return
+        *skips, middle = (connection.channels for connection in self._connections)
+        for place, widths in (("input", skips[::-1]), ("middle", [middle]), ("output", skips)):
+            values = list(control.get(place, ()))
+            # all three are popped from the end
+            for i, value in enumerate(values):
+                counterpart = len(widths) - len(values) + i
+                have = None if value is None else value.shape[1]
+                want = widths[counterpart] if counterpart >= 0 else None
+                if have is not None and have != want:
+                    known = f"{want} channels" if want is not None else "nothing"
+                    raise ValueError(
+                        f"{foreign_name(self._net)} does not fit the MODEL: its {place} {i + 1} of {len(values)} has {have} "
+                        f"channels, the UNet has {known} there. Load a control that was made for this family of models.")
+
+    def _sized(self, value: Tensor, place: str, i: int, control: Control, x: Tensor) -> Tensor:
+        """An adapter rounds its picture up to whole tiles: what enters the encoder must have the UNet's own size."""
+        if place != "input" or value.ndim != 4 or not self._connections:
+            return value
+        downsample = self._connections[len(control["input"]) - 1 - i].downsample
+        size = (math.ceil(x.shape[-2] / downsample), math.ceil(x.shape[-1] / downsample))
+        return value if value.shape[-2:] == size else F.interpolate(value, size=size, mode="bilinear", align_corners=False)
+
+    def _weighed(self, value: Tensor, weight: float, rows: Rows, seen: Sequence[int]) -> Tensor:
+        if value.shape[0] != len(rows):
+            value = value.expand(len(rows), *value.shape[1:])
+        if self._mask is not None:
+            if value.ndim != 4:
+                raise ValueError(f"{foreign_name(self._net)} adds token sequences {tuple(value.shape)}, not maps: a mask "
+                                 "cannot be applied to it. Disconnect the mask, or mask the condition image.")
+            value = value * mask_of_rows(self._mask, self._canvas_pixels, rows, value, self._masks)
+        if len(seen) == len(rows):
+            return value if weight == 1.0 else value * weight
+        on_rows = torch.zeros_like(value)  # not times 0: an overflow in fp16 would stay
+        on_rows[list(seen)] = value[list(seen)] * weight
+        return on_rows
+
+    @property
+    def _canvas_pixels(self) -> torch.Size:
+        return torch.Size(PIXELS_PER_CELL * side for side in self._canvas)
 
     def close(self) -> None:
         if self._ready:

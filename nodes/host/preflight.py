@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .family import Family, family_of_model
+from .family import Family, family_of_base, family_of_foreign, family_of_model, foreign_weights
 from .foreign import foreign_name, needs_vae
 from .loading import is_ours
 from .units import Unit, UnitStack
@@ -25,7 +25,7 @@ def check_stack(stack: UnitStack, model: Any) -> None:
 
     Raises:
         ValueError: no unit was ever added; a net of another family than the MODEL; a net that needs a VAE and has none;
-            weights that do not fit the net.
+            no net at all; weights that do not fit the net.
     """
     if not stack:
         raise ValueError("the stack is empty: no ZeroctlControl node ever added a control to it. Connect one.")
@@ -35,9 +35,27 @@ def check_stack(stack: UnitStack, model: Any) -> None:
             continue
         if is_ours(unit.control_net):
             _check_own(unit, number, family)
-        elif needs_vae(unit.control_net) and unit.vae is None:
-            raise ValueError(f"control {number} ({net_name(unit)}) encodes its condition image with a VAE and has none. "
-                             "Connect the checkpoint's VAE to the vae input of ZeroctlControl.")
+        else:
+            _check_foreign(unit, number, model, family)
+
+
+def _check_foreign(unit: Unit, number: int, model: Any, family: Family) -> None:
+    if not hasattr(unit.control_net, "get_control"):
+        raise ValueError(f"control {number} has no ControlNet: its control_net is {type(unit.control_net).__name__}. The "
+                         "loader may have failed to recognise its file; load it with ZeroctlLoadControlNet, which says why.")
+    if needs_vae(unit.control_net) and unit.vae is None:
+        raise ValueError(f"control {number} ({net_name(unit)}) encodes its condition image with a VAE and has none. "
+                         "Connect the checkpoint's VAE to the vae input of ZeroctlControl.")
+    own = family_of_foreign(unit.control_net)
+    if own is not None:
+        _check_family(unit, number, own, family)
+    foreign_weights(unit, model)
+
+
+def _check_family(unit: Unit, number: int, own: Family, family: Family) -> None:
+    if not family.takes(own):
+        raise ValueError(f"control {number}: {net_name(unit)} is a control for {own}, the MODEL is {family}. "
+                         f"Load a control that was trained for {family.name}, or a checkpoint of the family {own.name}.")
 
 
 def _check_own(unit: Unit, number: int, family: Family) -> None:
@@ -46,13 +64,7 @@ def _check_own(unit: Unit, number: int, family: Family) -> None:
                          f"{', '.join(sorted(unit.control_net.extra_args))}. Remove the node that sets it "
                          "(Set Union ControlNet Type is for union nets).")
     net = unit.control_net.control_model.net
-    spec = net.base.spec
-    own = Family(net.base.title, net.base.connections, spec.context_dim, spec.adm_in_channels)
-    fits = own.connections == family.connections and own.context_dim == family.context_dim \
-        and own.adm_in_channels in (None, family.adm_in_channels)
-    if not fits:
-        raise ValueError(f"control {number}: {net_name(unit)} is a control for {own}, the MODEL is {family}. "
-                         f"Load a control that was trained for {family.name}, or a checkpoint of the family {net.base.title}.")
+    _check_family(unit, number, family_of_base(net.base), family)
     choice = unit.weighting
     if choice.base not in ("auto", net.base.name):
         raise ValueError(f"control {number}: its weights are meant for the base {choice.base}, {net_name(unit)} is "

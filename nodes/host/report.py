@@ -10,7 +10,7 @@ import comfy.samplers
 from zeroctl_core import MODES
 from zeroctl_core.cost import share_of_unet
 
-from .family import family_of_model, unet_base
+from .family import family_of_model, foreign_weights, unet_base
 from .loading import is_ours
 from .preflight import net_name
 from .units import Unit, UnitStack
@@ -52,6 +52,9 @@ def _what(unit: Unit, model: Any) -> list[str]:
         lines.append(f"the weights socket ({choice.name}) wins over the mode's rule ({MODES[unit.mode][0]})")
     if not is_ours(unit.control_net):
         lines.append("runs through its own get_control on all rows; its cost is not estimated")
+        weights = foreign_weights(unit, model)
+        if weights is not None:
+            lines.append(f"weights ({choice.name}), in the order of its outputs: " + " ".join(f"{w:.4g}" for w in weights))
         return lines
     net = unit.control_net.control_model.net
     weights = choice.resolve(net.base.connections)

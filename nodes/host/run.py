@@ -20,7 +20,7 @@ from zeroctl_core.mask import prepare_mask
 from zeroctl_core.run import PIXELS_PER_CELL
 
 from .areas import Conds, rows_of_call
-from .family import foreign_weights
+from .family import family_of_model, foreign_weights
 from .foreign import Foreign, foreign_name
 from .lists import Control, add_control
 from .loading import NetInHost, is_ours
@@ -194,7 +194,8 @@ class _OnDevice:
         placed = self._run.placed(unit, canvas).image
         image = unit.image if unit.resize == "crop" else placed
         mask = self._run.mask(unit, canvas)
-        return Foreign(unit.control_net, image, placed, canvas, unit.vae, foreign_weights(unit, model), mask, unit.branches)
+        return Foreign(unit.control_net, image, placed, canvas, unit.vae, foreign_weights(unit, model), mask, unit.branches,
+                       family_of_model(model).connections)
 
     def close(self) -> None:
         for foreign in self._foreign.values():
