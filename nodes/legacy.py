@@ -7,7 +7,9 @@ from typing import Any
 from zeroctl_core import Schedule
 
 from .host.schema import ComfyNode, LegacyStack, NodeOutput, Stack, io, schema
-from .host.units import Unit, UnitStack, check_image
+from .host.units import Unit, UnitStack, check_image, check_number
+
+ROW = "(net, image, strength, start, end)"
 
 
 class ZeroctlStackToLegacy(ComfyNode):
@@ -75,15 +77,28 @@ class ZeroctlStackFromLegacy(ComfyNode):
 
     @classmethod
     def execute(cls, control_net_stack: Any) -> NodeOutput:
+        if control_net_stack is not None and not isinstance(control_net_stack, (list, tuple)):
+            raise ValueError(f"a CONTROL_NET_STACK is a list of {ROW}; got {type(control_net_stack).__name__}.")
         units, lines = [], []
         for number, row in enumerate(control_net_stack or (), start=1):
-            if not isinstance(row, (tuple, list)) or len(row) != 5:
-                given = f"{len(row)} entries" if isinstance(row, (tuple, list)) else type(row).__name__
-                raise ValueError(f"row {number} of the CONTROL_NET_STACK has {given}, expected (net, image, strength, start, end).")
-            net, image, strength, start, end = row
-            units.append(Unit(net, check_image(image), float(strength), schedule=Schedule(float(start), float(end))))
+            net, image, strength, start, end = _parts(row, number)
+            units.append(Unit(net, check_image(image), strength, schedule=Schedule(start, end)))
             lines.append(f"control {number}: strength {strength:g}, timesteps {start:g} to {end:g}")
         return NodeOutput(tuple(units), "\n".join(lines) or "the CONTROL_NET_STACK is empty")
+
+
+def _parts(row: Any, number: int) -> tuple[Any, Any, float, float, float]:
+    if not isinstance(row, (tuple, list)) or len(row) != 5:
+        given = f"{len(row)} entries" if isinstance(row, (tuple, list)) else type(row).__name__
+        raise ValueError(f"row {number} of the CONTROL_NET_STACK has {given}, expected {ROW}.")
+    net, image, *numbers = row
+    if not hasattr(net, "get_control"):
+        raise ValueError(f"row {number} of the CONTROL_NET_STACK starts with {type(net).__name__}, expected a CONTROL_NET.")
+    for name, value in zip(("strength", "start", "end"), numbers, strict=True):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"row {number} of the CONTROL_NET_STACK has the {name} {value!r}, expected a number.")
+        check_number(f"the {name} in row {number} of the CONTROL_NET_STACK", value)
+    return net, image, *numbers
 
 
 NODES = [ZeroctlStackToLegacy, ZeroctlStackFromLegacy]

@@ -10,7 +10,7 @@ from zeroctl_core.rows import BRANCHES
 
 from .host import schema as host
 from .host.schema import ComfyNode, NodeOutput, Stack, check_choice, io, schema
-from .host.units import Unit, UnitStack, WeightsChoice, check_image, check_mask, switch
+from .host.units import Unit, UnitStack, WeightsChoice, check_image, check_mask, check_number, switch
 
 FROM_MODE = "from mode"
 ROWS = 6
@@ -64,6 +64,8 @@ class ZeroctlControl(ComfyNode):
         check_choice("mode", mode, MODES)
         check_choice("resize", resize, RESIZE_MODES)
         check_choice("branches", branches, (FROM_MODE, *BRANCHES))
+        check_number("strength", strength)
+        check_number("mask_feather", mask_feather)
         picture = check_image(image)
         notes = []
         if schedule is None:

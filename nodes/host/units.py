@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from zeroctl_core import MODES, RULES, Connection, ConnectionWeights, Schedule
 
-__all__ = ["Unit", "UnitStack", "WeightsChoice", "check_image", "check_mask", "switch"]
+__all__ = ["Unit", "UnitStack", "WeightsChoice", "check_image", "check_mask", "check_number", "switch"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,17 @@ def switch(stack: UnitStack, enabled: bool) -> UnitStack:
     return stack if enabled else tuple(replace(unit, enabled=False) for unit in stack)
 
 
+def check_number(name: str, value: float) -> float:
+    """Return `value` when it is an ordinary number: NaN passes every comparison with a minimum and a maximum.
+
+    Raises:
+        ValueError: NaN or infinity.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is {value}, expected an ordinary number.")
+    return value
+
+
 def check_image(image: Tensor, channels: tuple[int, ...] = (3,)) -> Tensor:
     """A host IMAGE [B, H, W, C] as [B, C, H, W].
 
@@ -112,7 +124,7 @@ def check_mask(mask: Tensor | None, image: Tensor) -> Tensor | None:
     if mask is None:
         return None
     mask = mask.unsqueeze(0) if mask.ndim == 2 else mask
-    if mask.ndim != 3:
+    if mask.ndim != 3 or mask.numel() == 0:
         raise ValueError(f"mask must be a MASK [B, H, W]; got the shape {tuple(mask.shape)}.")
     if not torch.isfinite(mask).all():
         raise ValueError("mask has values that are not finite (NaN or infinity), expected 0..1.")
