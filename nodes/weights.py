@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zeroctl_core import BASES, RULES
+from zeroctl_core import BASES, RULES, ConnectionWeights
 
 from .host.loading import is_ours
 from .host.schema import ComfyNode, NodeOutput, Weights, check_choice, io, schema
@@ -50,21 +50,24 @@ class ZeroctlWeights(ComfyNode):
 
 def _table(choice: WeightsChoice, control_net: Any) -> str:
     lines = [f"{choice.name}, shallow to deep, the middle last"]
-    if choice.custom.strip() and choice.rule != "uniform":
+    custom = choice.custom.strip()
+    if custom and choice.rule != "uniform":
         lines[0] += f" (custom numbers are used, not the rule {choice.rule})"
+    numbers = custom.count(",") + 1
     if control_net is not None and is_ours(control_net):
-        shown = {control_net.control_model.net.base.name: control_net.control_model.net.base}
+        base = control_net.control_model.net.base
+        shown = {base.name: base}
     elif choice.base != "auto":
         shown = {choice.base: BASES[choice.base]}
+    elif custom:
+        shown = {name: base for name, base in BASES.items() if len(base.connections) == numbers}
     else:
         shown = {name: BASES[name] for name in SHOWN}
-    if choice.custom.strip() and control_net is None and choice.base == "auto":
-        numbers = choice.custom.replace("\n", " ").count(",") + 1
-        shown = {name: base for name, base in BASES.items() if len(base.connections) == numbers}
-        if not shown:
-            known = sorted({len(base.connections) for base in BASES.values()})
-            raise ValueError(f"custom has {numbers} numbers; nets have {' or '.join(map(str, known))} connections. Write one "
-                             "number a connection, shallow to deep and the middle last.")
+    if not shown:  # an adapter, a transformer's net: only the net knows its outputs
+        weights = ConnectionWeights.parse(custom, numbers)
+        known = sorted({len(base.connections) for base in BASES.values()})
+        lines += ["", f"for a net with {numbers} outputs; ControlNets for Stable Diffusion have {' or '.join(map(str, known))}"]
+        lines += [f"{place:>2} {weight:9.4f}" for place, weight in enumerate(weights, 1)]
     for name, base in shown.items():
         lines += ["", f"{name}: connection, channels, cells, weight"]
         for place, (connection, weight) in enumerate(zip(base.connections, choice.resolve(base.connections), strict=True), 1):
