@@ -26,7 +26,7 @@ def checkout() -> Path:
     named = os.environ.get("COMFYUI_PATH", "")
     folder = Path(named).expanduser().resolve()
     if not named or not (folder / "main.py").is_file():
-        sys.exit(f"COMFYUI_PATH is {named!r}, expected one checkout of ComfyUI, the folder with its main.py. Run this as\n"
+        sys.exit(f"COMFYUI_PATH is {named!r}, expected one checkout of ComfyUI, the folder with its main.py. Run\n"
                  "COMFYUI_PATH=<ComfyUI> <the Python of that ComfyUI> benchmarks/<name>.py")
     return folder
 

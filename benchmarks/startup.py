@@ -124,7 +124,7 @@ def modules(stderr: str) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=5, help="whole starts with and without the pack; 0 leaves them out")
+    parser.add_argument("--pairs", type=int, default=5, help="whole starts with and without the pack; 0: none")
     parser.add_argument("--loads", type=int, default=7, help="processes that load the pack into a booted host")
     parser.add_argument("--out", type=Path, default=RESULTS / "startup.json")
     parser.add_argument("--measure", type=Path, metavar="BASE", help=argparse.SUPPRESS)
