@@ -88,11 +88,12 @@ def model_of(bare_host: Host) -> Callable[..., Any]:
     """
 
     @cache
-    def make(preset: str | UNetSpec, seed: int = 0, v_prediction: bool = False) -> Any:
+    def made(preset: str | UNetSpec, seed: int, v_prediction: bool) -> Any:
         with torch.inference_mode():
             return cut_model(preset, seed, v_prediction)
 
-    return make
+    # the cache tells (x, seed=0) from (x): one signature, or equal calls would get different MODELs
+    return lambda preset, seed=0, v_prediction=False: made(preset, seed, v_prediction)
 
 
 @pytest.fixture(scope="session")
