@@ -32,7 +32,10 @@ def new_model_path(prefix: str, extension: str) -> Path:
     """The next free numbered path for `prefix` in the host's output folder, e.g. `controlnet/zeroctl_00001_.safetensors`.
 
     Raises:
+        ValueError: the prefix names no file.
         Exception: the host's own, when the prefix leads out of the output folder.
     """
+    if Path(prefix).name in ("", ".", ".."):
+        raise ValueError(f"filename_prefix is {prefix!r}, which names no file. Write a name, such as controlnet/zeroctl.")
     folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
     return Path(folder) / f"{name}_{counter:05}_{extension}"

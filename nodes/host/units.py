@@ -99,11 +99,14 @@ def check_image(image: Tensor, channels: tuple[int, ...] = (3,)) -> Tensor:
     """A host IMAGE [B, H, W, C] as [B, C, H, W].
 
     Raises:
-        ValueError: not an image batch, another number of channels, or values that are not finite.
+        ValueError: not an image batch, nothing in it, another number of channels, or values that are not finite.
     """
     if not isinstance(image, Tensor) or image.ndim != 4:
         given = f"shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
         raise ValueError(f"image must be an IMAGE [B, H, W, 3]; got {given}. Connect the output of an image or annotator node.")
+    if image.numel() == 0 or not image.is_floating_point():
+        raise ValueError(f"image has the shape {tuple(image.shape)} and holds {str(image.dtype).removeprefix('torch.')} values, "
+                         "expected at least one picture with values in 0..1. Look at the node that made it.")
     if image.shape[-1] not in channels:
         what = " (with alpha)" if image.shape[-1] == 4 else ""
         raise ValueError(f"image has {image.shape[-1]} channels{what}, expected 3 (RGB). Put it over a background, or convert it, "

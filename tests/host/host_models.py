@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from random_weights import UNetSpec, random_unet, spec_of
+from torch import nn
 
 # What the host calls a family, by the width of its context. It would not detect the cut nets of SDXL itself.
 FAMILIES = {768: "SD15", 1024: "SD20", 2048: "SDXL"}
@@ -46,3 +47,40 @@ def random_conditioning(preset: str | UNetSpec, seed: int = 0, tokens: int = 77)
     context = torch.randn(1, tokens, spec.context_dim, generator=generator)
     pooled = torch.randn(1, 1280, generator=generator) if spec.adm_in_channels is not None else None
     return [[context, {"pooled_output": pooled}]]
+
+
+FLUX = {
+    "image_model": "flux", "guidance_embed": False, "in_channels": 16, "out_channels": 16, "vec_in_dim": 16,
+    "context_in_dim": 32, "hidden_size": 64, "mlp_ratio": 2.0, "num_heads": 2, "depth": 3, "depth_single_blocks": 2,
+    "axes_dim": [8, 12, 12], "theta": 10000, "patch_size": 2, "qkv_bias": True,
+}
+
+
+def filled(module: nn.Module, seed: int = 0, scale: float = 0.1) -> nn.Module:
+    """A network of the host, whose layers come without values, with random ones."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for value in module.parameters():
+            size = scale if value.ndim < 2 else 1.0 / max(value[0].numel(), 1) ** 0.5
+            value.copy_(torch.randn(value.shape, generator=generator) * size)
+    return module
+
+
+def flux_config() -> dict[str, Any]:
+    """What this host's Flux is built from: newer ones want the axes on which tokens of the prompt are counted."""
+    from comfy.ldm.flux.model import FluxParams
+    newer: dict[str, Any] = {"txt_ids_dims": []} if "txt_ids_dims" in FluxParams.__dataclass_fields__ else {}
+    return {**FLUX, **newer}
+
+
+def flux_model() -> Any:
+    """A MODEL of a family without Stable Diffusion's UNet: a small random Flux, float32."""
+    import comfy.model_management
+    import comfy.supported_models
+    from comfy.model_patcher import ModelPatcher
+
+    config = comfy.supported_models.FluxSchnell(flux_config())
+    config.set_inference_dtype(torch.float32, None)
+    model = config.get_model({}, "")
+    filled(model.diffusion_model)
+    return ModelPatcher(model, comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device())

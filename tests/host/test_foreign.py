@@ -11,6 +11,7 @@ import pytest
 import torch
 from control_graphs import largest_difference, latents, picture, with_host_control, with_our_control
 from host_graphs import Graph, node, sample
+from host_models import filled, flux_config, flux_model
 from host_process import Host, NodeFailed
 from random_weights import SPECS, prefixed, random_controlnet
 from safetensors.torch import save_file
@@ -25,16 +26,6 @@ Net = Callable[[], dict[str, Any]]
 # ---- the nets: what a graph's node of each kind gives
 
 
-def random_(module: nn.Module, seed: int = 0, scale: float = 0.1) -> nn.Module:
-    """Fill a network of the host, whose layers come without values."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for value in module.parameters():
-            size = scale if value.ndim < 2 else 1.0 / max(value[0].numel(), 1) ** 0.5
-            value.copy_(torch.randn(value.shape, generator=generator) * size)
-    return module
-
-
 def cldm(preset: str, union_types: int | None = None) -> nn.Module:
     """The host's network for a ControlNet of the preset, with random weights; with types, its union network."""
     import comfy.cldm.cldm
@@ -45,7 +36,7 @@ def cldm(preset: str, union_types: int | None = None) -> nn.Module:
     config.pop("out_channels")
     made = comfy.cldm.cldm.ControlNet(**config, hint_channels=3, dtype=torch.float32,
                                       union_controlnet_num_control_type=union_types)
-    random_(made).load_state_dict(weights, strict=False)
+    filled(made).load_state_dict(weights, strict=False)
     return made
 
 
@@ -89,7 +80,7 @@ def adapter(channels: list[int], xl: bool = False) -> Any:
                                                     xl=True)
     else:
         network = comfy.t2i_adapter.adapter.Adapter_light(cin=192, channels=channels, nums_rb=1)
-    return comfy.controlnet.T2IAdapter(random_(network), network.input_channels, 8, "nearest-exact")
+    return comfy.controlnet.T2IAdapter(filled(network), network.input_channels, 8, "nearest-exact")
 
 
 @pytest.fixture(scope="session")
@@ -360,7 +351,7 @@ class LatentHint(nn.Module):
         self.inner = cldm("thin")
         self.dtype = torch.float32
         self.inner.input_hint_block = type(self.inner.middle_block)(
-            random_(comfy.ops.disable_weight_init.Conv2d(4, 320, 3, padding=1)))
+            filled(comfy.ops.disable_weight_init.Conv2d(4, 320, 3, padding=1)))
 
     def forward(self, **call: Any) -> Any:
         return self.inner(**call)
@@ -392,33 +383,11 @@ def test_a_net_that_needs_a_vae_gets_it(host, graph_of, latent_net, thin_model) 
 # ---- a transformer
 
 
-FLUX = {
-    "image_model": "flux", "guidance_embed": False, "in_channels": 16, "out_channels": 16, "vec_in_dim": 16, "context_in_dim": 32,
-    "hidden_size": 64, "mlp_ratio": 2.0, "num_heads": 2, "depth": 3, "depth_single_blocks": 2, "axes_dim": [8, 12, 12],
-    "theta": 10000, "patch_size": 2, "qkv_bias": True,
-}
-
-
-def flux_config() -> dict[str, Any]:
-    """What this host's Flux is built from: newer ones want the axes on which tokens of the prompt are counted."""
-    from comfy.ldm.flux.model import FluxParams
-    newer = {"txt_ids_dims": []} if "txt_ids_dims" in FluxParams.__dataclass_fields__ else {}
-    return {**FLUX, **newer}
-
-
 @pytest.fixture(scope="session")
 def flux_graph(host: Host) -> Callable[[], Graph]:
     """KSampler on a small random Flux."""
-    import comfy.model_management
-    import comfy.supported_models
-    from comfy.model_patcher import ModelPatcher
-
     with torch.inference_mode():
-        config = comfy.supported_models.FluxSchnell(flux_config())
-        config.set_inference_dtype(torch.float32, None)
-        model = config.get_model({}, "")
-        random_(model.diffusion_model)
-        patcher = ModelPatcher(model, comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device())
+        patcher = flux_model()
 
     def conditioning(seed: int) -> dict[str, Any]:
         generator = torch.Generator().manual_seed(seed)
@@ -441,7 +410,7 @@ def flux_net(host: Host) -> Any:
     with torch.inference_mode():
         network = comfy.ldm.flux.controlnet.ControlNetFlux(dtype=torch.float32, operations=comfy.ops.disable_weight_init,
                                                            **flux_config())
-        return control_net(random_(network), extra_conds=["y", "guidance"])
+        return control_net(filled(network), extra_conds=["y", "guidance"])
 
 
 def test_a_flux_net_equals_the_hosts_apply(host, flux_graph, flux_net) -> None:
