@@ -61,11 +61,13 @@ class FakeNet(nn.Module):
         self.feature_rows.append(feature.shape[0])
         assert x.shape[0] == t.shape[0] == context.shape[0] and feature.shape[0] in (1, x.shape[0])
         h = torch.cat([x, feature.expand(x.shape[0], -1, -1, -1)], dim=1)
-        row = (t + context.mean(dim=(1, 2)) + (0.0 if y is None else y.mean(dim=1))).reshape(-1, 1, 1, 1)
-        maps = [
-            F.avg_pool2d(F.conv2d(h, weight) + row, c.downsample)
-            for weight, c in zip(self.weights, self.base.connections, strict=True)
-        ]
+        maps = []
+        for weight, c in zip(self.weights, self.base.connections, strict=True):
+            rows = []
+            for r in range(x.shape[0]):  # one at a time: some versions of torch round a batch otherwise than its rows
+                of_row = t[r] + context[r].mean() + (0.0 if y is None else y[r].mean())
+                rows.append(F.avg_pool2d(F.conv2d(h[r : r + 1], weight) + of_row, c.downsample))
+            maps.append(torch.cat(rows))
         return Residuals.of(maps)
 
 
