@@ -17,6 +17,8 @@ SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
 HEADER_BYTES = 8
 """A safetensors file starts with the length of its JSON header as a little-endian 64-bit number."""
+LONGEST_HEADER = 100_000_000
+"""Bytes, by the format's definition. The first eight bytes of a pickle or a zip file are a far larger number."""
 
 
 class CheckpointError(ValueError):
@@ -50,12 +52,13 @@ def open_weight_file(path: Path) -> WeightFile:
         start = file.read(64)
     if (text := _text_file(start)) is not None:
         raise CheckpointError(f"{path.name} is {text}, not weights; download the file itself")
+    # first: the length of a header may start with the very bytes that a pickle or a zip file starts with
+    if start[8:9] == b"{" and _header_length(start) <= LONGEST_HEADER:
+        return _open_safetensors(path, size, start)
     if start[:2] == b"PK":
         return _open_pickle(path, zipped=True)
     if start[:1] == b"\x80":
         return _open_pickle(path, zipped=False)
-    if start[8:9] == b"{":
-        return _open_safetensors(path, size, start)
     raise CheckpointError(
         f"{path.name} is no file of weights: it starts like neither safetensors nor a torch file; expected one of "
         f"{', '.join((*SAFETENSORS_SUFFIXES, *PICKLE_SUFFIXES))}"
@@ -74,8 +77,13 @@ def _text_file(start: bytes) -> str | None:
     return None
 
 
+def _header_length(start: bytes) -> int:
+    length: int = struct.unpack("<Q", start[:HEADER_BYTES])[0]
+    return length
+
+
 def _open_safetensors(path: Path, size: int, start: bytes) -> WeightFile:
-    (header,) = struct.unpack("<Q", start[:HEADER_BYTES])
+    header = _header_length(start)
     if header > size - HEADER_BYTES:
         raise CheckpointError(
             f"{path.name} is cut off: its header should be {header} bytes long, the whole file is {size}; "

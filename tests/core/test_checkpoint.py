@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from zeroctl_core import BASES, CheckpointError, ControlNet, Ops, load_controlnet, save_controlnet
 from zeroctl_core.layouts import to_diffusers
+from zeroctl_core.weight_file import open_weight_file
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = BASES["tiny"]
@@ -145,6 +146,22 @@ def test_the_layers_may_depend_on_what_was_found(state, tmp_path):
     save_file(state, tmp_path / "a.safetensors")
     _assert_holds(load_controlnet(tmp_path / "a.safetensors", ops=ops), state)
     assert seen == [("tiny", torch.float16)]
+
+
+def test_no_length_of_a_header_is_taken_for_another_format(tmp_path):
+    """The file begins with it, and 80 begins a pickle too, 50 4B a zip file."""
+    path = tmp_path / "a.safetensors"
+
+    def start(pad: int) -> bytes:
+        save_file({"a": torch.zeros(1)}, path, {"pad": "x" * pad})
+        return path.read_bytes()[:2]
+
+    whole = int.from_bytes(start(0), "little")
+    seen = set()
+    for pad in (*range(0, 256, 8), int.from_bytes(b"PK", "little") - whole):
+        seen.add(start(pad))
+        assert set(open_weight_file(path).tensors) == {"a"}
+    assert {first[0] for first in seen} >= set(range(0, 256, 8)) and b"PK" in seen
 
 
 # ---- how it loads
