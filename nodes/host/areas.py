@@ -35,21 +35,39 @@ class Conds:
 def conds_of_call(conds: Sequence[Any], canvas: tuple[int, int], owned: Mapping[str, Any]) -> Conds:
     """Name every list of the call by the guider that owns it, and keep the areas.
 
-    owned: the guider's `conds`, name -> list. A list is known by identity. `cond` is what the guider calls positive, `uncond`
-    everything else; a list that nobody owns is `cond` at index 0, as the host orders its own calls.
+    owned: the guider's `conds`, name -> list. `cond` is what the guider calls positive, `uncond` everything else; a list
+    that nobody owns is `cond` at index 0, as the host orders its own calls.
     """
     roles: list[str] = []
     crops: dict[tuple[int, Any], Crop] = {}
     guessed = False
     for index, chunk in enumerate(conds):
-        name = next((name for name, owner in owned.items() if owner is chunk), None) if chunk is not None else None
-        if name is None and chunk is not None:
+        name = _owner(chunk, owned) if chunk else None
+        if name is None and chunk:
             guessed = True
         roles.append("cond" if name == POSITIVE or (name is None and index == 0) else "uncond")
         for cond in chunk or ():
             if "area" in cond:
                 crops[index, cond["uuid"]] = _clipped(cond["area"], canvas)
     return Conds(tuple(roles), crops, canvas, guessed)
+
+
+def _owner(chunk: Sequence[Any], owned: Mapping[str, Any]) -> str | None:
+    """The name of the guider's list that this one is, or is a copy of.
+
+    Context windows copy every cond, a guider with a second model whole lists; the uuids stay.
+    """
+    for name, own in owned.items():
+        if own is chunk:
+            return name
+    uuids = [cond.get("uuid") for cond in chunk]
+    found: list[tuple[list[int], str]] = []
+    for name, own in owned.items():
+        places = [cond.get("uuid") for cond in own]
+        if all(uuid is not None and uuid in places for uuid in uuids):
+            found.append(([places.index(uuid) for uuid in uuids], name))
+    # the host puts the copies of area conds, uuid included, behind a list's own conds
+    return min(found)[1] if found else None
 
 
 def _clipped(area: Sequence[int], canvas: tuple[int, int]) -> Crop:
@@ -60,9 +78,17 @@ def _clipped(area: Sequence[int], canvas: tuple[int, int]) -> Crop:
 
 
 def rows_of_call(batch: int, size: tuple[int, int], options: Mapping[str, Any], conds: Conds | None) -> Rows:
-    """The rows of one call of the UNet: `batch` rows of latents of `size` (h, w), by the call's transformer_options."""
+    """The rows of one call of the UNet: `batch` rows of latents of `size` (h, w), by the call's transformer_options.
+
+    Raises:
+        ValueError: the batch cannot be split into the call's chunks.
+    """
     indices: Sequence[int] = options.get("cond_or_uncond") or (0,)
     uuids: Sequence[Any] = options.get("uuids") or (None,) * len(indices)
+    if batch % len(indices):
+        raise ValueError(f"the UNet is called with {batch} latents for {len(indices)} conditionings, so it is not known which "
+                         "latent is whose. A node between the sampler and the UNet splits the batch without saying so "
+                         "(transformer_options cond_or_uncond): remove it, or use the host's Apply ControlNet with it.")
     per_chunk = batch // len(indices)
     samples = _samples(per_chunk, options.get("context_window"))
     roles: list[str] = []
@@ -83,6 +109,10 @@ def rows_of_call(batch: int, size: tuple[int, int], options: Mapping[str, Any], 
 
 def _samples(per_chunk: int, window: Any) -> list[int]:
     """Which samples of the run the rows of a chunk are: a context window over the batch holds some of them."""
-    if window is not None and getattr(window, "dim", None) == 0 and len(window.index_list) == per_chunk:
-        return list(window.index_list)
-    return list(range(per_chunk))
+    if window is None or getattr(window, "dim", None) != 0:
+        return list(range(per_chunk))
+    samples = list(window.index_list)
+    anchor = getattr(window, "causal_anchor_index", None)
+    if anchor is not None and anchor >= 0:  # newer hosts put one sample before the window's own
+        samples = [anchor, *samples]
+    return samples if len(samples) == per_chunk else list(range(per_chunk))

@@ -26,6 +26,7 @@ from .lists import Control, add_control
 from .loading import NetInHost, is_ours
 from .memory import module_for
 from .notices import notice
+from .preflight import check_stack
 from .units import Unit
 
 __all__ = ["SamplingRun"]
@@ -44,6 +45,7 @@ class SamplingRun:
         self.canvas = canvas
         self.batch = batch
         self.acted: set[int] = set()
+        self._checked: list[Any] = []  # models other than the guider's own
         self._said: set[str] = set()
         self._lock = threading.Lock()
         self._placed: dict[tuple[int, str, tuple[int, int]], Placed] = {}
@@ -74,10 +76,9 @@ class SamplingRun:
         if cropped and any(crop is None for crop in rows.crops):
             # an area cond that covers the canvas and a plain one in one call
             rows = replace(rows, crops=tuple(crop or Crop(0, 0, *size) for crop in rows.crops))
-        if conds is None or conds.guessed:
-            self.say_once("Roles guessed", "a node runs conditionings of its own; the first list of such a call is taken as "
-                          "the positive one, which only matters to controls on one branch", "info")
         canvas = conds.canvas if cropped and conds is not None else size
+        if self.guider is not None:
+            self._check_call(model, rows, canvas, options, conds)
         with self._lock:
             here = self._devices.get(x.device)
             if here is None:
@@ -86,6 +87,31 @@ class SamplingRun:
         control: Control | None = None if ours is None else {
             "input": [], "middle": [ours.middle], "output": list(ours.skips)}
         return add_control(control, here.foreign(model, x, sigma, cond, rows, canvas, options))
+
+    def _check_call(self, model: Any, rows: Rows, canvas: tuple[int, int], options: dict[str, Any], conds: Conds | None) -> None:
+        """Say once a run what another node did that this pack cannot follow, or check what it cannot know beforehand.
+
+        Raises:
+            ValueError: the guider runs a second MODEL that a control does not fit.
+        """
+        one_branch = any(unit.branches != "both" for unit in self.units)
+        if one_branch and (conds is None or conds.guessed):
+            self.say_once("Roles guessed", "a node runs conditionings of its own, and a control acts on one branch only; the "
+                          "first list of such a call is taken as the positive one", "info")
+        if canvas != self.canvas:
+            self.say_once("Another size", f"a node gives the UNet latents of {canvas[1]}x{canvas[0]} cells in a run of "
+                          f"{self.canvas[1]}x{self.canvas[0]} and does not say which part they are; each gets the whole condition "
+                          "image. For tiles, use the host's Apply ControlNet with this pack's CONTROL_NET")
+        chunks = len(options.get("cond_or_uncond") or (0,))
+        if options.get("context_window") is None and len(rows) != chunks * self.batch:
+            self.say_once("Another batch", f"a node gives the UNet {len(rows)} latents for {chunks} conditionings in a run of "
+                          f"{self.batch}; which latent is whose is taken from their order")
+        if model is not getattr(self.guider, "inner_model", model) and "multigpu_thread_device" not in options \
+                and model not in self._checked:
+            self._checked.append(model)
+            check_stack(self.units, model)
+            self.say_once("Second model", "this guider runs a second MODEL with what the first one carries: the controls of the "
+                          "first act on both, and controls in the second are not used", "info")
 
     def placed(self, unit: Unit, canvas: tuple[int, int]) -> Placed:
         """The unit's condition image on a canvas of (h, w) cells. One tensor for every unit with the same image and resize."""
@@ -111,6 +137,7 @@ class SamplingRun:
             here.close()
         self._devices.clear()
         self._placed.clear()
+        self._checked.clear()
 
 
 class _OnDevice:
