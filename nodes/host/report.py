@@ -8,7 +8,6 @@ from typing import Any
 import comfy.samplers
 
 from zeroctl_core import MODES
-from zeroctl_core.cost import share_of_unet
 
 from .family import family_of_model, foreign_weights, unet_base
 from .loading import is_ours
@@ -68,6 +67,8 @@ def _what(unit: Unit, model: Any) -> list[str]:
 
 
 def _cost(net: Any, unit: Unit, model: Any) -> str:
+    from zeroctl_core.cost import share_of_unet  # torch's counter is not imported for a host that only starts
+
     unet = unet_base(model)
     if unet is None:
         return "cost: not known for this UNet"
