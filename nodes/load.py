@@ -6,7 +6,7 @@ from typing import Any
 
 from zeroctl_core import save_controlnet
 
-from .host.loading import describe, is_ours, load_file
+from .host.loading import as_in_file, describe, is_ours, load_file
 from .host.paths import controlnet_names, controlnet_path, new_model_path
 from .host.schema import ComfyNode, NodeOutput, check_choice, io, schema, ui
 
@@ -75,7 +75,7 @@ class ZeroctlSaveControlNet(ComfyNode):
             raise ValueError("only a ControlNet of this pack can be saved: load it with ZeroctlLoadControlNet, or make one with "
                              "ZeroctlCopyFromModel.")
         path = new_model_path(filename_prefix, ".safetensors")
-        save_controlnet(control_net.control_model.net, path, layout=layout)
+        save_controlnet(as_in_file(control_net), path, layout=layout)
         return NodeOutput(str(path), ui=ui.PreviewText(str(path)))
 
 

@@ -14,6 +14,7 @@ from .loading import control_net_from
 __all__ = ["copy_from_model"]
 
 PREFIX = "diffusion_model."
+DECODER = ("output_blocks.", "out.")
 
 
 def copy_from_model(model: Any) -> Any:
@@ -22,7 +23,7 @@ def copy_from_model(model: Any) -> Any:
     Of an inpaint base the first convolution keeps the 4 channels of the noisy latent.
 
     Raises:
-        ValueError: the MODEL has no Stable Diffusion UNet.
+        ValueError: the MODEL has no Stable Diffusion UNet, or its weights are quantised.
     """
     base = unet_base(model)
     if base is None:
@@ -34,7 +35,13 @@ def copy_from_model(model: Any) -> Any:
         for key, kept in model.backup.items():
             if key.startswith(PREFIX) and key[len(PREFIX):] in weights:
                 weights[key[len(PREFIX):]] = getattr(kept, "weight", kept)
-        unet = UNet(base, device="meta")
-        unet.load_state_dict({key: weights[key].float().clone() for key in unet.state_dict()}, assign=True)
+        unet = UNet(base, device="meta").requires_grad_(False)
+        odd = [key for key in weights if key not in unet.state_dict()]
+        if odd:  # scales of quantised weights: the numbers beside them are not the weights
+            raise ValueError(f"the MODEL's UNet has {len(odd)} entries that are no weights of a {base.title} UNet, such as "
+                             f"{odd[0]}: it is quantised. Load the checkpoint in fp16, bf16 or fp32.")
+        # the decoder stays on meta: a ControlNet has none, and the copy takes memory of its own for the rest
+        encoder = {key: value for key, value in weights.items() if not key.startswith(DECODER)}
+        unet.load_state_dict(encoder, strict=False, assign=True)
         net = ControlNet.trainable_copy(unet, dtype=torch.float32, device="cpu")
     return control_net_from(net, None, lambda: copy_from_model(model))

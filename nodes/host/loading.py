@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from zeroctl_core import ControlNet, Ops, Residuals, load_controlnet
 from zeroctl_core.bases import Base
 
-__all__ = ["HostControlModel", "NetInHost", "control_net_from", "describe", "is_ours", "load_file"]
+__all__ = ["HostControlModel", "NetInHost", "as_in_file", "control_net_from", "describe", "is_ours", "load_file"]
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32]  # that the host may compute a Stable Diffusion network in
 FLOAT32_ATTENTION = frozenset({"sd21"})  # the host upcasts the attention of these UNets, and so of their controls
@@ -152,6 +152,30 @@ def control_net_from(net: ControlNet, manual_cast: torch.dtype | None, again: Ca
     # newer hosts clone models for further devices and for torch.compile through this factory
     control_net.control_model_wrapped.cached_patcher_init = (patcher, ())
     return control_net
+
+
+def as_in_file(control_net: Any) -> ControlNet:
+    """Our network with the weights of its file, which the host may hold in another dtype; trained since, as it is.
+
+    Raises:
+        ValueError: the file is gone, and what is in memory is not what it held.
+    """
+    net: ControlNet = control_net.control_model.net
+    if net.info is None:
+        return net
+    in_memory = net.state_dict()
+    if not net.info.path.exists():
+        if {value.dtype for value in in_memory.values()} == {net.info.dtype}:
+            return net
+        raise ValueError(f"{net.info.path} is gone, and the host holds its {_dtype(net.info.dtype)} weights as "
+                         f"{_dtype(control_net.control_model.dtype)}: they cannot be saved as they were. Put the file back.")
+    original = load_controlnet(net.info.path, check_finite=False)
+    original.global_average_pooling = net.global_average_pooling
+    in_file = original.state_dict()
+    same = in_file.keys() == in_memory.keys() and all(
+        value.shape == in_file[key].shape and torch.equal(in_file[key].to(value.dtype), value.cpu())
+        for key, value in in_memory.items())
+    return original if same else net
 
 
 def describe(control_net: Any) -> str:
