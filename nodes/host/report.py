@@ -91,6 +91,8 @@ def _window(unit: Unit, model: Any) -> list[str]:
                          f"(sigma {high:.4g} to {low:.4g})")
     else:
         lines.append(f"window {schedule.start:g} to {schedule.end:g} in {schedule.unit}")
+    if schedule.curve.strip():
+        lines.append(f"times the curve {schedule.curve.strip()} ({schedule.interpolation})")
     counts = []
     for name in SCHEDULERS:
         sigmas = [float(sigma) for sigma in comfy.samplers.calculate_sigmas(sampling, name, STEPS)]
