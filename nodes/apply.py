@@ -18,19 +18,27 @@ class ZeroctlApply(ComfyNode):
             node_id="ZeroctlApply",
             display_name="Apply ControlNets to Model",
             category="zeroctl/apply",
-            description="Puts the controls into the MODEL: one wire, whatever the prompts are. What cannot work is refused here, "
-                        "before anything is sampled.",
+            description="Puts the controls into the MODEL: one wire, whatever the prompts are. What cannot work is "
+            "refused here, before anything is sampled.",
             search_aliases=["apply controlnet", "control net"],
             inputs=[
-                io.Model.Input("model", tooltip="The MODEL to control. It is cloned; the one you connect stays as it is."),
+                io.Model.Input(
+                    "model", tooltip="The MODEL to control. It is cloned; the one you connect stays as it is."
+                ),
                 Stack.Input("stack", tooltip="Controls, from ZeroctlControl or ZeroctlStack."),
-                io.Combo.Input("if_never_applied", options=list(POLICIES), default="warn",
-                               tooltip="When a control did not act in a run. warn: say so in the log and the browser. error: stop, "
-                                       "before sampling where it can be known then. ignore: say nothing."),
+                io.Combo.Input(
+                    "if_never_applied",
+                    options=list(POLICIES),
+                    default="warn",
+                    tooltip="When a control did not act in a run. warn: say so in the log and the browser. error: "
+                    "stop, before sampling where it can be known then. ignore: say nothing.",
+                ),
             ],
             outputs=[
                 io.Model.Output(display_name="MODEL", tooltip="The MODEL with the controls in it, for any sampler."),
-                io.String.Output(display_name="report", tooltip="Per control: family, weights, active steps, cost, what is lost."),
+                io.String.Output(
+                    display_name="report", tooltip="Per control: family, weights, active steps, cost, what is lost."
+                ),
             ],
         )
 

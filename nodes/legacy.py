@@ -19,10 +19,13 @@ class ZeroctlStackToLegacy(ComfyNode):
             node_id="ZeroctlStackToLegacy",
             display_name="ControlNet Stack to CONTROL_NET_STACK",
             category="zeroctl/apply",
-            description="For nodes of other packs that take a CONTROL_NET_STACK. What the plain format cannot say is reported.",
+            description="For nodes of other packs that take a CONTROL_NET_STACK. What the plain format cannot say is "
+            "reported.",
             inputs=[Stack.Input("stack", tooltip="Controls of this pack.")],
             outputs=[
-                LegacyStack.Output(display_name="control_net_stack", tooltip="(net, image, strength, start, end) per control."),
+                LegacyStack.Output(
+                    display_name="control_net_stack", tooltip="(net, image, strength, start, end) per control."
+                ),
                 io.String.Output(display_name="report", tooltip="What was left out, control by control."),
             ],
         )
@@ -70,7 +73,9 @@ class ZeroctlStackFromLegacy(ComfyNode):
             description="Controls of another pack's CONTROL_NET_STACK as a stack of this pack.",
             inputs=[LegacyStack.Input("control_net_stack", tooltip="(net, image, strength, start, end) per control.")],
             outputs=[
-                Stack.Output(display_name="stack", tooltip="For ZeroctlApply, or for the stack input of ZeroctlControl."),
+                Stack.Output(
+                    display_name="stack", tooltip="For ZeroctlApply, or for the stack input of ZeroctlControl."
+                ),
                 io.String.Output(display_name="report", tooltip="What was taken over, control by control."),
             ],
         )
@@ -93,7 +98,9 @@ def _parts(row: Any, number: int) -> tuple[Any, Any, float, float, float]:
         raise ValueError(f"row {number} of the CONTROL_NET_STACK has {given}, expected {ROW}.")
     net, image, *numbers = row
     if not hasattr(net, "get_control"):
-        raise ValueError(f"row {number} of the CONTROL_NET_STACK starts with {type(net).__name__}, expected a CONTROL_NET.")
+        raise ValueError(
+            f"row {number} of the CONTROL_NET_STACK starts with {type(net).__name__}, expected a CONTROL_NET."
+        )
     for name, value in zip(("strength", "start", "end"), numbers, strict=True):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"row {number} of the CONTROL_NET_STACK has the {name} {value!r}, expected a number.")

@@ -20,18 +20,25 @@ class ZeroctlLoadControlNet(ComfyNode):
             node_id="ZeroctlLoadControlNet",
             display_name="Load ControlNet (strict)",
             category="zeroctl/load",
-            description="Loads a Stable Diffusion 1.5, 2.1 or SDXL ControlNet in the LDM or diffusers layout. Every key must be "
-                        "there with its shape; a file of another kind is named. The output works in the host's nodes too.",
+            description="Loads a Stable Diffusion 1.5, 2.1 or SDXL ControlNet in the LDM or diffusers layout. Every "
+            "key must be there with its shape; a file of another kind is named. The output works in the host's nodes "
+            "too.",
             search_aliases=["control net", "controlnet loader"],
             inputs=[
-                io.Combo.Input("control_net_name", options=controlnet_names(),
-                               tooltip="A file of the host's controlnet folders. What it is is read from its content."),
+                io.Combo.Input(
+                    "control_net_name",
+                    options=controlnet_names(),
+                    tooltip="A file of the host's controlnet folders. What it is is read from its content.",
+                ),
             ],
             outputs=[
-                io.ControlNet.Output(display_name="control_net",
-                                     tooltip="For ZeroctlControl, and for the host's own Apply ControlNet nodes."),
-                io.String.Output(display_name="info",
-                                 tooltip="Family, connections, layout, dtype, size and provenance of the file."),
+                io.ControlNet.Output(
+                    display_name="control_net",
+                    tooltip="For ZeroctlControl, and for the host's own Apply ControlNet nodes.",
+                ),
+                io.String.Output(
+                    display_name="info", tooltip="Family, connections, layout, dtype, size and provenance of the file."
+                ),
             ],
         )
 
@@ -54,16 +61,23 @@ class ZeroctlSaveControlNet(ComfyNode):
             node_id="ZeroctlSaveControlNet",
             display_name="Save ControlNet",
             category="zeroctl/load",
-            description="Writes a ControlNet of this pack as safetensors, in the layout of the original release or of diffusers, "
-                        "with what it is and where it comes from in the header.",
+            description="Writes a ControlNet of this pack as safetensors, in the layout of the original release or "
+            "of diffusers, with what it is and where it comes from in the header.",
             search_aliases=["export controlnet", "convert controlnet"],
             is_output_node=True,
             inputs=[
                 io.ControlNet.Input("control_net", tooltip="A net of ZeroctlLoadControlNet or ZeroctlCopyFromModel."),
-                io.String.Input("filename_prefix", default="controlnet/zeroctl",
-                                tooltip="Folder and name below the host's output folder; a number is appended."),
-                io.Combo.Input("layout", options=LAYOUTS, default="ldm",
-                               tooltip="ldm: the keys of the original release. diffusers: the keys of ControlNetModel."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="controlnet/zeroctl",
+                    tooltip="Folder and name below the host's output folder; a number is appended.",
+                ),
+                io.Combo.Input(
+                    "layout",
+                    options=LAYOUTS,
+                    default="ldm",
+                    tooltip="ldm: the keys of the original release. diffusers: the keys of ControlNetModel.",
+                ),
             ],
             outputs=[io.String.Output(display_name="path", tooltip="The file that was written.")],
         )
@@ -72,8 +86,10 @@ class ZeroctlSaveControlNet(ComfyNode):
     def execute(cls, control_net: Any, filename_prefix: str, layout: str) -> NodeOutput:
         check_choice("layout", layout, LAYOUTS)
         if not is_ours(control_net):
-            raise ValueError("only a ControlNet of this pack can be saved: load it with ZeroctlLoadControlNet, or make one with "
-                             "ZeroctlCopyFromModel.")
+            raise ValueError(
+                "only a ControlNet of this pack can be saved: load it with ZeroctlLoadControlNet, or make one with "
+                "ZeroctlCopyFromModel."
+            )
         path = new_model_path(filename_prefix, ".safetensors")
         save_controlnet(as_in_file(control_net), path, layout=layout)
         return NodeOutput(str(path), ui=ui.PreviewText(str(path)))

@@ -20,25 +20,51 @@ class ZeroctlSchedule(ComfyNode):
             node_id="ZeroctlSchedule",
             display_name="ControlNet Schedule",
             category="zeroctl/apply",
-            description="From when to when a control acts, in the unit that you mean, and a curve of strength over time.",
+            description="From when to when a control acts, in the unit that you mean, and a curve of strength over "
+            "time.",
             search_aliases=["timestep keyframe", "start percent", "end percent"],
             inputs=[
-                io.Float.Input("start", default=0.0, min=0.0, max=1000.0, step=0.01,
-                               tooltip="Where it begins, 0 to 1. In the unit sigma: the upper bound, 0 for none."),
-                io.Float.Input("end", default=1.0, min=0.0, max=1000.0, step=0.01,
-                               tooltip="Where it ends, 0 to 1. In the unit sigma: the lower bound."),
-                io.Combo.Input("unit", options=list(UNITS), default="timestep",
-                               tooltip="timestep: share of the training timesteps, as the host counts. steps: share of the steps "
-                                       "of the run, as A1111. steps_diffusers: as diffusers. sigma: noise level."),
-                io.String.Input("curve", default="",
-                                tooltip="Strength over time as value@position, for example 1@0, 0.6@0.5, 0@0.8. Empty: constant. "
-                                        "Positions are in the unit; beyond the ends the curve is constant."),
-                io.Combo.Input("interpolation", options=list(INTERPOLATIONS), default="linear",
-                               tooltip="How the curve goes from point to point."),
+                io.Float.Input(
+                    "start",
+                    default=0.0,
+                    min=0.0,
+                    max=1000.0,
+                    step=0.01,
+                    tooltip="Where it begins, 0 to 1. In the unit sigma: the upper bound, 0 for none.",
+                ),
+                io.Float.Input(
+                    "end",
+                    default=1.0,
+                    min=0.0,
+                    max=1000.0,
+                    step=0.01,
+                    tooltip="Where it ends, 0 to 1. In the unit sigma: the lower bound.",
+                ),
+                io.Combo.Input(
+                    "unit",
+                    options=list(UNITS),
+                    default="timestep",
+                    tooltip="timestep: share of the training timesteps, as the host counts. steps: share of the "
+                    "steps of the run, as A1111. steps_diffusers: as diffusers. sigma: noise level.",
+                ),
+                io.String.Input(
+                    "curve",
+                    default="",
+                    tooltip="Strength over time as value@position, for example 1@0, 0.6@0.5, 0@0.8. Empty: constant. "
+                    "Positions are in the unit; beyond the ends the curve is constant.",
+                ),
+                io.Combo.Input(
+                    "interpolation",
+                    options=list(INTERPOLATIONS),
+                    default="linear",
+                    tooltip="How the curve goes from point to point.",
+                ),
             ],
             outputs=[
                 host.Schedule.Output(display_name="schedule", tooltip="For the schedule input of ZeroctlControl."),
-                io.String.Output(display_name="table", tooltip="The strength at eleven places of a Stable Diffusion run."),
+                io.String.Output(
+                    display_name="table", tooltip="The strength at eleven places of a Stable Diffusion run."
+                ),
             ],
         )
 
@@ -55,9 +81,14 @@ def _table(schedule: Schedule) -> str:
     sigmas = [sd_percent_to_sigma(point) for point in POINTS]
     sigmas[0] = sd_sigmas()[-1]  # percent 0 has a sentinel that no run ever holds
     strength = schedule.bind(sd_percent_to_sigma, sigmas)
-    lines.append("percent of the timesteps, sigma on Stable Diffusion, strength"
-                 + ("" if schedule.unit in ("timestep", "sigma") else " (in a run of ten steps)"))
-    lines += [f"{100 * point:>4.0f} % {sigma:>8.3f} {strength(sigma):>8.4f}" for point, sigma in zip(POINTS, sigmas, strict=True)]
+    lines.append(
+        "percent of the timesteps, sigma on Stable Diffusion, strength"
+        + ("" if schedule.unit in ("timestep", "sigma") else " (in a run of ten steps)")
+    )
+    lines += [
+        f"{100 * point:>4.0f} % {sigma:>8.3f} {strength(sigma):>8.4f}"
+        for point, sigma in zip(POINTS, sigmas, strict=True)
+    ]
     return "\n".join(lines)
 
 

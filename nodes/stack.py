@@ -23,44 +23,113 @@ class ZeroctlControl(ComfyNode):
             node_id="ZeroctlControl",
             display_name="ControlNet Control",
             category="zeroctl/apply",
-            description="One control: a net, its condition image, and how it acts. Chain several through stack, then give the "
-                        "stack to ZeroctlApply.",
+            description="One control: a net, its condition image, and how it acts. Chain several through stack, then "
+            "give the stack to ZeroctlApply.",
             search_aliases=["apply controlnet", "controlnet unit", "control net"],
             inputs=[
-                io.ControlNet.Input("control_net", tooltip="A ControlNet, from ZeroctlLoadControlNet or from any other loader."),
-                io.Image.Input("image", tooltip="The condition image, such as the output of an annotator. Not the photograph."),
-                io.Float.Input("strength", default=1.0, min=-10.0, max=10.0, step=0.01,
-                               tooltip="Multiplies everything that the control adds. 0 switches it off; negative turns it round."),
-                io.Float.Input("start", default=0.0, min=0.0, max=1.0, step=0.001,
-                               tooltip="Share of the training timesteps at which it begins, as the host counts."),
-                io.Float.Input("end", default=1.0, min=0.0, max=1.0, step=0.001,
-                               tooltip="Share of the training timesteps at which it ends, as the host counts."),
-                io.Combo.Input("mode", options=list(MODES), default="balanced",
-                               tooltip="Who sees the control and how it is weighted. balanced: everywhere the same. prompt: my "
-                                       "prompt is more important. control: the control is more important. paper: 64/h, cond only."),
-                io.Combo.Input("resize", options=list(RESIZE_MODES), default="crop",
-                               tooltip="When the image has other proportions than the picture. crop: cut the middle out, as the "
-                                       "host does. fit: show all of it with borders. stretch: pull it into shape."),
-                io.Boolean.Input("enabled", default=True, tooltip="Off: this control stays in the graph and does nothing."),
-                io.Combo.Input("branches", options=[FROM_MODE, *BRANCHES], default=FROM_MODE,
-                               tooltip="Which side of the guidance sees the control. cond alone costs half and follows harder."),
-                io.Float.Input("mask_feather", default=0.0, min=0.0, max=1024.0, step=1.0,
-                               tooltip="Pixels over which the edge of the mask fades."),
-                io.Boolean.Input("mask_invert", default=False, tooltip="Act where the mask is 0 instead of where it is 1."),
-                Stack.Input("stack", optional=True, tooltip="Controls before this one. Their effects add, order does not matter."),
-                host.Weights.Input("weights", optional=True, tooltip="Weights per connection; wins over the rule of mode."),
+                io.ControlNet.Input(
+                    "control_net", tooltip="A ControlNet, from ZeroctlLoadControlNet or from any other loader."
+                ),
+                io.Image.Input(
+                    "image", tooltip="The condition image, such as the output of an annotator. Not the photograph."
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.01,
+                    tooltip="Multiplies everything that the control adds. 0 switches it off; negative turns it round.",
+                ),
+                io.Float.Input(
+                    "start",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="Share of the training timesteps at which it begins, as the host counts.",
+                ),
+                io.Float.Input(
+                    "end",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="Share of the training timesteps at which it ends, as the host counts.",
+                ),
+                io.Combo.Input(
+                    "mode",
+                    options=list(MODES),
+                    default="balanced",
+                    tooltip="Who sees the control and how it is weighted. balanced: everywhere the same. prompt: my "
+                    "prompt is more important. control: the control is more important. paper: 64/h, cond only.",
+                ),
+                io.Combo.Input(
+                    "resize",
+                    options=list(RESIZE_MODES),
+                    default="crop",
+                    tooltip="When the image has other proportions than the picture. crop: cut the middle out, as the "
+                    "host does. fit: show all of it with borders. stretch: pull it into shape.",
+                ),
+                io.Boolean.Input(
+                    "enabled", default=True, tooltip="Off: this control stays in the graph and does nothing."
+                ),
+                io.Combo.Input(
+                    "branches",
+                    options=[FROM_MODE, *BRANCHES],
+                    default=FROM_MODE,
+                    tooltip="Which side of the guidance sees the control. cond alone costs half and follows harder.",
+                ),
+                io.Float.Input(
+                    "mask_feather",
+                    default=0.0,
+                    min=0.0,
+                    max=1024.0,
+                    step=1.0,
+                    tooltip="Pixels over which the edge of the mask fades.",
+                ),
+                io.Boolean.Input(
+                    "mask_invert", default=False, tooltip="Act where the mask is 0 instead of where it is 1."
+                ),
+                Stack.Input(
+                    "stack",
+                    optional=True,
+                    tooltip="Controls before this one. Their effects add, order does not matter.",
+                ),
+                host.Weights.Input(
+                    "weights", optional=True, tooltip="Weights per connection; wins over the rule of mode."
+                ),
                 host.Schedule.Input("schedule", optional=True, tooltip="When it acts; wins over start and end."),
-                io.Mask.Input("mask", optional=True, tooltip="Where it acts: 1 acts. It covers the same extent as the image."),
-                io.Vae.Input("vae", optional=True, tooltip="Only for nets that encode their condition image (Flux, SD3, Qwen)."),
+                io.Mask.Input(
+                    "mask", optional=True, tooltip="Where it acts: 1 acts. It covers the same extent as the image."
+                ),
+                io.Vae.Input(
+                    "vae", optional=True, tooltip="Only for nets that encode their condition image (Flux, SD3, Qwen)."
+                ),
             ],
             outputs=[Stack.Output(display_name="stack", tooltip="This control behind those of the stack input.")],
         )
 
     @classmethod
-    def execute(cls, control_net: Any, image: Any, strength: float, start: float, end: float, mode: str, resize: str,
-                enabled: bool, branches: str, mask_feather: float, mask_invert: bool, stack: UnitStack = (),
-                weights: WeightsChoice | None = None, schedule: Schedule | None = None, mask: Any = None,
-                vae: Any = None) -> NodeOutput:
+    def execute(
+        cls,
+        control_net: Any,
+        image: Any,
+        strength: float,
+        start: float,
+        end: float,
+        mode: str,
+        resize: str,
+        enabled: bool,
+        branches: str,
+        mask_feather: float,
+        mask_invert: bool,
+        stack: UnitStack = (),
+        weights: WeightsChoice | None = None,
+        schedule: Schedule | None = None,
+        mask: Any = None,
+        vae: Any = None,
+    ) -> NodeOutput:
         check_choice("mode", mode, MODES)
         check_choice("resize", resize, RESIZE_MODES)
         check_choice("branches", branches, (FROM_MODE, *BRANCHES))
@@ -73,8 +142,21 @@ class ZeroctlControl(ComfyNode):
         elif (start, end) != (0.0, 1.0):
             notes.append(f"the schedule socket wins over start {start:g} and end {end:g}")
         unit = Unit(
-            control_net, picture, strength, mode, MODES[mode][1] if branches == FROM_MODE else branches, schedule, weights,
-            resize, check_mask(mask, picture), mask_feather, mask_invert, vae, enabled, tuple(notes))
+            control_net,
+            picture,
+            strength,
+            mode,
+            MODES[mode][1] if branches == FROM_MODE else branches,
+            schedule,
+            weights,
+            resize,
+            check_mask(mask, picture),
+            mask_feather,
+            mask_invert,
+            vae,
+            enabled,
+            tuple(notes),
+        )
         return NodeOutput((*(stack or ()), unit))
 
 
@@ -86,13 +168,20 @@ class ZeroctlStack(ComfyNode):
             node_id="ZeroctlStack",
             display_name="ControlNet Stack",
             category="zeroctl/apply",
-            description="Several controls as one stack, each row with a switch. Rows that are not connected are left out.",
+            description="Several controls as one stack, each row with a switch. Rows that are not connected are left "
+            "out.",
             search_aliases=["multi controlnet", "controlnet stacker"],
             inputs=[
-                *(io.Boolean.Input(f"enabled_{row}", default=True, tooltip=f"Off: the controls of row {row} do nothing.")
-                  for row in rows),
-                *(Stack.Input(f"stack_{row}", optional=True, tooltip=f"Row {row}: a control, or a stack of them.")
-                  for row in rows),
+                *(
+                    io.Boolean.Input(
+                        f"enabled_{row}", default=True, tooltip=f"Off: the controls of row {row} do nothing."
+                    )
+                    for row in rows
+                ),
+                *(
+                    Stack.Input(f"stack_{row}", optional=True, tooltip=f"Row {row}: a control, or a stack of them.")
+                    for row in rows
+                ),
             ],
             outputs=[Stack.Output(display_name="stack", tooltip="All rows as one stack, for ZeroctlApply.")],
         )

@@ -15,12 +15,16 @@ class ZeroctlCopyFromModel(ComfyNode):
             node_id="ZeroctlCopyFromModel",
             display_name="Untrained ControlNet from Model",
             category="zeroctl/train",
-            description="The trainable copy of the paper: the encoder of the MODEL, behind zero convolutions. Untrained it changes "
-                        "no picture. Weights are copied without LoRA patches, in fp32.",
+            description="The trainable copy of the paper: the encoder of the MODEL, behind zero convolutions. "
+            "Untrained it changes no picture. Weights are copied without LoRA patches, in fp32.",
             search_aliases=["trainable copy", "new controlnet"],
             inputs=[io.Model.Input("model", tooltip="A Stable Diffusion 1.5, 2.1 or SDXL MODEL. It is not changed.")],
-            outputs=[io.ControlNet.Output(display_name="control_net",
-                                          tooltip="An untrained ControlNet: for ZeroctlSaveControlNet, or to train.")],
+            outputs=[
+                io.ControlNet.Output(
+                    display_name="control_net",
+                    tooltip="An untrained ControlNet: for ZeroctlSaveControlNet, or to train.",
+                )
+            ],
         )
 
     @classmethod

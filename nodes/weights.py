@@ -20,19 +20,35 @@ class ZeroctlWeights(ComfyNode):
             node_id="ZeroctlWeights",
             display_name="ControlNet Weights",
             category="zeroctl/apply",
-            description="How strong a control is at each place where it enters the UNet: a named rule, or your own numbers.",
+            description="How strong a control is at each place where it enters the UNet: a named rule, or your own "
+            "numbers.",
             search_aliases=["soft weights", "control weights", "layer weights"],
             inputs=[
-                io.Combo.Input("rule", options=list(RULES), default="uniform",
-                               tooltip="uniform: 1 everywhere. resolution: 64/h of the paper. soft: 0.825^(n-i). "
-                                       "a1111_prompt: A1111's soft weights. only_middle: the middle block alone."),
-                io.Combo.Input("base", options=["auto", *BASES], default="auto",
-                               tooltip="auto: whatever net these weights meet. A name: refuse nets of another base."),
-                io.String.Input("custom", default="", multiline=True,
-                                tooltip="Your own numbers by comma, shallow to deep, the middle last: 13 for SD 1.5 and 2.1, "
-                                        "10 for SDXL. When it is not empty it is used instead of the rule."),
-                io.ControlNet.Input("control_net", optional=True,
-                                    tooltip="Only to show the table for this net; the weights fit themselves to the net later."),
+                io.Combo.Input(
+                    "rule",
+                    options=list(RULES),
+                    default="uniform",
+                    tooltip="uniform: 1 everywhere. resolution: 64/h of the paper. soft: 0.825^(n-i). a1111_prompt: "
+                    "A1111's soft weights. only_middle: the middle block alone.",
+                ),
+                io.Combo.Input(
+                    "base",
+                    options=["auto", *BASES],
+                    default="auto",
+                    tooltip="auto: whatever net these weights meet. A name: refuse nets of another base.",
+                ),
+                io.String.Input(
+                    "custom",
+                    default="",
+                    multiline=True,
+                    tooltip="Your own numbers by comma, shallow to deep, the middle last: 13 for SD 1.5 and 2.1, 10 "
+                    "for SDXL. When it is not empty it is used instead of the rule.",
+                ),
+                io.ControlNet.Input(
+                    "control_net",
+                    optional=True,
+                    tooltip="Only to show the table for this net; the weights fit themselves to the net later.",
+                ),
             ],
             outputs=[
                 Weights.Output(display_name="weights", tooltip="For the weights input of ZeroctlControl."),
@@ -66,12 +82,19 @@ def _table(choice: WeightsChoice, control_net: Any) -> str:
     if not shown:  # an adapter, a transformer's net: only the net knows its outputs
         weights = ConnectionWeights.parse(custom, numbers)
         known = sorted({len(base.connections) for base in BASES.values()})
-        lines += ["", f"for a net with {numbers} outputs; ControlNets for Stable Diffusion have {' or '.join(map(str, known))}"]
+        lines += [
+            "",
+            f"for a net with {numbers} outputs; ControlNets for Stable Diffusion have {' or '.join(map(str, known))}",
+        ]
         lines += [f"{place:>2} {weight:9.4f}" for place, weight in enumerate(weights, 1)]
     for name, base in shown.items():
         lines += ["", f"{name}: connection, channels, cells, weight"]
-        for place, (connection, weight) in enumerate(zip(base.connections, choice.resolve(base.connections), strict=True), 1):
-            lines.append(f"{place:>2} {connection.stage:<6} {connection.channels:>5} 1/{connection.downsample} {weight:9.4f}")
+        for place, (connection, weight) in enumerate(
+            zip(base.connections, choice.resolve(base.connections), strict=True), 1
+        ):
+            lines.append(
+                f"{place:>2} {connection.stage:<6} {connection.channels:>5} 1/{connection.downsample} {weight:9.4f}"
+            )
     return "\n".join(lines)
 
 

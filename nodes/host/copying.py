@@ -18,8 +18,9 @@ DECODER = ("output_blocks.", "out.")
 
 
 def copy_from_model(model: Any) -> Any:
-    """An untrained CONTROL_NET from the MODEL's encoder: fp32, without the MODEL's patches (LoRAs), in memory of its own.
+    """An untrained CONTROL_NET from the MODEL's encoder.
 
+    In fp32, without the MODEL's patches (LoRAs), in memory of its own.
     Of an inpaint base the first convolution keeps the 4 channels of the noisy latent.
 
     Raises:
@@ -27,19 +28,23 @@ def copy_from_model(model: Any) -> Any:
     """
     base = unet_base(model)
     if base is None:
-        raise ValueError(f"a ControlNet can be copied from a Stable Diffusion 1.5, 2.1 or SDXL UNet; the MODEL is "
-                         f"{family_of_model(model)}. Load a checkpoint of one of these families.")
+        raise ValueError(
+            f"a ControlNet can be copied from a Stable Diffusion 1.5, 2.1 or SDXL UNet; the MODEL is "
+            f"{family_of_model(model)}. Load a checkpoint of one of these families."
+        )
     with torch.inference_mode(False):  # the host runs nodes in inference mode, whose tensors can never be trained
         weights = {key: value.detach() for key, value in model.model.diffusion_model.state_dict().items()}
         # while a patched MODEL is loaded, the weights before the patches lie in the backup
         for key, kept in model.backup.items():
-            if key.startswith(PREFIX) and key[len(PREFIX):] in weights:
-                weights[key[len(PREFIX):]] = getattr(kept, "weight", kept)
+            if key.startswith(PREFIX) and key[len(PREFIX) :] in weights:
+                weights[key[len(PREFIX) :]] = getattr(kept, "weight", kept)
         unet = UNet(base, device="meta").requires_grad_(False)
         odd = [key for key in weights if key not in unet.state_dict()]
         if odd:  # scales of quantised weights: the numbers beside them are not the weights
-            raise ValueError(f"the MODEL's UNet has {len(odd)} entries that are no weights of a {base.title} UNet, such as "
-                             f"{odd[0]}: it is quantised. Load the checkpoint in fp16, bf16 or fp32.")
+            raise ValueError(
+                f"the MODEL's UNet has {len(odd)} entries that are no weights of a {base.title} UNet, such as "
+                f"{odd[0]}: it is quantised. Load the checkpoint in fp16, bf16 or fp32."
+            )
         # the decoder stays on meta: a ControlNet has none, and the copy takes memory of its own for the rest
         encoder = {key: value for key, value in weights.items() if not key.startswith(DECODER)}
         unet.load_state_dict(encoder, strict=False, assign=True)

@@ -31,8 +31,11 @@ class Family:
 
     def takes(self, control: Family) -> bool:
         """Whether a control of that family fits a MODEL of this one; without a use for y it may ignore it."""
-        return control.connections == self.connections and control.context_dim == self.context_dim \
+        return (
+            control.connections == self.connections
+            and control.context_dim == self.context_dim
             and control.adm_in_channels in (None, self.adm_in_channels)
+        )
 
 
 def family_of_model(model: Any) -> Family:
@@ -104,16 +107,20 @@ def foreign_weights(unit: Unit, model: Any) -> ConnectionWeights | None:
     if choice.base != "auto":
         base = unet_base(model)
         if base is None or base.name != choice.base:
-            raise ValueError(f"the weights are meant for the base {choice.base}, the MODEL is "
-                             f"{base.name if base is not None else family_of_model(model)}. Set base to auto or to the MODEL's.")
+            raise ValueError(
+                f"the weights are meant for the base {choice.base}, the MODEL is "
+                f"{base.name if base is not None else family_of_model(model)}. Set base to auto or to the MODEL's."
+            )
     if choice.name == "uniform":
         return None
     if choice.custom.strip():
         return choice.resolve((Connection("skip", 1, 1),) * (choice.custom.count(",") + 1))
     connections = family_of_model(model).connections
     if not connections:
-        raise ValueError(f"the rule {choice.name} weighs the connections of a Stable Diffusion UNet; the MODEL is "
-                         f"{family_of_model(model)}. Use the rule uniform, or custom numbers, one an output.")
+        raise ValueError(
+            f"the rule {choice.name} weighs the connections of a Stable Diffusion UNet; the MODEL is "
+            f"{family_of_model(model)}. Use the rule uniform, or custom numbers, one an output."
+        )
     return choice.resolve(connections)
 
 

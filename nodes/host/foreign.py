@@ -1,7 +1,7 @@
 """Anybody else's CONTROL_NET in our stack: through its own `get_control`, on all rows.
 
-Schedule, branches, weights and mask are applied around it; strength goes through the net itself, so that a net with a rule
-of its own (strength to a power) keeps it. Rows that must not see the control are zeroed.
+Schedule, branches, weights and mask are applied around it; strength goes through the net itself, so that a net with a
+rule of its own (strength to a power) keeps it. Rows that must not see the control are zeroed.
 """
 
 from __future__ import annotations
@@ -44,15 +44,24 @@ class _Hint:
 
 
 class Foreign:
-    """One foreign net in one sampling run: a copy with its condition set, made ready on first use, cleaned up at the end.
+    """One foreign net in one sampling run: a copy with its condition set, made ready on first use, cleaned up later.
 
     image: [B, 3, H, W]: at its own size for the host's own crop, else already placed on the canvas of `canvas` cells.
-    mask: [B, 1, 8h, 8w] on that canvas. connections: the MODEL's, empty where it is no UNet of the Stable Diffusion kind.
+    mask: [B, 1, 8h, 8w] on that canvas. connections: the MODEL's, empty where it is no UNet of Stable Diffusion's kind.
     """
 
-    def __init__(self, control_net: Any, image: Tensor, canvas_image: Tensor, canvas: tuple[int, int], vae: Any,
-                 weights: ConnectionWeights | None, mask: Tensor | None, branches: str,
-                 connections: Sequence[Connection] = ()) -> None:
+    def __init__(
+        self,
+        control_net: Any,
+        image: Tensor,
+        canvas_image: Tensor,
+        canvas: tuple[int, int],
+        vae: Any,
+        weights: ConnectionWeights | None,
+        mask: Tensor | None,
+        branches: str,
+        connections: Sequence[Connection] = (),
+    ) -> None:
         self._net = control_net.copy()
         self._net.set_cond_hint(image, 1.0, (0.0, 1.0), vae=vae)
         self._image = image
@@ -67,13 +76,21 @@ class Foreign:
         self._batch = 0
         self._ready = False
 
-    def control(self, model: Any, x: Tensor, sigma: Tensor, cond: dict[str, Any], rows: Rows, strength: float,
-                options: dict[str, Any]) -> Control | None:
+    def control(
+        self,
+        model: Any,
+        x: Tensor,
+        sigma: Tensor,
+        cond: dict[str, Any],
+        rows: Rows,
+        strength: float,
+        options: dict[str, Any],
+    ) -> Control | None:
         """What the net adds in this call, unwanted rows zeroed; None when no row of the call sees it.
 
         Raises:
-            ValueError: the number of weights is not the net's number of outputs, the outputs do not fit the UNet, or the
-                net has no maps to mask.
+            ValueError: the number of weights is not the net's number of outputs, the outputs do not fit the UNet, or
+                the net has no maps to mask.
         """
         seen = rows.seen_by(self._branches)  # type: ignore[arg-type]
         if not seen:
@@ -99,11 +116,12 @@ class Foreign:
 
     def _hint_of(self, rows: Rows, start: int, per: int) -> _Hint:
         """The host gives its rows the images in order; rows of a context window are other ones."""
-        images = rows.images[start:start + per] if self._image.shape[0] > 1 else ()
+        images = rows.images[start : start + per] if self._image.shape[0] > 1 else ()
         return _Hint(rows.crops[start], tuple(image % self._image.shape[0] for image in images))
 
-    def _call(self, x: Tensor, sigma: Tensor, cond: dict[str, Any], hint: _Hint, chunks: int,
-              options: dict[str, Any]) -> Control | None:
+    def _call(
+        self, x: Tensor, sigma: Tensor, cond: dict[str, Any], hint: _Hint, chunks: int, options: dict[str, Any]
+    ) -> Control | None:
         if hint != self._hint:
             image = self._image if hint.crop is None else self._cropped(hint.crop)
             self._net.cond_hint_original = image[list(hint.images)] if hint.images else image
@@ -117,14 +135,15 @@ class Foreign:
         height, width = self._canvas_image.shape[-2:]
         dy, dx = height / self._canvas[0], width / self._canvas[1]
         top, left = round(crop.y * dy), round(crop.x * dx)
-        return self._canvas_image[..., top:round((crop.y + crop.h) * dy), left:round((crop.x + crop.w) * dx)]
+        return self._canvas_image[..., top : round((crop.y + crop.h) * dy), left : round((crop.x + crop.w) * dx)]
 
     def _finished(self, control: Control, rows: Rows, seen: Sequence[int], strength: float, x: Tensor) -> Control:
         outputs = self._outputs(control)
         if self._weights is not None and len(self._weights) != len(outputs):
             raise ValueError(
                 f"{foreign_name(self._net)} has {len(outputs)} outputs, but {len(self._weights)} weights were given. "
-                f"Give {len(outputs)} numbers as custom weights, or use the rule uniform.")
+                f"Give {len(outputs)} numbers as custom weights, or use the rule uniform."
+            )
         self._check_fit(control)
         done: Control = {place: [None] * len(control.get(place, ())) for place in PLACES}
         # nets for large transformers give the same tensor to several places: it stays one tensor
@@ -165,8 +184,9 @@ class Foreign:
                 if have is not None and have != want:
                     known = f"{want} channels" if want is not None else "nothing"
                     raise ValueError(
-                        f"{foreign_name(self._net)} does not fit the MODEL: its {place} {i + 1} of {len(values)} has {have} "
-                        f"channels, the UNet has {known} there. Load a control that was made for this family of models.")
+                        f"{foreign_name(self._net)} does not fit the MODEL: its {place} {i + 1} of {len(values)} has "
+                        f"{have} channels, the UNet has {known} there. Load a control that was made for this family."
+                    )
 
     def _sized(self, value: Tensor, place: str, i: int, control: Control, x: Tensor) -> Tensor:
         """An adapter rounds its picture up to whole tiles: what enters the encoder must have the UNet's own size."""
@@ -174,15 +194,19 @@ class Foreign:
             return value
         downsample = self._connections[len(control["input"]) - 1 - i].downsample
         size = (math.ceil(x.shape[-2] / downsample), math.ceil(x.shape[-1] / downsample))
-        return value if value.shape[-2:] == size else F.interpolate(value, size=size, mode="bilinear", align_corners=False)
+        return (
+            value if value.shape[-2:] == size else F.interpolate(value, size=size, mode="bilinear", align_corners=False)
+        )
 
     def _weighed(self, value: Tensor, weight: float, rows: Rows, seen: Sequence[int]) -> Tensor:
         if value.shape[0] != len(rows):
             value = value.expand(len(rows), *value.shape[1:])
         if self._mask is not None:
             if value.ndim != 4:
-                raise ValueError(f"{foreign_name(self._net)} adds token sequences {tuple(value.shape)}, not maps: a mask "
-                                 "cannot be applied to it. Disconnect the mask, or mask the condition image.")
+                raise ValueError(
+                    f"{foreign_name(self._net)} adds token sequences {tuple(value.shape)}, not maps: a mask "
+                    "cannot be applied to it. Disconnect the mask, or mask the condition image."
+                )
             value = value * mask_of_rows(self._mask, self._canvas_pixels, rows, value, self._masks)
         if len(seen) == len(rows):
             return value if weight == 1.0 else value * weight
@@ -200,8 +224,10 @@ class Foreign:
 
 
 def _rows_of(cond: dict[str, Any], rows: slice, batch: int) -> dict[str, Any]:
-    return {key: value[rows] if isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == batch else value
-            for key, value in cond.items()}
+    return {
+        key: value[rows] if isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == batch else value
+        for key, value in cond.items()
+    }
 
 
 def _stacked(parts: Sequence[Control | None]) -> Control | None:

@@ -1,8 +1,8 @@
 """Our networks as the host's CONTROL_NET.
 
-The host's own class `comfy.controlnet.ControlNet` is kept around `HostControlModel`, so every node that takes a CONTROL_NET
-takes ours. Ours is told by `isinstance(control_net.control_model, HostControlModel)`: the host's `copy()` returns its plain
-class, a subclass would be lost.
+The host's own class `comfy.controlnet.ControlNet` is kept around `HostControlModel`, so every node that takes a
+CONTROL_NET takes ours. Ours is told by `isinstance(control_net.control_model, HostControlModel)`: the host's `copy()`
+returns its plain class, a subclass would be lost.
 """
 
 from __future__ import annotations
@@ -47,15 +47,18 @@ class HostControlModel(nn.Module):
     def dtype(self) -> torch.dtype:
         return next(self.net.parameters()).dtype
 
-    def forward(self, x: Tensor, hint: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None = None,
-                **extra: Any) -> dict[str, list[Tensor]]:
+    def forward(
+        self, x: Tensor, hint: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None = None, **extra: Any
+    ) -> dict[str, list[Tensor]]:
         """Raises:
-            ValueError: an argument that this network has no use for, such as a union net's control_type.
+        ValueError: an argument that this network has no use for, such as a union net's control_type.
         """
         if extra:
-            raise ValueError(f"this is a plain {self.net.base.title} ControlNet, it has no use for {', '.join(sorted(extra))}. "
-                             "Remove the node that sets it (Set Union ControlNet Type is for union nets), "
-                             "or load a net of that kind.")
+            raise ValueError(
+                f"this is a plain {self.net.base.title} ControlNet, it has no use for {', '.join(sorted(extra))}. "
+                "Remove the node that sets it (Set Union ControlNet Type is for union nets), "
+                "or load a net of that kind."
+            )
         residuals = self.net(x, timesteps.float(), context, feature=self._encoded(hint), y=self._wanted(y))
         return {"middle": [residuals.middle], "output": list(residuals.skips)}
 
@@ -94,8 +97,13 @@ class NetInHost:
 
     def __call__(self, x: Tensor, t: Tensor, context: Tensor, *, feature: Tensor, y: Tensor | None = None) -> Residuals:
         y = self._model._wanted(y)
-        return self._model.net(x.to(self._dtype), t, context.to(self._device, self._dtype), feature=feature,
-                               y=None if y is None else y.to(self._device, self._dtype))
+        return self._model.net(
+            x.to(self._dtype),
+            t,
+            context.to(self._device, self._dtype),
+            feature=feature,
+            y=None if y is None else y.to(self._device, self._dtype),
+        )
 
 
 def is_ours(control_net: Any) -> bool:
@@ -111,8 +119,13 @@ def host_ops(dtype: torch.dtype, manual_cast: torch.dtype | None, base: str) -> 
         # looked up at every call: other nodes replace the host's function
         return comfy.ldm.modules.attention.optimized_attention(q, k, v, heads, attn_precision=precision)
 
-    return Ops(Linear=layers.Linear, Conv2d=layers.Conv2d, GroupNorm=layers.GroupNorm, LayerNorm=layers.LayerNorm,
-               attention=attention)
+    return Ops(
+        Linear=layers.Linear,
+        Conv2d=layers.Conv2d,
+        GroupNorm=layers.GroupNorm,
+        LayerNorm=layers.LayerNorm,
+        attention=attention,
+    )
 
 
 def load_file(path: Path) -> Any:
@@ -129,7 +142,7 @@ def load_file(path: Path) -> Any:
 
 
 def compute_dtypes(in_file: torch.dtype) -> tuple[torch.dtype, torch.dtype | None]:
-    """The dtype in which the host keeps such weights, and the one that it casts them to at every step (None: neither)."""
+    """The dtype in which the host keeps such weights, and the one that it casts them to at every step, if any."""
     dtype = comfy.model_management.unet_dtype(model_params=-1, supported_dtypes=DTYPES, weight_dtype=in_file)
     return dtype, comfy.model_management.unet_manual_cast(dtype, comfy.model_management.get_torch_device())
 
@@ -146,8 +159,11 @@ def control_net_from(net: ControlNet, manual_cast: torch.dtype | None, again: Ca
         made = again()
         if not disable_dynamic:
             return made.control_model_wrapped
-        return comfy.model_patcher.ModelPatcher(made.control_model, load_device=made.load_device,
-                                                offload_device=comfy.model_management.unet_offload_device())
+        return comfy.model_patcher.ModelPatcher(
+            made.control_model,
+            load_device=made.load_device,
+            offload_device=comfy.model_management.unet_offload_device(),
+        )
 
     # newer hosts clone models for further devices and for torch.compile through this factory
     control_net.control_model_wrapped.cached_patcher_init = (patcher, ())
@@ -167,14 +183,17 @@ def as_in_file(control_net: Any) -> ControlNet:
     if not net.info.path.exists():
         if {value.dtype for value in in_memory.values()} == {net.info.dtype}:
             return net
-        raise ValueError(f"{net.info.path} is gone, and the host holds its {_dtype(net.info.dtype)} weights as "
-                         f"{_dtype(control_net.control_model.dtype)}: they cannot be saved as they were. Put the file back.")
+        raise ValueError(
+            f"{net.info.path} is gone, and the host holds its {_dtype(net.info.dtype)} weights as "
+            f"{_dtype(control_net.control_model.dtype)}: they cannot be saved as they were. Put the file back."
+        )
     original = load_controlnet(net.info.path, check_finite=False)
     original.global_average_pooling = net.global_average_pooling
     in_file = original.state_dict()
     same = in_file.keys() == in_memory.keys() and all(
         value.shape == in_file[key].shape and torch.equal(in_file[key].to(value.dtype), value.cpu())
-        for key, value in in_memory.items())
+        for key, value in in_memory.items()
+    )
     return original if same else net
 
 
@@ -191,8 +210,11 @@ def describe(control_net: Any) -> str:
     number = sum(p.numel() for p in net.parameters())
     info = net.info
     if info is not None:
-        lines += [f"file: {info.path.name}", f"layout: {info.layout}", f"dtype: {_dtype(info.dtype)} in the file, "
-                  f"{_dtype(control_net.control_model.dtype)} in use"]
+        lines += [
+            f"file: {info.path.name}",
+            f"layout: {info.layout}",
+            f"dtype: {_dtype(info.dtype)} in the file, {_dtype(control_net.control_model.dtype)} in use",
+        ]
         if info.ignored:
             lines.append(f"ignored in the file: {', '.join(info.ignored)}")
     else:
@@ -200,9 +222,13 @@ def describe(control_net: Any) -> str:
     lines.append(f"size: {number / 1e6:.1f} M parameters, {size / 2**20:.0f} MiB")
     if net.global_average_pooling:
         source = f" (said by the {info.pooling_source})" if info is not None and info.pooling_source else ""
-        lines.append(f"pooling: residuals are averaged over space{source}; use it on the cond branch only, as the original does")
+        lines.append(
+            f"pooling: residuals are averaged over space{source}; use it on the cond branch only, as the original does"
+        )
     if info is not None:
-        lines += [f"{key}: {value}" for key, value in sorted(info.metadata.items()) if key not in ("format", "zeroctl.spec")]
+        lines += [
+            f"{key}: {value}" for key, value in sorted(info.metadata.items()) if key not in ("format", "zeroctl.spec")
+        ]
     return "\n".join(lines)
 
 

@@ -23,19 +23,23 @@ def controlnet_path(name: str) -> Path:
     path = folder_paths.get_full_path("controlnet", name)
     if path is None:
         folders = ", ".join(folder_paths.get_folder_paths("controlnet"))
-        raise ValueError(f"There is no ControlNet file {name!r} in {folders}. Put the file there and refresh the node list, "
-                         "or choose another.")
+        raise ValueError(
+            f"There is no ControlNet file {name!r} in {folders}. Put the file there and refresh the node list, "
+            "or choose another."
+        )
     return Path(path)
 
 
 def new_model_path(prefix: str, extension: str) -> Path:
-    """The next free numbered path for `prefix` in the host's output folder, e.g. `controlnet/zeroctl_00001_.safetensors`.
+    """The next free numbered path for `prefix` in the host's output folder: `controlnet/zeroctl_00001_.safetensors`.
 
     Raises:
         ValueError: the prefix names no file.
         Exception: the host's own, when the prefix leads out of the output folder.
     """
     if Path(prefix).name in ("", ".", ".."):
-        raise ValueError(f"filename_prefix is {prefix!r}, which names no file. Write a name, such as controlnet/zeroctl.")
+        raise ValueError(
+            f"filename_prefix is {prefix!r}, which names no file. Write a name, such as controlnet/zeroctl."
+        )
     folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
     return Path(folder) / f"{name}_{counter:05}_{extension}"

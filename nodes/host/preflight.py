@@ -1,4 +1,4 @@
-"""What can be refused before any sampling starts: a control that cannot fit the MODEL, a unit that cannot be computed."""
+"""What can be refused before any sampling starts: a control that does not fit the MODEL, a unit that cannot run."""
 
 from __future__ import annotations
 
@@ -41,11 +41,15 @@ def check_stack(stack: UnitStack, model: Any) -> None:
 
 def _check_foreign(unit: Unit, number: int, model: Any, family: Family) -> None:
     if not hasattr(unit.control_net, "get_control"):
-        raise ValueError(f"control {number} has no ControlNet: its control_net is {type(unit.control_net).__name__}. The "
-                         "loader may have failed to recognise its file; load it with ZeroctlLoadControlNet, which says why.")
+        raise ValueError(
+            f"control {number} has no ControlNet: its control_net is {type(unit.control_net).__name__}. The "
+            "loader may have failed to recognise its file; load it with ZeroctlLoadControlNet, which says why."
+        )
     if needs_vae(unit.control_net) and unit.vae is None:
-        raise ValueError(f"control {number} ({net_name(unit)}) encodes its condition image with a VAE and has none. "
-                         "Connect the checkpoint's VAE to the vae input of ZeroctlControl.")
+        raise ValueError(
+            f"control {number} ({net_name(unit)}) encodes its condition image with a VAE and has none. "
+            "Connect the checkpoint's VAE to the vae input of ZeroctlControl."
+        )
     own = family_of_foreign(unit.control_net)
     if own is not None:
         _check_family(unit, number, own, family)
@@ -54,19 +58,25 @@ def _check_foreign(unit: Unit, number: int, model: Any, family: Family) -> None:
 
 def _check_family(unit: Unit, number: int, own: Family, family: Family) -> None:
     if not family.takes(own):
-        raise ValueError(f"control {number}: {net_name(unit)} is a control for {own}, the MODEL is {family}. "
-                         f"Load a control that was trained for {family.name}, or a checkpoint of the family {own.name}.")
+        raise ValueError(
+            f"control {number}: {net_name(unit)} is a control for {own}, the MODEL is {family}. "
+            f"Load a control that was trained for {family.name}, or a checkpoint of the family {own.name}."
+        )
 
 
 def _check_own(unit: Unit, number: int, family: Family) -> None:
     if unit.control_net.extra_args:
-        raise ValueError(f"control {number} ({net_name(unit)}) is a plain ControlNet and has no use for "
-                         f"{', '.join(sorted(unit.control_net.extra_args))}. Remove the node that sets it "
-                         "(Set Union ControlNet Type is for union nets).")
+        raise ValueError(
+            f"control {number} ({net_name(unit)}) is a plain ControlNet and has no use for "
+            f"{', '.join(sorted(unit.control_net.extra_args))}. Remove the node that sets it "
+            "(Set Union ControlNet Type is for union nets)."
+        )
     net = unit.control_net.control_model.net
     _check_family(unit, number, family_of_base(net.base), family)
     choice = unit.weighting
     if choice.base not in ("auto", net.base.name):
-        raise ValueError(f"control {number}: its weights are meant for the base {choice.base}, {net_name(unit)} is "
-                         f"{net.base.name}. Set base to auto or to {net.base.name}.")
+        raise ValueError(
+            f"control {number}: its weights are meant for the base {choice.base}, {net_name(unit)} is "
+            f"{net.base.name}. Set base to auto or to {net.base.name}."
+        )
     choice.resolve(net.base.connections)

@@ -31,7 +31,9 @@ def report(stack: UnitStack, model: Any) -> str:
     lines = [f"MODEL: {family_of_model(model)}"]
     acting = [unit for unit in stack if unit.active]
     if not acting:
-        lines.append("Nothing can act: every control is switched off or has strength 0. The MODEL passes through unchanged.")
+        lines.append(
+            "Nothing can act: every control is switched off or has strength 0. The MODEL passes through unchanged."
+        )
     for number, unit in enumerate(stack, start=1):
         lines += ["", f"control {number}: {net_name(unit)}"]
         if not unit.enabled:
@@ -53,15 +55,19 @@ def _what(unit: Unit, model: Any) -> list[str]:
         lines.append("runs through its own get_control on all rows; its cost is not estimated")
         weights = foreign_weights(unit, model)
         if weights is not None:
-            lines.append(f"weights ({choice.name}), in the order of its outputs: " + " ".join(f"{w:.4g}" for w in weights))
+            lines.append(
+                f"weights ({choice.name}), in the order of its outputs: " + " ".join(f"{w:.4g}" for w in weights)
+            )
         return lines
     net = unit.control_net.control_model.net
     weights = choice.resolve(net.base.connections)
     lines.insert(0, f"family {net.base.title}, {len(net.base.connections)} connections")
     lines.append(f"weights ({choice.name}), shallow to deep, middle last: " + " ".join(f"{w:.4g}" for w in weights))
     if net.global_average_pooling:
-        lines.append("its residuals are averaged over space; the original applies it on the cond branch only" +
-                     ("" if unit.branches == "cond" else ": set branches to cond for that"))
+        lines.append(
+            "its residuals are averaged over space; the original applies it on the cond branch only"
+            + ("" if unit.branches == "cond" else ": set branches to cond for that")
+        )
     lines.append(_cost(net, unit, model))
     return lines
 
@@ -75,8 +81,10 @@ def _cost(net: Any, unit: Unit, model: Any) -> str:
     side = TYPICAL.get(net.base.name, 64)
     share = share_of_unet(net.base, unet, side, side)
     rows = {"both": share, "cond": share / 2, "uncond": share / 2}[unit.branches]
-    return (f"cost: {100 * rows:.1f} % of the UNet's work in an active step with CFG, counted at a {side}x{side} latent"
-            + ("" if unit.branches == "both" else f" ({100 * share:.1f} % without CFG)"))
+    return (
+        f"cost: {100 * rows:.1f} % of the UNet's work in an active step with CFG, counted at a {side}x{side} latent"
+        + ("" if unit.branches == "both" else f" ({100 * share:.1f} % without CFG)")
+    )
 
 
 def _window(unit: Unit, model: Any) -> list[str]:
@@ -87,8 +95,10 @@ def _window(unit: Unit, model: Any) -> list[str]:
         first, last = sampling.percent_to_sigma(schedule.start), sampling.percent_to_sigma(schedule.end)
         high, low = min(first, float(sampling.sigma_max)), max(last, float(sampling.sigma_min))
         if high >= low:
-            lines.append(f"active timesteps {_timestep(sampling, high):.0f} to {_timestep(sampling, low):.0f} "
-                         f"(sigma {high:.4g} to {low:.4g})")
+            lines.append(
+                f"active timesteps {_timestep(sampling, high):.0f} to {_timestep(sampling, low):.0f} "
+                f"(sigma {high:.4g} to {low:.4g})"
+            )
     else:
         lines.append(f"window {schedule.start:g} to {schedule.end:g} in {schedule.unit}")
     if schedule.curve.strip():
@@ -104,6 +114,7 @@ def _window(unit: Unit, model: Any) -> list[str]:
 
 def _timestep(sampling: Any, sigma: float) -> float:
     import torch
+
     return float(sampling.timestep(torch.tensor([sigma])))
 
 
@@ -126,9 +137,15 @@ def _picture(unit: Unit) -> list[str]:
     lines = [f"condition image {width}x{height}{batch}, resize {unit.resize}"]
     if unit.resize == "crop":
         kept = min(width, height) / max(width, height)
-        lines.append(f"a canvas of {width}:{height} keeps all of it, a square one loses {100 * (1 - kept):.1f} %"
-                     if width != height else "a square canvas keeps all of it, a 3:2 one loses 33.3 %")
+        lines.append(
+            f"a canvas of {width}:{height} keeps all of it, a square one loses {100 * (1 - kept):.1f} %"
+            if width != height
+            else "a square canvas keeps all of it, a 3:2 one loses 33.3 %"
+        )
     if unit.mask is not None:
-        lines.append(f"mask covers {100 * float(unit.mask.mean()):.1f} %" + (", inverted" if unit.mask_invert else "")
-                     + (f", feather {unit.mask_feather:g} px" if unit.mask_feather else ""))
+        lines.append(
+            f"mask covers {100 * float(unit.mask.mean()):.1f} %"
+            + (", inverted" if unit.mask_invert else "")
+            + (f", feather {unit.mask_feather:g} px" if unit.mask_feather else "")
+        )
     return lines

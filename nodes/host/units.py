@@ -1,4 +1,4 @@
-"""What the sockets ZEROCTL_STACK, ZEROCTL_WEIGHTS and ZEROCTL_SCHEDULE carry: values, nothing loaded and nothing computed."""
+"""What the sockets ZEROCTL_STACK, ZEROCTL_WEIGHTS and ZEROCTL_SCHEDULE carry: values, nothing loaded or computed."""
 
 from __future__ import annotations
 
@@ -103,18 +103,26 @@ def check_image(image: Tensor, channels: tuple[int, ...] = (3,)) -> Tensor:
     """
     if not isinstance(image, Tensor) or image.ndim != 4:
         given = f"shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
-        raise ValueError(f"image must be an IMAGE [B, H, W, 3]; got {given}. Connect the output of an image or annotator node.")
+        raise ValueError(
+            f"image must be an IMAGE [B, H, W, 3]; got {given}. Connect the output of an image or annotator node."
+        )
     if image.numel() == 0 or not image.is_floating_point():
-        raise ValueError(f"image has the shape {tuple(image.shape)} and holds {str(image.dtype).removeprefix('torch.')} values, "
-                         "expected at least one picture with values in 0..1. Look at the node that made it.")
+        raise ValueError(
+            f"image has the shape {tuple(image.shape)} and holds {str(image.dtype).removeprefix('torch.')} values, "
+            "expected at least one picture with values in 0..1. Look at the node that made it."
+        )
     if image.shape[-1] not in channels:
         what = " (with alpha)" if image.shape[-1] == 4 else ""
-        raise ValueError(f"image has {image.shape[-1]} channels{what}, expected 3 (RGB). Put it over a background, or convert it, "
-                         "before it comes here.")
+        raise ValueError(
+            f"image has {image.shape[-1]} channels{what}, expected 3 (RGB). Put it over a background, or convert it, "
+            "before it comes here."
+        )
     if not torch.isfinite(image).all():
         bad = int((~torch.isfinite(image)).sum())
-        raise ValueError(f"image has {bad} values that are not finite (NaN or infinity), expected 0..1. "
-                         "Look at the node that made it: an annotator on a constant picture may divide by zero.")
+        raise ValueError(
+            f"image has {bad} values that are not finite (NaN or infinity), expected 0..1. "
+            "Look at the node that made it: an annotator on a constant picture may divide by zero."
+        )
     return image.movedim(-1, 1)
 
 
@@ -133,5 +141,7 @@ def check_mask(mask: Tensor | None, image: Tensor) -> Tensor | None:
         raise ValueError("mask has values that are not finite (NaN or infinity), expected 0..1.")
     low, high = float(mask.min()), float(mask.max())
     if low < 0.0 or high > 1.0:
-        raise ValueError(f"mask has values in {low:g}..{high:g}, expected 0..1 (1: the control acts). Rescale it first.")
+        raise ValueError(
+            f"mask has values in {low:g}..{high:g}, expected 0..1 (1: the control acts). Rescale it first."
+        )
     return mask

@@ -1,4 +1,5 @@
 """Anybody else's CONTROL_NET in our Apply: equal to the host's own Apply, with everything that ours adds to it."""
+
 from __future__ import annotations
 
 import os
@@ -34,8 +35,9 @@ def cldm(preset: str, union_types: int | None = None) -> nn.Module:
     weights = random_controlnet(preset, spread=0.1)
     config = comfy.model_detection.model_config_from_unet(weights, "", True).unet_config
     config.pop("out_channels")
-    made = comfy.cldm.cldm.ControlNet(**config, hint_channels=3, dtype=torch.float32,
-                                      union_controlnet_num_control_type=union_types)
+    made = comfy.cldm.cldm.ControlNet(
+        **config, hint_channels=3, dtype=torch.float32, union_controlnet_num_control_type=union_types
+    )
     filled(made).load_state_dict(weights, strict=False)
     return made
 
@@ -43,6 +45,7 @@ def cldm(preset: str, union_types: int | None = None) -> nn.Module:
 def control_net(network: nn.Module, **options: Any) -> Any:
     import comfy.controlnet
     import comfy.model_management
+
     return comfy.controlnet.ControlNet(network, load_device=comfy.model_management.get_torch_device(), **options)
 
 
@@ -75,9 +78,11 @@ def adapter(channels: list[int], xl: bool = False) -> Any:
     """A small T2I-Adapter of the host."""
     import comfy.controlnet
     import comfy.t2i_adapter.adapter
+
     if xl:
-        network = comfy.t2i_adapter.adapter.Adapter(cin=768, channels=channels, nums_rb=2, ksize=1, sk=True, use_conv=False,
-                                                    xl=True)
+        network = comfy.t2i_adapter.adapter.Adapter(
+            cin=768, channels=channels, nums_rb=2, ksize=1, sk=True, use_conv=False, xl=True
+        )
     else:
         network = comfy.t2i_adapter.adapter.Adapter_light(cin=192, channels=channels, nums_rb=1)
     return comfy.controlnet.T2IAdapter(filled(network), network.input_channels, 8, "nearest-exact")
@@ -202,7 +207,10 @@ WEIGHTS = "0.1, -0.2, 0.3, 0.4, 1.5"  # thin has four skips and a middle
 
 
 def weighted(custom: str = "", rule: str = "uniform", base: str = "auto") -> dict[str, Any]:
-    return {"extra": {"weights": node("ZeroctlWeights", rule=rule, base=base, custom=custom)}, "weights": ["weights", 0]}
+    return {
+        "extra": {"weights": node("ZeroctlWeights", rule=rule, base=base, custom=custom)},
+        "weights": ["weights", 0],
+    }
 
 
 SAME_AS_OURS: dict[str, dict[str, Any]] = {
@@ -213,8 +221,14 @@ SAME_AS_OURS: dict[str, dict[str, Any]] = {
     "weights": weighted(WEIGHTS),
     "rule": weighted(rule="resolution"),
     "soft cond": {"mode": "control"},
-    "curve": {"extra": {"s": node("ZeroctlSchedule", start=0.0, end=1.0, unit="steps", curve="1@0, 0.2@0.5, 0@0.7",
-                                  interpolation="linear")}, "schedule": ["s", 0]},
+    "curve": {
+        "extra": {
+            "s": node(
+                "ZeroctlSchedule", start=0.0, end=1.0, unit="steps", curve="1@0, 0.2@0.5, 0@0.7", interpolation="linear"
+            )
+        },
+        "schedule": ["s", 0],
+    },
 }
 
 
@@ -227,8 +241,11 @@ def test_what_ours_adds_acts_on_foreign_nets_alike(host, graph_of, our_net, host
     assert largest_difference(own, latents(host, with_our_control(graph, host_net("thin"), image))) > FELT / 2
 
 
-@pytest.mark.parametrize("inputs", [{}, {"mask_invert": True, "mask_feather": 5.0}, {"branches": "cond", "resize": "fit"}],
-                         ids=["plain", "inverted", "cond-fit"])
+@pytest.mark.parametrize(
+    "inputs",
+    [{}, {"mask_invert": True, "mask_feather": 5.0}, {"branches": "cond", "resize": "fit"}],
+    ids=["plain", "inverted", "cond-fit"],
+)
 def test_a_mask_acts_alike(host, graph_of, our_net, host_net, inputs) -> None:
     graph, image = graph_of(batch=2), host.give(picture(96, 64, batch=2))
     inputs = {**inputs, "extra": {"mask": host.give(half_mask())}, "mask": ["mask", 0]}
@@ -250,11 +267,20 @@ def test_a_mask_cuts_an_adapter_off_where_it_is_zero(host, foreign_of) -> None:
 
 def with_areas(graph: Graph) -> Graph:
     """Two positives on overlapping areas of a 96 px canvas, in one call of the UNet."""
-    areas = {f"area {i}": node("ConditioningSetArea", conditioning=["positive", 0], width=64, height=64, x=x, y=y, strength=1.0)
-             for i, (x, y) in enumerate([(0, 0), (32, 32)])}
+    areas = {
+        f"area {i}": node(
+            "ConditioningSetArea", conditioning=["positive", 0], width=64, height=64, x=x, y=y, strength=1.0
+        )
+        for i, (x, y) in enumerate([(0, 0), (32, 32)])
+    }
     both = node("ConditioningCombine", conditioning_1=["area 0", 0], conditioning_2=["area 1", 0])
     sampler = graph["sampler"]
-    return {**graph, **areas, "both": both, "sampler": {**sampler, "inputs": {**sampler["inputs"], "positive": ["both", 0]}}}
+    return {
+        **graph,
+        **areas,
+        "both": both,
+        "sampler": {**sampler, "inputs": {**sampler["inputs"], "positive": ["both", 0]}},
+    }
 
 
 def test_areas_see_their_crop_of_the_condition(host, graph_of, our_net, host_net) -> None:
@@ -272,8 +298,17 @@ def test_images_follow_their_rows_in_a_context_window_over_the_batch(host, graph
     graph, image = graph_of(batch=4, steps=3), host.give(picture(batch=4))
     known = host.nodes.NODE_CLASS_MAPPINGS["ContextWindowsManual"].INPUT_TYPES()["required"]
     inputs = {name: spec[1]["default"] for name, spec in known.items() if "default" in spec[1]}
-    graph["window"] = node("ContextWindowsManual", **{
-        **inputs, "model": ["model", 0], "context_length": 2, "context_overlap": 0, "context_schedule": "standard_static", "dim": 0})
+    graph["window"] = node(
+        "ContextWindowsManual",
+        **{
+            **inputs,
+            "model": ["model", 0],
+            "context_length": 2,
+            "context_overlap": 0,
+            "context_schedule": "standard_static",
+            "dim": 0,
+        },
+    )
     graph["sampler"]["inputs"]["model"] = ["window", 0]
     own = latents(host, with_our_control(graph, host.give(our_net("thin")), image))
     foreign = latents(host, with_our_control(graph, host_net("thin"), image))
@@ -283,7 +318,9 @@ def test_images_follow_their_rows_in_a_context_window_over_the_batch(host, graph
 # ---- weights by the number of outputs
 
 
-@pytest.mark.parametrize(("kind", "right", "wrong"), [("lora", 5, 4), ("t2i", 2, 6), ("union", 5, 10), ("pooling", 5, 13)])
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong"), [("lora", 5, 4), ("t2i", 2, 6), ("union", 5, 10), ("pooling", 5, 13)]
+)
 def test_weights_must_be_one_an_output(host, foreign_of, kind, right, wrong) -> None:
     graph, net = foreign_of(kind)
     image = host.give(picture())
@@ -317,14 +354,17 @@ def test_an_adapters_weights_go_from_shallow_to_deep(host, foreign_of, t2i) -> N
 # ---- nets of another family
 
 
-@pytest.mark.parametrize(("kind", "preset", "said"), [
-    ("sd15", "thinxl", "SD 1.5 .*SDXL .*Load a control that was trained for SDXL"),
-    ("sdxl", "thin", "SDXL .*SD15 .*Load a control that was trained for SD15"),
-    ("sd21", "thin", "SD 2.*SD15 .*"),
-    ("lora", "thinxl", "ControlLora.* SD 1.5 .*SDXL"),
-    ("union", "thin", "SDXL .*SD15"),
-    ("t2i", "thin", "does not fit the MODEL"),
-])
+@pytest.mark.parametrize(
+    ("kind", "preset", "said"),
+    [
+        ("sd15", "thinxl", "SD 1.5 .*SDXL .*Load a control that was trained for SDXL"),
+        ("sdxl", "thin", "SDXL .*SD15 .*Load a control that was trained for SD15"),
+        ("sd21", "thin", "SD 2.*SD15 .*"),
+        ("lora", "thinxl", "ControlLora.* SD 1.5 .*SDXL"),
+        ("union", "thin", "SDXL .*SD15"),
+        ("t2i", "thin", "does not fit the MODEL"),
+    ],
+)
 def test_a_foreign_net_of_another_family_is_refused(host, nets, graph_of, kind, preset, said) -> None:
     with pytest.raises(NodeFailed, match=said):
         latents(host, with_our_control(graph_of(preset), nets[kind][1](), host.give(picture())))
@@ -347,11 +387,13 @@ class LatentHint(nn.Module):
 
     def __init__(self) -> None:
         import comfy.ops
+
         super().__init__()
         self.inner = cldm("thin")
         self.dtype = torch.float32
         self.inner.input_hint_block = type(self.inner.middle_block)(
-            filled(comfy.ops.disable_weight_init.Conv2d(4, 320, 3, padding=1)))
+            filled(comfy.ops.disable_weight_init.Conv2d(4, 320, 3, padding=1))
+        )
 
     def forward(self, **call: Any) -> Any:
         return self.inner(**call)
@@ -360,17 +402,21 @@ class LatentHint(nn.Module):
 @pytest.fixture(scope="session")
 def latent_net(host: Host) -> Any:
     import comfy.latent_formats
+
     with torch.inference_mode():
         return control_net(LatentHint(), compression_ratio=1, latent_format=comfy.latent_formats.SD15())
 
 
 def test_a_net_that_needs_a_vae_and_has_none_is_refused_by_name(host, graph_of, latent_net) -> None:
-    with pytest.raises(NodeFailed, match=r"control 1 \(controlnet.ControlNet around LatentHint\) encodes .* Connect .* vae"):
+    with pytest.raises(
+        NodeFailed, match=r"control 1 \(controlnet.ControlNet around LatentHint\) encodes .* Connect .* vae"
+    ):
         latents(host, with_our_control(graph_of(), host.give(latent_net), host.give(picture())))
 
 
 def test_a_net_that_needs_a_vae_gets_it(host, graph_of, latent_net, thin_model) -> None:
     import comfy.model_management
+
     comfy.model_management.unload_all_models()  # the host reloads every model it knows, and stumbles over dead clones
     graph, image = graph_of(), host.give(picture())
     graph["vae"] = host.give(thin_model.vae)
@@ -391,8 +437,9 @@ def flux_graph(host: Host) -> Callable[[], Graph]:
 
     def conditioning(seed: int) -> dict[str, Any]:
         generator = torch.Generator().manual_seed(seed)
-        return host.give([[torch.randn(1, 7, 32, generator=generator), {
-            "pooled_output": torch.randn(1, 16, generator=generator)}]])
+        return host.give(
+            [[torch.randn(1, 7, 32, generator=generator), {"pooled_output": torch.randn(1, 16, generator=generator)}]]
+        )
 
     def make() -> Graph:
         graph = sample(host.give(patcher), conditioning(1), conditioning(2))
@@ -407,28 +454,39 @@ def flux_net(host: Host) -> Any:
     """Its three and two blocks are repeated over the places of the MODEL, as one tensor each."""
     import comfy.ldm.flux.controlnet
     import comfy.ops
+
     with torch.inference_mode():
-        network = comfy.ldm.flux.controlnet.ControlNetFlux(dtype=torch.float32, operations=comfy.ops.disable_weight_init,
-                                                           **flux_config())
+        network = comfy.ldm.flux.controlnet.ControlNetFlux(
+            dtype=torch.float32, operations=comfy.ops.disable_weight_init, **flux_config()
+        )
         return control_net(filled(network), extra_conds=["y", "guidance"])
 
 
 def test_a_flux_net_equals_the_hosts_apply(host, flux_graph, flux_net) -> None:
     graph, image = flux_graph(), host.give(picture())
     for negative in (True, False):
-        theirs = latents(host, with_host_control(graph, host.give(flux_net), image, negative, strength=0.7, end_percent=0.9))
-        ours = latents(host, with_our_control(graph, host.give(flux_net), image, strength=0.7, end=0.9,
-                                              branches="both" if negative else "cond"))
+        theirs = latents(
+            host, with_host_control(graph, host.give(flux_net), image, negative, strength=0.7, end_percent=0.9)
+        )
+        ours = latents(
+            host,
+            with_our_control(
+                graph, host.give(flux_net), image, strength=0.7, end=0.9, branches="both" if negative else "cond"
+            ),
+        )
         assert largest_difference(theirs, ours) <= CLOSE
         assert largest_difference(theirs, latents(host, graph)) > FELT
 
 
-@pytest.mark.parametrize(("inputs", "said"), [
-    ({"mode": "paper"}, "the rule resolution weighs the connections of a Stable Diffusion UNet"),
-    (weighted("1, 1"), "has 57 outputs, but 2 weights"),
-    ({"mask": ["mask", 0], "extra": {}}, "adds token sequences .*Disconnect the mask"),
-    (weighted(base="sd15"), "meant for the base sd15, the MODEL is Flux"),
-])
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"mode": "paper"}, "the rule resolution weighs the connections of a Stable Diffusion UNet"),
+        (weighted("1, 1"), "has 57 outputs, but 2 weights"),
+        ({"mask": ["mask", 0], "extra": {}}, "adds token sequences .*Disconnect the mask"),
+        (weighted(base="sd15"), "meant for the base sd15, the MODEL is Flux"),
+    ],
+)
 def test_what_a_transformer_cannot_do_is_refused(host, flux_graph, flux_net, inputs, said) -> None:
     inputs = {**inputs, "extra": {**inputs.get("extra", {}), "mask": host.give(half_mask())}}
     with pytest.raises(NodeFailed, match=said):
@@ -436,7 +494,9 @@ def test_what_a_transformer_cannot_do_is_refused(host, flux_graph, flux_net, inp
 
 
 def test_one_of_ours_on_a_transformer_is_refused(host, flux_graph, our_net) -> None:
-    with pytest.raises(NodeFailed, match=r"is a control for SD 1.5 .*the MODEL is FluxSchnell \(no Stable Diffusion UNet\)"):
+    with pytest.raises(
+        NodeFailed, match=r"is a control for SD 1.5 .*the MODEL is FluxSchnell \(no Stable Diffusion UNet\)"
+    ):
         latents(host, with_our_control(flux_graph(), host.give(our_net("thin")), host.give(picture())))
 
 
@@ -462,7 +522,9 @@ def test_advanced_controlnet_equals_the_hosts_apply(acn, graph_of, controlnet_fi
     name = next(iter(known[loader].INPUT_TYPES()["required"]))
     net = node(loader, **{name: file["cnet"]})
     theirs = latents(acn, with_host_control(graph, net, image, negative, strength=0.8, end_percent=0.7))
-    ours = latents(acn, with_our_control(graph, net, image, strength=0.8, end=0.7, branches="both" if negative else "cond"))
+    ours = latents(
+        acn, with_our_control(graph, net, image, strength=0.8, end=0.7, branches="both" if negative else "cond")
+    )
     assert largest_difference(theirs, ours) <= CLOSE
     assert largest_difference(theirs, latents(acn, graph)) > FELT
 
@@ -484,18 +546,37 @@ def test_a_stack_of_other_packs_comes_back_as_it_went(host, graph_of, our_net, h
 
 
 def test_what_the_plain_stack_cannot_say_is_named(host, our_net) -> None:
-    extra = {"mask": host.give(half_mask()), "steps": node(
-        "ZeroctlSchedule", start=0.0, end=0.5, unit="steps", curve="1@0, 0@1", interpolation="linear")}
+    extra = {
+        "mask": host.give(half_mask()),
+        "steps": node("ZeroctlSchedule", start=0.0, end=0.5, unit="steps", curve="1@0, 0@1", interpolation="linear"),
+    }
     base = {"model": host.give(None), "sampler": {"class_type": "", "inputs": {"model": ["model", 0]}}}
-    graph = with_our_control(base, host.give(our_net("thin")), host.give(picture()), name="a", mode="paper", resize="fit",
-                             mask=["mask", 0], schedule=["steps", 0], extra=extra)
-    graph = with_our_control(graph, host.give(our_net("thin")), host.give(picture()), name="b", enabled=False,
-                             stack=["a control", 0])
+    graph = with_our_control(
+        base,
+        host.give(our_net("thin")),
+        host.give(picture()),
+        name="a",
+        mode="paper",
+        resize="fit",
+        mask=["mask", 0],
+        schedule=["steps", 0],
+        extra=extra,
+    )
+    graph = with_our_control(
+        graph, host.give(our_net("thin")), host.give(picture()), name="b", enabled=False, stack=["a control", 0]
+    )
     del graph["a"], graph["b"], graph["sampler"], graph["model"]
     graph["to"] = node("ZeroctlStackToLegacy", stack=["b control", 0])
     told = host.run(graph, keep={"rows": ["to", 0], "report": ["to", 1]})
     assert len(told["rows"]) == 1
     first, second = told["report"].splitlines()
-    for lost in ("weights (resolution)", "branches cond", "the window in steps", "the curve 1@0, 0@1", "the mask", "resize fit"):
+    for lost in (
+        "weights (resolution)",
+        "branches cond",
+        "the window in steps",
+        "the curve 1@0, 0@1",
+        "the mask",
+        "resize fit",
+    ):
         assert lost in first
     assert second == "control 2: switched off, left out"

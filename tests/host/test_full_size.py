@@ -1,4 +1,5 @@
-"""Networks of their released size: what thin ones cannot show, and files that the host itself reads at full size only."""
+"""Networks of their released size, and files that the host itself reads at full size only."""
+
 from __future__ import annotations
 
 import gc
@@ -31,6 +32,7 @@ LAYOUTS = ("ldm", "diffusers")
 def _room(host: Host) -> Iterator[None]:
     """Nothing of an earlier test stays in memory, and nothing of this one."""
     import comfy.model_management
+
     given = len(BenchGive.values)
     gc.collect()
     yield
@@ -49,7 +51,11 @@ def call_of(preset: str, size: int = 16) -> dict[str, Tensor]:
         "timesteps": torch.tensor([11.0, 640.0]),
         "context": torch.randn(2, 77, spec.context_dim, generator=generator),
     }
-    return call if spec.adm_in_channels is None else {**call, "y": torch.randn(2, spec.adm_in_channels, generator=generator)}
+    return (
+        call
+        if spec.adm_in_channels is None
+        else {**call, "y": torch.randn(2, spec.adm_in_channels, generator=generator)}
+    )
 
 
 def assert_same(theirs: dict[str, list[Tensor]], ours: dict[str, list[Tensor]], connections: int) -> None:
@@ -65,6 +71,7 @@ def network_of_the_host(state: dict[str, Tensor]) -> nn.Module:
     """The host's ControlNet on these very tensors."""
     import comfy.cldm.cldm
     import comfy.model_detection
+
     config = comfy.model_detection.model_config_from_unet(state, "", True).unet_config
     config.pop("out_channels")
     network = comfy.cldm.cldm.ControlNet(**config, hint_channels=3, dtype=torch.float32, device="meta")
@@ -127,14 +134,22 @@ def full_sd15() -> Any:
 
 def test_a_step_of_full_sd15_equals_the_hosts_apply(host, sd15_files) -> None:
     """A 32x32 latent; 3.4 GB for the UNet, 1.4 GB for the host's net; ours stays in the mapped file."""
-    graph = sample(host.give(full_sd15()), host.give(random_conditioning("sd15", 1)), host.give(random_conditioning("sd15", 2)),
-                   size=256, steps=1)
+    graph = sample(
+        host.give(full_sd15()),
+        host.give(random_conditioning("sd15", 1)),
+        host.give(random_conditioning("sd15", 2)),
+        size=256,
+        steps=1,
+    )
     image, name = host.give(picture(256, 256)), sd15_files["ldm"]
     theirs = latents(host, with_host_control(graph, node("ControlNetLoader", control_net_name=name), image))
     graph = with_our_control(graph, node("ZeroctlLoadControlNet", control_net_name=name), image)
     ours = host.run(graph, keep={"latent": ["sampler", 0], "report": ["ours", 1]})
     assert largest_difference(theirs, ours["latent"]["samples"]) <= CLOSE
-    plain = latents(host, {**graph, "sampler": {**graph["sampler"], "inputs": {**graph["sampler"]["inputs"], "model": ["model", 0]}}})
+    plain = latents(
+        host,
+        {**graph, "sampler": {**graph["sampler"], "inputs": {**graph["sampler"]["inputs"], "model": ["model", 0]}}},
+    )
     assert largest_difference(theirs, plain) > 1e-2
     report = ours["report"]
     assert "MODEL: SD15 (13 connections, context 768, no y)" in report

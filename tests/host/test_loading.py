@@ -1,4 +1,5 @@
-"""Files in and out through the graph: layouts, dtypes, what is said of them, copies of a MODEL, and what the host does with both."""
+"""Files in and out through the graph: layouts, dtypes, what is said of them; copies of nets and of a MODEL."""
+
 from __future__ import annotations
 
 import copy
@@ -49,8 +50,10 @@ def loaded(host: Host) -> Callable[[str], tuple[Any, str]]:
     """`loaded(name)`: what our loader gives, CONTROL_NET and info."""
 
     def load(name: str) -> tuple[Any, str]:
-        result = host.run({"load": node("ZeroctlLoadControlNet", control_net_name=name)},
-                          keep={"net": ["load", 0], "info": ["load", 1]})
+        result = host.run(
+            {"load": node("ZeroctlLoadControlNet", control_net_name=name)},
+            keep={"net": ["load", 0], "info": ["load", 1]},
+        )
         return result["net"], result["info"]
 
     return load
@@ -89,7 +92,10 @@ def test_every_layout_gives_the_same_picture_as_the_host(host, graph_of, files, 
         results[layout] = latents(host, with_our_control(graph, host.give(net), image))
     for result in results.values():
         assert torch.equal(result, results["ldm"])
-    theirs = latents(host, with_host_control(graph, node("ControlNetLoader", control_net_name=f"{preset}-layout-0.safetensors"), image))
+    theirs = latents(
+        host,
+        with_host_control(graph, node("ControlNetLoader", control_net_name=f"{preset}-layout-0.safetensors"), image),
+    )
     assert largest_difference(theirs, results["ldm"]) <= CLOSE
 
 
@@ -114,8 +120,12 @@ def test_the_info_tells_the_truth(files, loaded) -> None:
     number = sum(value.numel() for value in state.values())
     lines = info.splitlines()
     assert lines[:5] == [
-        "family: SDXL (sdxl)", "connections: 5, widths 320 320 320 640 640", "context: 2048, y: 2816", "file: told.safetensors",
-        "layout: ldm"]
+        "family: SDXL (sdxl)",
+        "connections: 5, widths 320 320 320 640 640",
+        "context: 2048, y: 2816",
+        "file: told.safetensors",
+        "layout: ldm",
+    ]
     assert lines[5].startswith("dtype: float16 in the file, ")
     size = 4 if "float32 in use" in lines[5] else 2
     assert lines[6] == f"size: {number / 1e6:.1f} M parameters, {number * size / 2**20:.0f} MiB"
@@ -133,8 +143,11 @@ def test_what_lies_beside_a_control_is_named(files, loaded) -> None:
 def test_a_pooling_net_is_known_and_pools_as_in_the_host(host, graph_of, files, loaded, source) -> None:
     state = random_controlnet("thin", seed=4)
     by_name = files("edge_shuffle_fp16.safetensors", state)
-    name = by_name if source == "file name" else files(
-        "edges.safetensors", state, **{"zeroctl.global_average_pooling": "true"})
+    name = (
+        by_name
+        if source == "file name"
+        else files("edges.safetensors", state, **{"zeroctl.global_average_pooling": "true"})
+    )
     net, info = loaded(name)
     assert f"pooling: residuals are averaged over space (said by the {source}); use it on the cond branch only" in info
     graph, image = graph_of(), host.give(picture())
@@ -142,7 +155,9 @@ def test_a_pooling_net_is_known_and_pools_as_in_the_host(host, graph_of, files, 
     ours = with_our_control(graph, host.give(net), image)
     result = host.run(ours, keep={"latent": ["sampler", 0], "report": ["ours", 1]})
     assert largest_difference(theirs, result["latent"]["samples"]) <= CLOSE
-    assert "averaged over space; the original applies it on the cond branch only: set branches to cond" in result["report"]
+    assert (
+        "averaged over space; the original applies it on the cond branch only: set branches to cond" in result["report"]
+    )
     plain, _ = loaded(files("plain.safetensors", state))
     assert largest_difference(theirs, latents(host, with_our_control(graph, host.give(plain), image))) > 1e-3
 
@@ -153,7 +168,10 @@ def test_a_pooling_net_is_known_and_pools_as_in_the_host(host, graph_of, files, 
 def test_the_hosts_folders_are_ours(host, files, loaded, scratch) -> None:
     extra = scratch / "elsewhere"
     host.folder_paths.add_model_folder_path("controlnet", str(extra))
-    names = [files("sub/below.safetensors", random_controlnet("thin")), files("far.safetensors", random_controlnet("thin"), extra)]
+    names = [
+        files("sub/below.safetensors", random_controlnet("thin")),
+        files("far.safetensors", random_controlnet("thin"), extra),
+    ]
     node_classes = host.nodes.NODE_CLASS_MAPPINGS
     theirs = node_classes["ControlNetLoader"].INPUT_TYPES()["required"]["control_net_name"][0]
     listed = node_classes["ZeroctlLoadControlNet"].INPUT_TYPES()["required"]["control_net_name"]
@@ -180,16 +198,24 @@ def test_a_file_is_read_again_only_when_it_changed(host, files) -> None:
 
 
 def saved(host: Host, net: dict[str, Any], layout: str, prefix: str = "controlnet/test") -> Path:
-    result = host.run({"net": net, "save": node("ZeroctlSaveControlNet", control_net=["net", 0], filename_prefix=prefix,
-                                                layout=layout)}, keep={"path": ["save", 0]})
+    result = host.run(
+        {
+            "net": net,
+            "save": node("ZeroctlSaveControlNet", control_net=["net", 0], filename_prefix=prefix, layout=layout),
+        },
+        keep={"path": ["save", 0]},
+    )
     path = Path(result["path"])
     assert path.is_relative_to(host.base / "output") and path.is_file()
     assert str(path) in json.dumps(result.ui["save"])
     return path
 
 
-@pytest.mark.parametrize(("preset", "dtype"), [
-    ("thin", torch.float32), ("thin", torch.bfloat16), ("thin21", torch.float16), ("thinxl", torch.float16)], ids=str)
+@pytest.mark.parametrize(
+    ("preset", "dtype"),
+    [("thin", torch.float32), ("thin", torch.bfloat16), ("thin21", torch.float16), ("thinxl", torch.float16)],
+    ids=str,
+)
 def test_saving_keeps_every_bit_through_both_layouts(host, graph_of, files, loaded, preset, dtype) -> None:
     state = random_controlnet(preset, seed=2, dtype=dtype, spread=0.1)
     path, models = None, host.base / "models" / "controlnet"
@@ -203,12 +229,18 @@ def test_saving_keeps_every_bit_through_both_layouts(host, graph_of, files, load
     assert all(end[key].dtype == dtype and torch.equal(end[key], value) for key, value in state.items())
     graph, image = graph_of(preset), host.give(picture())
     theirs = latents(host, with_host_control(graph, node("ControlNetLoader", control_net_name=name), image))
-    assert largest_difference(theirs, latents(host, with_our_control(graph, host.give(loaded(name)[0]), image))) <= CLOSE
+    assert (
+        largest_difference(theirs, latents(host, with_our_control(graph, host.give(loaded(name)[0]), image))) <= CLOSE
+    )
 
 
 def test_the_header_says_what_it_is_and_where_it_comes_from(host, files, loaded) -> None:
-    name = files("source.safetensors", random_controlnet("thin", dtype=torch.float16), licence="CC0",
-                 **{"zeroctl.global_average_pooling": "true"})
+    name = files(
+        "source.safetensors",
+        random_controlnet("thin", dtype=torch.float16),
+        licence="CC0",
+        **{"zeroctl.global_average_pooling": "true"},
+    )
     path = saved(host, host.give(loaded(name)[0]), "diffusers")
     with safe_open(path, "pt") as file:
         header = file.metadata()
@@ -236,7 +268,9 @@ def test_a_half_precision_net_whose_file_has_gone_is_not_saved_in_another_precis
     if "float16 in use" in info:
         assert_same(load_file(saved(host, host.give(net), "ldm")), random_controlnet("thin", dtype=torch.float16))
         return
-    with pytest.raises(NodeFailed, match="leaving.safetensors is gone, and the host holds its float16 weights as float32"):
+    with pytest.raises(
+        NodeFailed, match="leaving.safetensors is gone, and the host holds its float16 weights as float32"
+    ):
         saved(host, host.give(net), "ldm")
 
 
@@ -246,8 +280,13 @@ def test_a_half_precision_net_whose_file_has_gone_is_not_saved_in_another_precis
 def residuals(control_model: nn.Module, spec: UNetSpec) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
     y = None if spec.adm_in_channels is None else torch.randn(2, spec.adm_in_channels, generator=generator)
-    out = control_model(x=torch.randn(2, 4, 8, 8, generator=generator), hint=torch.rand(2, 3, 64, 64, generator=generator),
-                        timesteps=torch.tensor([7.0, 801.0]), context=torch.randn(2, 77, spec.context_dim, generator=generator), y=y)
+    out = control_model(
+        x=torch.randn(2, 4, 8, 8, generator=generator),
+        hint=torch.rand(2, 3, 64, 64, generator=generator),
+        timesteps=torch.tensor([7.0, 801.0]),
+        context=torch.randn(2, 77, spec.context_dim, generator=generator),
+        y=y,
+    )
     return [*out["output"], *out["middle"]]
 
 
@@ -288,8 +327,9 @@ def test_the_hosts_own_copy_is_still_ours(our_net) -> None:
 
 
 def copied(host: Host, model: Any) -> Any:
-    return host.run({"model": host.give(model), "copy": node("ZeroctlCopyFromModel", model=["model", 0])},
-                    keep={"net": ["copy", 0]})["net"]
+    return host.run(
+        {"model": host.give(model), "copy": node("ZeroctlCopyFromModel", model=["model", 0])}, keep={"net": ["copy", 0]}
+    )["net"]
 
 
 def encoder_of(preset: str | UNetSpec) -> State:
@@ -321,6 +361,7 @@ def test_a_copy_holds_the_models_encoder(host, model_of, preset) -> None:
 
 def test_a_copy_leaves_the_patches_out_while_they_are_loaded(host, model_of) -> None:
     import comfy.model_management
+
     keys = ["input_blocks.1.0.in_layers.2.weight", "input_blocks.0.0.bias", "middle_block.0.emb_layers.1.weight"]
     shapes = {key: value.shape for key, value in random_unet("thin").items()}
     patched = model_of("thin").clone()
@@ -350,7 +391,9 @@ def test_a_quantised_model_is_refused(host) -> None:
     with torch.inference_mode():
         model = cut_model("thin")
         model.model.diffusion_model.input_blocks[1][0].in_layers[2].register_buffer("scale_weight", torch.ones(1))
-    with pytest.raises(NodeFailed, match=r"such as input_blocks\.1\.0\.in_layers\.2\.scale_weight: it is quantised. Load"):
+    with pytest.raises(
+        NodeFailed, match=r"such as input_blocks\.1\.0\.in_layers\.2\.scale_weight: it is quantised. Load"
+    ):
         copied(host, model)
 
 
@@ -369,7 +412,9 @@ def test_a_copy_can_be_trained(host, model_of) -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            moved.append({key.split(".")[0] for key, value in network.named_parameters() if not torch.equal(value, before[key])})
+            moved.append(
+                {key.split(".")[0] for key, value in network.named_parameters() if not torch.equal(value, before[key])}
+            )
         network.requires_grad_(False)
     assert moved[0] == {"zero_convs", "middle_block_out"}
     assert {"input_blocks", "middle_block", "time_embed"} <= moved[1]

@@ -1,4 +1,5 @@
-"""Bad files, images and graphs: each refused in words, through the graph, before the UNet is called; and what is not refused."""
+"""Bad files, images and graphs: refused in words before the UNet is called; and what is not refused."""
+
 from __future__ import annotations
 
 import pickle
@@ -30,12 +31,22 @@ class Bench:
     net_of: Callable[..., Any]
     host_net: Callable[..., dict[str, Any]]
 
-    def control(self, preset: str = "thin", net: Any = None, image: Any = None, extra: Graph | None = None,
-                model: str | None = None, policy: str = "warn", **inputs: Any) -> Graph:
+    def control(
+        self,
+        preset: str = "thin",
+        net: Any = None,
+        image: Any = None,
+        extra: Graph | None = None,
+        model: str | None = None,
+        policy: str = "warn",
+        **inputs: Any,
+    ) -> Graph:
         """Sampling with one control of ours; `image` is a tensor, or whatever else somebody wires."""
         given = self.host.give(picture() if image is None else image)
         net = net if net is not None else self.host.give(self.net_of(preset))
-        return with_our_control(self.graph_of(model or preset), net, given, extra=extra, if_never_applied=policy, **inputs)
+        return with_our_control(
+            self.graph_of(model or preset), net, given, extra=extra, if_never_applied=policy, **inputs
+        )
 
     def linked(self, extra: dict[str, Any], socket: str, **inputs: Any) -> Graph:
         """Sampling with one control whose `socket` comes from another node."""
@@ -43,8 +54,12 @@ class Bench:
 
     def legacy(self, rows: Any) -> Graph:
         graph = self.control()
-        return {**graph, "rows": self.host.give(rows), "legacy": node("ZeroctlStackFromLegacy", control_net_stack=["rows", 0]),
-                "ours": {**graph["ours"], "inputs": {**graph["ours"]["inputs"], "stack": ["legacy", 0]}}}
+        return {
+            **graph,
+            "rows": self.host.give(rows),
+            "legacy": node("ZeroctlStackFromLegacy", control_net_stack=["rows", 0]),
+            "ours": {**graph["ours"], "inputs": {**graph["ours"]["inputs"], "stack": ["legacy", 0]}},
+        }
 
     def row(self, *parts: Any) -> Graph:
         return self.legacy([(self.net_of("thin"), picture(), *parts)])
@@ -55,7 +70,10 @@ class Bench:
         return {**graph, **extra, "stack": stack, "ours": ours}
 
     def save(self, net: Any, prefix: str = "refused/net", layout: str = "ldm") -> Graph:
-        return {"net": net, "save": node("ZeroctlSaveControlNet", control_net=["net", 0], filename_prefix=prefix, layout=layout)}
+        return {
+            "net": net,
+            "save": node("ZeroctlSaveControlNet", control_net=["net", 0], filename_prefix=prefix, layout=layout),
+        }
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +103,10 @@ def weights(rule: str = "uniform", base: str = "auto", custom: str = "") -> dict
 
 
 def schedule(**inputs: Any) -> dict[str, Any]:
-    return node("ZeroctlSchedule", **{"start": 0.0, "end": 1.0, "unit": "timestep", "curve": "", "interpolation": "linear", **inputs})
+    return node(
+        "ZeroctlSchedule",
+        **{"start": 0.0, "end": 1.0, "unit": "timestep", "curve": "", "interpolation": "linear", **inputs},
+    )
 
 
 def of_none(shape: tuple[int, ...], value: float = 0.5, spot: float | None = None) -> Tensor:
@@ -101,84 +122,192 @@ SIDE = (1, 64, 64)
 
 GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     # a control of another family: both are named, and the remedy
-    **{f"{net} net on {model}": (
-        lambda b, net=net, model=model: b.control(net, model=model),
-        rf"control 1: {net}-0-float32.safetensors is a control for {title} \(\d connections, context \d+, .*\), the MODEL is "
-        rf"{family} \(.*\)\. Load a control that was trained for {family}, or a checkpoint of the family {title}")
-       for net, title in (("thin", "SD 1.5"), ("thin21", "SD 2.1"), ("thinxl", "SDXL"))
-       for model, family in (("thin", "SD15"), ("thin21", "SD20"), ("thinxl", "SDXL")) if net != model},
+    **{
+        f"{net} net on {model}": (
+            lambda b, net=net, model=model: b.control(net, model=model),
+            rf"control 1: {net}-0-float32.safetensors is a control for {title} \(\d connections, context \d+, .*\), "
+            rf"the MODEL is {family} \(.*\)\. Load a control that was trained for {family}, "
+            rf"or a checkpoint of the family {title}",
+        )
+        for net, title in (("thin", "SD 1.5"), ("thin21", "SD 2.1"), ("thinxl", "SDXL"))
+        for model, family in (("thin", "SD15"), ("thin21", "SD20"), ("thinxl", "SDXL"))
+        if net != model
+    },
     "a net that is wrong, though weaker than nothing": (
-        lambda b: b.control("thinxl", model="thin", strength=0.0), "thinxl-0-float32.safetensors is a control for SDXL"),
+        lambda b: b.control("thinxl", model="thin", strength=0.0),
+        "thinxl-0-float32.safetensors is a control for SDXL",
+    ),
     "no net": (lambda b: b.control(net=b.host.give(None)), "control 1 has no ControlNet: its control_net is NoneType"),
     # stacks
     "no control in the stack": (
         lambda b: b.stack(node("ZeroctlStack", **{f"enabled_{row}": True for row in range(1, 7)})),
-        "the stack is empty: no ZeroctlControl node ever added a control to it. Connect one"),
+        "the stack is empty: no ZeroctlControl node ever added a control to it. Connect one",
+    ),
     "an empty CONTROL_NET_STACK": (lambda b: b.legacy([]), "the stack is empty"),
-    "a CONTROL_NET_STACK that is no list": (lambda b: b.legacy({"net": 1}), r"a CONTROL_NET_STACK is a list of \(net, .*got dict"),
-    "a row of four": (lambda b: b.row(1.0, 0.0), r"row 1 of the CONTROL_NET_STACK has 4 entries, expected \(net, image, strength"),
+    "a CONTROL_NET_STACK that is no list": (
+        lambda b: b.legacy({"net": 1}),
+        r"a CONTROL_NET_STACK is a list of \(net, .*got dict",
+    ),
+    "a row of four": (
+        lambda b: b.row(1.0, 0.0),
+        r"row 1 of the CONTROL_NET_STACK has 4 entries, expected \(net, image, strength",
+    ),
     "a row that is no row": (lambda b: b.legacy(["canny"]), "row 1 of the CONTROL_NET_STACK has str, expected"),
-    "a row without a net": (lambda b: b.legacy([("None", picture(), 1.0, 0.0, 1.0)]), "row 1 .* starts with str, expected a CONTROL_NET"),
-    "a row whose strength is a word": (lambda b: b.row("strong", 0.0, 1.0), "row 1 .* has the strength 'strong', expected a number"),
-    "a row that ends before it starts": (lambda b: b.row(1.0, 0.8, 0.2), "schedule start 0.8 is after end 0.2; exchange them"),
+    "a row without a net": (
+        lambda b: b.legacy([("None", picture(), 1.0, 0.0, 1.0)]),
+        "row 1 .* starts with str, expected a CONTROL_NET",
+    ),
+    "a row whose strength is a word": (
+        lambda b: b.row("strong", 0.0, 1.0),
+        "row 1 .* has the strength 'strong', expected a number",
+    ),
+    "a row that ends before it starts": (
+        lambda b: b.row(1.0, 0.8, 0.2),
+        "schedule start 0.8 is after end 0.2; exchange them",
+    ),
     # windows and curves
     "start after end": (lambda b: b.control(start=0.7, end=0.3), "schedule start 0.7 is after end 0.3; exchange them"),
     "start after end in steps": (
-        lambda b: b.linked(schedule(start=0.5, end=0.25, unit="steps"), "schedule"), "schedule start 0.5 is after end 0.25"),
+        lambda b: b.linked(schedule(start=0.5, end=0.25, unit="steps"), "schedule"),
+        "schedule start 0.5 is after end 0.25",
+    ),
     "sigmas the wrong way round": (
-        lambda b: b.linked(schedule(start=1.0, end=5.0, unit="sigma"), "schedule"), "sigma falls during sampling"),
-    "a percentage": (lambda b: b.linked(schedule(end=80.0), "schedule"), r"schedule end is 80.0; in the unit timestep it must be in 0\.\.1"),
-    "a curve without a position": (lambda b: b.linked(schedule(curve="1@0, 0.5"), "schedule"), "curve: '0.5' is not a point; write value@position"),
-    "a curve with a hole": (lambda b: b.linked(schedule(curve="1@0,,0@1"), "schedule"), "curve: an empty entry is not a point"),
-    "a curve beyond the end": (lambda b: b.linked(schedule(curve="1@0, 0@1.5"), "schedule"), "is at 1.5; positions are 0 to 1"),
-    "a curve that goes back": (lambda b: b.linked(schedule(curve="1@0.5, 0@0.2"), "schedule"), "write the points in the order of sampling"),
-    "a curve with a point twice": (lambda b: b.linked(schedule(curve="1@0.5, 0@0.5"), "schedule"), "two points are at 0.5"),
-    "a curve of NaN": (lambda b: b.linked(schedule(curve="nan@0"), "schedule"), "curve: the point 'nan@0' is not finite"),
+        lambda b: b.linked(schedule(start=1.0, end=5.0, unit="sigma"), "schedule"),
+        "sigma falls during sampling",
+    ),
+    "a percentage": (
+        lambda b: b.linked(schedule(end=80.0), "schedule"),
+        r"schedule end is 80.0; in the unit timestep it must be in 0\.\.1",
+    ),
+    "a curve without a position": (
+        lambda b: b.linked(schedule(curve="1@0, 0.5"), "schedule"),
+        "curve: '0.5' is not a point; write value@position",
+    ),
+    "a curve with a hole": (
+        lambda b: b.linked(schedule(curve="1@0,,0@1"), "schedule"),
+        "curve: an empty entry is not a point",
+    ),
+    "a curve beyond the end": (
+        lambda b: b.linked(schedule(curve="1@0, 0@1.5"), "schedule"),
+        "is at 1.5; positions are 0 to 1",
+    ),
+    "a curve that goes back": (
+        lambda b: b.linked(schedule(curve="1@0.5, 0@0.2"), "schedule"),
+        "write the points in the order of sampling",
+    ),
+    "a curve with a point twice": (
+        lambda b: b.linked(schedule(curve="1@0.5, 0@0.5"), "schedule"),
+        "two points are at 0.5",
+    ),
+    "a curve of NaN": (
+        lambda b: b.linked(schedule(curve="nan@0"), "schedule"),
+        "curve: the point 'nan@0' is not finite",
+    ),
     # weights
-    "weights for another base": (lambda b: b.linked(weights(base="sdxl"), "weights"),
-                                 "its weights are meant for the base sdxl, thin-0-float32.safetensors is sd15. Set base to auto or to sd15"),
+    "weights for another base": (
+        lambda b: b.linked(weights(base="sdxl"), "weights"),
+        "its weights are meant for the base sdxl, thin-0-float32.safetensors is sd15. Set base to auto or to sd15",
+    ),
     "weights for another base on a foreign net": (
-        lambda b: b.linked(weights(base="sdxl"), "weights", net=b.host_net("thin")), "meant for the base sdxl, the MODEL is sd15"),
-    "too few numbers": (lambda b: b.linked(weights(custom="1, 1, 1"), "weights"), "3 numbers were given, this control has 5 connections"),
+        lambda b: b.linked(weights(base="sdxl"), "weights", net=b.host_net("thin")),
+        "meant for the base sdxl, the MODEL is sd15",
+    ),
+    "too few numbers": (
+        lambda b: b.linked(weights(custom="1, 1, 1"), "weights"),
+        "3 numbers were given, this control has 5 connections",
+    ),
     "too few numbers for the base": (
-        lambda b: b.linked(weights(base="sd15", custom="1, 1, 1"), "weights"), "3 numbers were given, this control has 13 connections"),
-    "a word among the weights": (lambda b: b.linked(weights(custom="1, 1, soft, 1, 1"), "weights"), "'soft' is not a number at place 3"),
-    "a gap among the weights": (lambda b: b.linked(weights(custom="1, 1, , 1, 1"), "weights"), "nothing is written at place 3"),
-    "a weight that is NaN": (lambda b: b.linked(weights(custom="1, 1, nan, 1, 1"), "weights"), "connection weight 3 of 5 is nan; give a finite number"),
+        lambda b: b.linked(weights(base="sd15", custom="1, 1, 1"), "weights"),
+        "3 numbers were given, this control has 13 connections",
+    ),
+    "a word among the weights": (
+        lambda b: b.linked(weights(custom="1, 1, soft, 1, 1"), "weights"),
+        "'soft' is not a number at place 3",
+    ),
+    "a gap among the weights": (
+        lambda b: b.linked(weights(custom="1, 1, , 1, 1"), "weights"),
+        "nothing is written at place 3",
+    ),
+    "a weight that is NaN": (
+        lambda b: b.linked(weights(custom="1, 1, nan, 1, 1"), "weights"),
+        "connection weight 3 of 5 is nan; give a finite number",
+    ),
     # numbers that no minimum and no maximum stops
     "a strength of NaN": (lambda b: b.control(strength=NAN), "strength is nan, expected an ordinary number"),
     "a start of NaN": (lambda b: b.control(start=NAN), "schedule start is nan"),
     "a feather of NaN": (lambda b: b.control(mask_feather=NAN), "mask_feather is nan"),
     # images
-    "an image with NaN": (lambda b: b.control(image=of_none((*SIDE, 3), spot=NAN)), "image has 1 values that are not finite .* Look at the node"),
-    "an image with infinity": (lambda b: b.control(image=of_none((*SIDE, 3), spot=INF)), "image has 1 values that are not finite"),
-    "an image with alpha": (lambda b: b.control(image=of_none((*SIDE, 4))), r"image has 4 channels \(with alpha\), expected 3 \(RGB\)"),
+    "an image with NaN": (
+        lambda b: b.control(image=of_none((*SIDE, 3), spot=NAN)),
+        "image has 1 values that are not finite .* Look at the node",
+    ),
+    "an image with infinity": (
+        lambda b: b.control(image=of_none((*SIDE, 3), spot=INF)),
+        "image has 1 values that are not finite",
+    ),
+    "an image with alpha": (
+        lambda b: b.control(image=of_none((*SIDE, 4))),
+        r"image has 4 channels \(with alpha\), expected 3 \(RGB\)",
+    ),
     "a grey image": (lambda b: b.control(image=of_none((*SIDE, 1))), r"image has 1 channels, expected 3"),
-    "an image without a batch": (lambda b: b.control(image=of_none((64, 64, 3))), r"image must be an IMAGE \[B, H, W, 3\]; got shape \(64, 64, 3\)"),
-    "a mask for an image": (lambda b: b.control(image=of_none(SIDE)), r"image must be an IMAGE .*got shape \(1, 64, 64\)"),
+    "an image without a batch": (
+        lambda b: b.control(image=of_none((64, 64, 3))),
+        r"image must be an IMAGE \[B, H, W, 3\]; got shape \(64, 64, 3\)",
+    ),
+    "a mask for an image": (
+        lambda b: b.control(image=of_none(SIDE)),
+        r"image must be an IMAGE .*got shape \(1, 64, 64\)",
+    ),
     "no image": (lambda b: b.control(image="canny.png"), "image must be an IMAGE .*; got str"),
     "an empty batch": (lambda b: b.control(image=of_none((0, 64, 64, 3))), r"image has the shape \(0, 64, 64, 3\)"),
     "an image in bytes": (lambda b: b.control(image=torch.zeros(*SIDE, 3, dtype=torch.uint8)), "holds uint8 values"),
     # masks
-    "a mask above 1": (lambda b: b.linked(b.host.give(of_none(SIDE, spot=255.0)), "mask"), r"mask has values in 0.5..255, expected 0..1"),
-    "a mask below 0": (lambda b: b.linked(b.host.give(of_none(SIDE, spot=-0.5)), "mask"), r"mask has values in -0.5..0.5, expected 0..1"),
-    "a mask with NaN": (lambda b: b.linked(b.host.give(of_none(SIDE, spot=NAN)), "mask"), "mask has values that are not finite"),
-    "a mask with colours": (lambda b: b.linked(b.host.give(of_none((*SIDE, 3))), "mask"), r"mask must be a MASK \[B, H, W\]; got the shape"),
-    "an empty mask": (lambda b: b.linked(b.host.give(of_none((0, 64, 64))), "mask"), r"mask must be a MASK .*\(0, 64, 64\)"),
+    "a mask above 1": (
+        lambda b: b.linked(b.host.give(of_none(SIDE, spot=255.0)), "mask"),
+        r"mask has values in 0.5..255, expected 0..1",
+    ),
+    "a mask below 0": (
+        lambda b: b.linked(b.host.give(of_none(SIDE, spot=-0.5)), "mask"),
+        r"mask has values in -0.5..0.5, expected 0..1",
+    ),
+    "a mask with NaN": (
+        lambda b: b.linked(b.host.give(of_none(SIDE, spot=NAN)), "mask"),
+        "mask has values that are not finite",
+    ),
+    "a mask with colours": (
+        lambda b: b.linked(b.host.give(of_none((*SIDE, 3))), "mask"),
+        r"mask must be a MASK \[B, H, W\]; got the shape",
+    ),
+    "an empty mask": (
+        lambda b: b.linked(b.host.give(of_none((0, 64, 64))), "mask"),
+        r"mask must be a MASK .*\(0, 64, 64\)",
+    ),
     # what belongs to other nets, and other MODELs
     "a union type on a plain net": (
-        lambda b: b.control(net=node("SetUnionControlNetType", control_net=["plain", 0], type="depth"),
-                            extra={"plain": b.host.give(b.net_of("thin"))}),
-        "is a plain ControlNet and has no use for control_type. Remove the node that sets it"),
+        lambda b: b.control(
+            net=node("SetUnionControlNetType", control_net=["plain", 0], type="depth"),
+            extra={"plain": b.host.give(b.net_of("thin"))},
+        ),
+        "is a plain ControlNet and has no use for control_type. Remove the node that sets it",
+    ),
     "a copy of a transformer": (
         lambda b: {"model": b.host.give(flux_model()), "load": node("ZeroctlCopyFromModel", model=["model", 0])},
-        r"a ControlNet can be copied from .* UNet; the MODEL is FluxSchnell \(no Stable Diffusion UNet\)"),
+        r"a ControlNet can be copied from .* UNet; the MODEL is FluxSchnell \(no Stable Diffusion UNet\)",
+    ),
     # saving
     "saving a foreign net": (lambda b: b.save(b.host_net("thin")), "only a ControlNet of this pack can be saved"),
     "saving outside of the output folder": (
-        lambda b: b.save(b.host.give(b.net_of("thin")), "../../escaped"), "outside the output folder is not allowed"),
-    "saving at an absolute path": (lambda b: b.save(b.host.give(b.net_of("thin")), "/tmp/escaped"), "outside the output folder is not allowed"),
-    "saving without a name": (lambda b: b.save(b.host.give(b.net_of("thin")), ""), "filename_prefix is '', which names no file"),
+        lambda b: b.save(b.host.give(b.net_of("thin")), "../../escaped"),
+        "outside the output folder is not allowed",
+    ),
+    "saving at an absolute path": (
+        lambda b: b.save(b.host.give(b.net_of("thin")), "/tmp/escaped"),
+        "outside the output folder is not allowed",
+    ),
+    "saving without a name": (
+        lambda b: b.save(b.host.give(b.net_of("thin")), ""),
+        "filename_prefix is '', which names no file",
+    ),
 }
 
 
@@ -214,12 +343,19 @@ def test_what_is_no_choice_is_refused_also_where_the_host_does_not_look(host, be
         assert f"{choice} is '{NOT_AN_OPTION}', which is not a choice here. Use one of: " in words
 
 
-@pytest.mark.parametrize(("resolution", "said"), [
-    (-8, "Value -8 smaller than min of 0"), (32, "resolution is 32; expected the short side in pixels, 64 to"),
-    (100000, "Value 100000 bigger than max")])
+@pytest.mark.parametrize(
+    ("resolution", "said"),
+    [
+        (-8, "Value -8 smaller than min of 0"),
+        (32, "resolution is 32; expected the short side in pixels, 64 to"),
+        (100000, "Value 100000 bigger than max"),
+    ],
+)
 def test_a_resolution_out_of_range_is_refused(host, resolution, said) -> None:
-    graph = {"image": host.give(picture()), "load": node(
-        "ZeroctlCanny", image=["image", 0], low=100, high=200, blur_sigma=0.0, resolution=resolution)}
+    graph = {
+        "image": host.give(picture()),
+        "load": node("ZeroctlCanny", image=["image", 0], low=100, high=200, blur_sigma=0.0, resolution=resolution),
+    }
     with pytest.raises((NodeFailed, PromptRefused), match=said):
         host.run(graph, keep={"image": ["load", 0]})
 
@@ -267,32 +403,75 @@ HOST_READS = "Load it with the host's Load ControlNet; ZeroctlControl accepts it
 
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "lora": (lambda p: save_file(LORA, p), "seems to be a LoRA: .*Load it with the host's Load LoRA"),
-    "t2i": (lambda p: save_file({"body.0.in_conv.weight": torch.zeros(1)}, p), f"seems to be a T2I-Adapter: .*{HOST_READS}"),
+    "t2i": (
+        lambda p: save_file({"body.0.in_conv.weight": torch.zeros(1)}, p),
+        f"seems to be a T2I-Adapter: .*{HOST_READS}",
+    ),
     "vae": (lambda p: save_file(meta(vae_shapes(), 300), p), "seems to be a VAE: .*Load it with the host's Load VAE"),
-    "checkpoint": (lambda p: save_file({f"model.diffusion_model.{k}": v for k, v in meta(unet_shapes("thin")).items()}, p),
-                   "seems to be a whole checkpoint without a control: .*Load it with the host's Load Checkpoint"),
-    "unet": (lambda p: save_file(meta(unet_shapes("thin"), 400), p), "seems to be a UNet .*Load it with the host's Load Diffusion Model"),
-    "clip": (lambda p: save_file({f"text_model.{k}": v for k, v in meta(clip_l_shapes()).items()}, p), "seems to be a text encoder"),
-    "flux": (lambda p: save_file({"controlnet_blocks.0.weight": torch.zeros(1), "double_blocks.0.img_attn.norm.key_norm.scale":
-                                  torch.zeros(1)}, p), f"seems to be a Flux ControlNet: .*{HOST_READS}"),
-    "union": (lambda p: save_file({**random_controlnet("thinxl"), "task_embedding": torch.zeros(6, 320)}, p),
-              f"seems to be a union ControlNet .*{HOST_READS}"),
-    "control-lora": (lambda p: save_file({"lora_controlnet": torch.zeros(1), **random_controlnet("thin")}, p),
-                     f"seems to be a Control-LoRA: .*{HOST_READS}"),
-    "difference": (lambda p: save_file({"difference": torch.zeros(1), **{
-        f"control_model.{k}": v for k, v in meta(controlnet_shapes("thin")).items()}}, p), "seems to be a difference file"),
-    "incomplete": (lambda p: save_file(without(random_controlnet("thin"), "middle_block_out.0.bias"), p),
-                   r"1 keys are missing \(middle_block_out.0.bias\)"),
-    "reshaped": (lambda p: save_file({**random_controlnet("thin"), "zero_convs.1.0.weight": torch.zeros(3, 3, 1, 1)}, p),
-                 "zero_convs.1.0.weight .* instead of "),
+    "checkpoint": (
+        lambda p: save_file({f"model.diffusion_model.{k}": v for k, v in meta(unet_shapes("thin")).items()}, p),
+        "seems to be a whole checkpoint without a control: .*Load it with the host's Load Checkpoint",
+    ),
+    "unet": (
+        lambda p: save_file(meta(unet_shapes("thin"), 400), p),
+        "seems to be a UNet .*Load it with the host's Load Diffusion Model",
+    ),
+    "clip": (
+        lambda p: save_file({f"text_model.{k}": v for k, v in meta(clip_l_shapes()).items()}, p),
+        "seems to be a text encoder",
+    ),
+    "flux": (
+        lambda p: save_file(
+            {
+                "controlnet_blocks.0.weight": torch.zeros(1),
+                "double_blocks.0.img_attn.norm.key_norm.scale": torch.zeros(1),
+            },
+            p,
+        ),
+        f"seems to be a Flux ControlNet: .*{HOST_READS}",
+    ),
+    "union": (
+        lambda p: save_file({**random_controlnet("thinxl"), "task_embedding": torch.zeros(6, 320)}, p),
+        f"seems to be a union ControlNet .*{HOST_READS}",
+    ),
+    "control-lora": (
+        lambda p: save_file({"lora_controlnet": torch.zeros(1), **random_controlnet("thin")}, p),
+        f"seems to be a Control-LoRA: .*{HOST_READS}",
+    ),
+    "difference": (
+        lambda p: save_file(
+            {
+                "difference": torch.zeros(1),
+                **{f"control_model.{k}": v for k, v in meta(controlnet_shapes("thin")).items()},
+            },
+            p,
+        ),
+        "seems to be a difference file",
+    ),
+    "incomplete": (
+        lambda p: save_file(without(random_controlnet("thin"), "middle_block_out.0.bias"), p),
+        r"1 keys are missing \(middle_block_out.0.bias\)",
+    ),
+    "reshaped": (
+        lambda p: save_file({**random_controlnet("thin"), "zero_convs.1.0.weight": torch.zeros(3, 3, 1, 1)}, p),
+        "zero_convs.1.0.weight .* instead of ",
+    ),
     "nan": (lambda p: save_file(with_nan(), p), "NaN or infinite numbers in 1 of .*zero_convs.2.0.weight"),
     "halved": (halved, "cut off or damaged: download it again"),
     "empty": (lambda p: p.write_bytes(b""), r"is empty \(0 bytes\); download it again"),
-    "page": (lambda p: p.write_text("<!DOCTYPE html><html>404</html>" * 9), "is a web page, not weights; download the file itself"),
-    "pointer": (lambda p: p.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), "is a Git LFS pointer"),
+    "page": (
+        lambda p: p.write_text("<!DOCTYPE html><html>404</html>" * 9),
+        "is a web page, not weights; download the file itself",
+    ),
+    "pointer": (
+        lambda p: p.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
+        "is a Git LFS pointer",
+    ),
     "noise": (lambda p: p.write_bytes(bytes(range(1, 200))), "is no file of weights"),
-    "program.pth": (lambda p: p.write_bytes(pickle.dumps({"zero_convs.0.0.weight": Program()})),
-                    "holds Python objects beside its weights, which could run code when opened, so it is refused"),
+    "program.pth": (
+        lambda p: p.write_bytes(pickle.dumps({"zero_convs.0.0.weight": Program()})),
+        "holds Python objects beside its weights, which could run code when opened, so it is refused",
+    ),
     "number.pth": (lambda p: torch.save(7, p), "holds a int; expected a state dict"),
 }
 
@@ -328,7 +507,9 @@ def test_a_file_that_went_after_it_was_listed_is_refused(host) -> None:
     path.symlink_to(path.with_name("was here.safetensors"))
     try:
         graph = {"load": node("ZeroctlLoadControlNet", control_net_name=path.name)}
-        with pytest.raises(NodeFailed, match="There is no ControlNet file 'gone.safetensors' in .*controlnet.*Put the file there"):
+        with pytest.raises(
+            NodeFailed, match="There is no ControlNet file 'gone.safetensors' in .*controlnet.*Put the file there"
+        ):
             host.run(graph, keep={"net": ["load", 0]})
     finally:
         path.unlink()
@@ -343,8 +524,9 @@ def told(host: Host, graph: Graph) -> tuple[Tensor, str, list[dict[str, Any]]]:
     return result["latent"]["samples"], result["report"], result.sent("zeroctl.notice")
 
 
-@pytest.mark.parametrize(("inputs", "said"), [
-    ({"enabled": False}, "switched off"), ({"strength": 0.0}, "strength 0: it never runs")])
+@pytest.mark.parametrize(
+    ("inputs", "said"), [({"enabled": False}, "switched off"), ({"strength": 0.0}, "strength 0: it never runs")]
+)
 def test_what_is_switched_off_passes_through_and_is_said(host, bench, inputs, said) -> None:
     samples, report, notices = told(host, bench.control(**inputs))
     assert torch.equal(samples, latents(host, bench.graph_of("thin")))
@@ -382,7 +564,10 @@ def test_a_branch_that_never_came_is_an_error_at_the_end_where_asked(host, bench
     graphs = {policy: bench.control(branches="uncond", policy=policy) for policy in ("error", "warn", "ignore")}
     for graph in graphs.values():
         graph["sampler"]["inputs"]["cfg"] = 1.0
-    with counted(unet_of(graphs["error"])) as calls, pytest.raises(NodeFailed, match="NeverApplied: control 1 .*branches uncond.* never acted in this run"):
+    with (
+        counted(unet_of(graphs["error"])) as calls,
+        pytest.raises(NodeFailed, match="NeverApplied: control 1 .*branches uncond.* never acted in this run"),
+    ):
         host.run(graphs["error"], keep={"latent": ["sampler", 0]})
     assert len(calls) == 2
     assert len(told(host, graphs["warn"])[2]) == 1
@@ -397,4 +582,14 @@ def test_no_notice_where_a_control_acts(host, bench) -> None:
 def test_the_cases_are_many() -> None:
     """The issue of this pack is silence: the list only grows."""
     assert len(GRAPHS) + len(CHOICES) + len(FILES) >= 80
-    assert set(CONTROL) <= {"strength", "start", "end", "mode", "resize", "enabled", "branches", "mask_feather", "mask_invert"}
+    assert set(CONTROL) <= {
+        "strength",
+        "start",
+        "end",
+        "mode",
+        "resize",
+        "enabled",
+        "branches",
+        "mask_feather",
+        "mask_invert",
+    }

@@ -1,4 +1,5 @@
 """The nodes that hold values, and what they and Apply say: weights, schedules, stacks, the report."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -21,7 +22,9 @@ def text(host: Host, graph: Graph, name: str, output: int = 1) -> str:
 # ---- weights
 
 
-def weights_table(host: Host, extra: Graph | None = None, **inputs: Any) -> dict[str, list[tuple[str, int, int, float]]]:
+def weights_table(
+    host: Host, extra: Graph | None = None, **inputs: Any
+) -> dict[str, list[tuple[str, int, int, float]]]:
     """Base -> stage, channels, downsample and weight of each connection, read from the table."""
     values = {"rule": "uniform", "base": "auto", "custom": "", **inputs}
     lines = text(host, {**(extra or {}), "weights": node("ZeroctlWeights", **values)}, "weights").splitlines()
@@ -50,9 +53,18 @@ def test_the_table_of_one_base_and_rule(host) -> None:
 
 
 def test_the_table_of_a_net_is_the_nets_own(host, our_net) -> None:
-    tables = weights_table(host, rule="only_middle", extra={"net": host.give(our_net("thinxl"))}, control_net=["net", 0])
-    assert tables == {"sdxl": [("skip", 320, 1, 0.0), ("skip", 320, 1, 0.0), ("skip", 320, 2, 0.0), ("skip", 640, 2, 0.0),
-                               ("middle", 640, 2, 1.0)]}
+    tables = weights_table(
+        host, rule="only_middle", extra={"net": host.give(our_net("thinxl"))}, control_net=["net", 0]
+    )
+    assert tables == {
+        "sdxl": [
+            ("skip", 320, 1, 0.0),
+            ("skip", 320, 1, 0.0),
+            ("skip", 320, 2, 0.0),
+            ("skip", 640, 2, 0.0),
+            ("middle", 640, 2, 1.0),
+        ]
+    }
 
 
 def test_custom_numbers_win_over_the_rule_and_fit_the_bases_with_so_many(host) -> None:
@@ -66,10 +78,16 @@ def test_custom_numbers_win_over_the_rule_and_fit_the_bases_with_so_many(host) -
 
 
 def test_custom_numbers_of_another_count_are_listed_for_other_nets(host) -> None:
-    said = text(host, {"weights": node("ZeroctlWeights", rule="uniform", base="auto", custom="0.25, .62, 0.825, 1")}, "weights")
+    said = text(
+        host, {"weights": node("ZeroctlWeights", rule="uniform", base="auto", custom="0.25, .62, 0.825, 1")}, "weights"
+    )
     assert "for a net with 4 outputs; ControlNets for Stable Diffusion have 10 or 13" in said
     assert [line.split() for line in said.splitlines()[-4:]] == [
-        ["1", "0.2500"], ["2", "0.6200"], ["3", "0.8250"], ["4", "1.0000"]]
+        ["1", "0.2500"],
+        ["2", "0.6200"],
+        ["3", "0.8250"],
+        ["4", "1.0000"],
+    ]
 
 
 # ---- schedules
@@ -95,7 +113,9 @@ def test_a_window_in_timesteps(host) -> None:
 def test_a_curve_in_timesteps(host) -> None:
     said, rows = schedule_table(host, curve="1@0, 0.5@0.5, 0@0.8")
     assert said == "0 to 1 in timestep, curve 1@0, 0.5@0.5, 0@0.8 (linear)"
-    assert [strength for _, strength in rows] == pytest.approx([1, .9, .8, .7, .6, .5, 1 / 3, 1 / 6, 0, 0, 0], abs=1e-4)
+    assert [strength for _, strength in rows] == pytest.approx(
+        [1, 0.9, 0.8, 0.7, 0.6, 0.5, 1 / 3, 1 / 6, 0, 0, 0], abs=1e-4
+    )
     _, waves = schedule_table(host, curve="1@0, 0@1", interpolation="cosine")
     assert [waves[place][1] for place in (0, 5, 10)] == pytest.approx([1, 0.5, 0], abs=1e-3)
     assert waves[2][1] == pytest.approx(0.9045, abs=1e-3)
@@ -121,8 +141,13 @@ def three(host, graph_of, our_net) -> Graph:
     """Three controls beside a graph, not connected to it."""
     graph = graph_of()
     for place in range(3):
-        part = with_our_control(graph, host.give(our_net("thin", place % 2)), host.give(picture(seed=place)), name=f"c{place}",
-                                strength=0.5 + 0.2 * place)
+        part = with_our_control(
+            graph,
+            host.give(our_net("thin", place % 2)),
+            host.give(picture(seed=place)),
+            name=f"c{place}",
+            strength=0.5 + 0.2 * place,
+        )
         del part[f"c{place}"]
         graph = {**graph, **part, "sampler": graph["sampler"]}
     return graph
@@ -130,8 +155,12 @@ def three(host, graph_of, our_net) -> Graph:
 
 def applied(graph: Graph, link: list[Any], **extra: Any) -> Graph:
     sampler = graph["sampler"]
-    return {**graph, **extra, "apply": node("ZeroctlApply", model=["model", 0], stack=link, if_never_applied="warn"),
-            "sampler": {**sampler, "inputs": {**sampler["inputs"], "model": ["apply", 0]}}}
+    return {
+        **graph,
+        **extra,
+        "apply": node("ZeroctlApply", model=["model", 0], stack=link, if_never_applied="warn"),
+        "sampler": {**sampler, "inputs": {**sampler["inputs"], "model": ["apply", 0]}},
+    }
 
 
 def rows(*enabled: bool) -> dict[str, bool]:
@@ -172,8 +201,12 @@ def test_every_row_off_passes_the_model_through(host, three) -> None:
 # ---- the report
 
 
-def report(host: Host, graph_of: Any, net: Any, image: Any = None, extra: Graph | None = None, **inputs: Any) -> list[str]:
-    graph = with_our_control(graph_of(), host.give(net), host.give(picture() if image is None else image), extra=extra, **inputs)
+def report(
+    host: Host, graph_of: Any, net: Any, image: Any = None, extra: Graph | None = None, **inputs: Any
+) -> list[str]:
+    graph = with_our_control(
+        graph_of(), host.give(net), host.give(picture() if image is None else image), extra=extra, **inputs
+    )
     del graph["sampler"]
     return text(host, graph, "ours").splitlines()
 
@@ -188,11 +221,18 @@ def test_the_report_of_a_plain_control(host, graph_of, our_net) -> None:
         "  strength 1, mode balanced, branches both",
         "  weights (uniform), shallow to deep, middle last: 1 1 1 1 1",
     ]
-    assert lines[6].startswith("  cost: ") and lines[6].endswith(" % of the UNet's work in an active step with CFG, counted at a 64x64 latent")
+    assert lines[6].startswith("  cost: ") and lines[6].endswith(
+        " % of the UNet's work in an active step with CFG, counted at a 64x64 latent"
+    )
     assert lines[7] == "  active timesteps 999 to 500 (sigma 14.61 to 1.616)"
     # FORMATS 2.5: what the host's percentages make of 20 steps
-    assert lines[8] == ("  active steps of 20: normal 1-10; karras 1-9; exponential 1-7; sgm_uniform 1-11; simple 1-10; beta 1-11")
-    assert lines[9:] == ["  condition image 64x64, resize crop", "  a square canvas keeps all of it, a 3:2 one loses 33.3 %"]
+    assert lines[8] == (
+        "  active steps of 20: normal 1-10; karras 1-9; exponential 1-7; sgm_uniform 1-11; simple 1-10; beta 1-11"
+    )
+    assert lines[9:] == [
+        "  condition image 64x64, resize crop",
+        "  a square canvas keeps all of it, a 3:2 one loses 33.3 %",
+    ]
 
 
 def test_the_report_of_a_mode(host, graph_of, our_net) -> None:
@@ -205,10 +245,26 @@ def test_the_report_of_a_mode(host, graph_of, our_net) -> None:
 
 
 def test_the_report_says_which_socket_wins(host, graph_of, our_net) -> None:
-    extra = {"w": node("ZeroctlWeights", rule="uniform", base="auto", custom="1, 2, 3, 4, -5"), "m": host.give(torch.ones(1, 8, 8) / 4),
-             "s": node("ZeroctlSchedule", start=0.1, end=0.6, unit="steps", curve="1@0, 0.5@1", interpolation="cosine")}
-    lines = report(host, graph_of, our_net("thin"), picture(48, 96, batch=2), extra, mode="paper", weights=["w", 0], schedule=["s", 0],
-                   mask=["m", 0], start=0.3, mask_invert=True, mask_feather=4.0, resize="fit")
+    extra = {
+        "w": node("ZeroctlWeights", rule="uniform", base="auto", custom="1, 2, 3, 4, -5"),
+        "m": host.give(torch.ones(1, 8, 8) / 4),
+        "s": node("ZeroctlSchedule", start=0.1, end=0.6, unit="steps", curve="1@0, 0.5@1", interpolation="cosine"),
+    }
+    lines = report(
+        host,
+        graph_of,
+        our_net("thin"),
+        picture(48, 96, batch=2),
+        extra,
+        mode="paper",
+        weights=["w", 0],
+        schedule=["s", 0],
+        mask=["m", 0],
+        start=0.3,
+        mask_invert=True,
+        mask_feather=4.0,
+        resize="fit",
+    )
     assert "  the weights socket (custom) wins over the mode's rule (resolution)" in lines
     assert "  weights (custom), shallow to deep, middle last: 1 2 3 4 -5" in lines
     assert "  the schedule socket wins over start 0.3 and end 1" in lines
@@ -217,7 +273,8 @@ def test_the_report_says_which_socket_wins(host, graph_of, our_net) -> None:
     assert "  mask covers 25.0 %, inverted, feather 4 px" in lines
     steps = next(line for line in lines if "active steps" in line)
     assert steps == "  active steps of 20: " + "; ".join(
-        f"{name} 3-13" for name in ("normal", "karras", "exponential", "sgm_uniform", "simple", "beta"))
+        f"{name} 3-13" for name in ("normal", "karras", "exponential", "sgm_uniform", "simple", "beta")
+    )
 
 
 def test_the_report_of_a_foreign_net(host, graph_of, host_net) -> None:
@@ -234,4 +291,6 @@ def test_the_report_of_sdxl_counts_at_its_own_size(host, graph_of, our_net) -> N
     graph = with_our_control(graph_of("thinxl"), host.give(our_net("thinxl")), host.give(picture()))
     del graph["sampler"]
     said = text(host, graph, "ours")
-    assert said.startswith("MODEL: SDXL (5 connections, context 2048, y 2816)") and "counted at a 128x128 latent" in said
+    assert (
+        said.startswith("MODEL: SDXL (5 connections, context 2048, y 2816)") and "counted at a 128x128 latent" in said
+    )
