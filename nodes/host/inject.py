@@ -123,7 +123,7 @@ class Hook:
                 return both
             return resizing(both, shapes, lambda have, want: run.say_once(
                 "Control resized", f"another node changes the size of the UNet's feature maps; residuals of {have[0]}x{have[1]} "
-                f"are resized to {want[0]}x{want[1]}", "info"))
+                f"are resized to {want[0]}x{want[1]} and so on", "info", key="Control resized"))
 
         try:
             if options.get("wrappers", {}).get(WrappersMP.DIFFUSION_MODEL):

@@ -56,11 +56,11 @@ class SamplingRun:
         """The guider's lists by name: positive, negative and whatever else it has."""
         return getattr(self.guider, "conds", None) or {}
 
-    def say_once(self, title: str, text: str, severity: str = "warn") -> None:
-        """A notice, once a run."""
+    def say_once(self, title: str, text: str, severity: str = "warn", key: str = "") -> None:
+        """A notice, once a run for each `key` (else for each text)."""
         with self._lock:
-            new = text not in self._said
-            self._said.add(text)
+            new = (key or text) not in self._said
+            self._said.add(key or text)
         if new:
             notice(title, text, severity)
 
@@ -101,11 +101,11 @@ class SamplingRun:
         if canvas != self.canvas:
             self.say_once("Another size", f"a node gives the UNet latents of {canvas[1]}x{canvas[0]} cells in a run of "
                           f"{self.canvas[1]}x{self.canvas[0]} and does not say which part they are; each gets the whole condition "
-                          "image. For tiles, use the host's Apply ControlNet with this pack's CONTROL_NET")
+                          "image. For tiles, use the host's Apply ControlNet with this pack's CONTROL_NET", key="Another size")
         chunks = len(options.get("cond_or_uncond") or (0,))
         if options.get("context_window") is None and len(rows) != chunks * self.batch:
             self.say_once("Another batch", f"a node gives the UNet {len(rows)} latents for {chunks} conditionings in a run of "
-                          f"{self.batch}; which latent is whose is taken from their order")
+                          f"{self.batch}; which latent is whose is taken from their order", key="Another batch")
         if model is not getattr(self.guider, "inner_model", model) and "multigpu_thread_device" not in options \
                 and model not in self._checked:
             self._checked.append(model)
