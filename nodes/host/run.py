@@ -79,10 +79,11 @@ class SamplingRun:
         canvas = conds.canvas if cropped and conds is not None else size
         if self.guider is not None:
             self._check_call(model, rows, canvas, options, conds)
+        device = options.get("multigpu_thread_device", x.device)
         with self._lock:
-            here = self._devices.get(x.device)
+            here = self._devices.get(device)
             if here is None:
-                here = self._devices[x.device] = _OnDevice(self, x.device)
+                here = self._devices[device] = _OnDevice(self, device)
         ours = here.own(model, x, sigma, cond, rows, canvas)
         control: Control | None = None if ours is None else {
             "input": [], "middle": [ours.middle], "output": list(ours.skips)}

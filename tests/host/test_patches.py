@@ -219,7 +219,8 @@ def test_context_windows_see_the_images_of_their_samples(host, graph_of, our_net
     inputs = {"context_length": 2, "context_overlap": 1, "context_schedule": "standard_static", "context_stride": 1,
               "closed_loop": False, "fuse_method": "flat", "dim": 0}
     if host.version != "0.3.64":
-        inputs |= {"freenoise": False, "cond_retain_index_list": "", "split_conds_to_windows": False}
+        inputs |= {"freenoise": False, "cond_retain_index_list": "", "split_conds_to_windows": False,
+                   "latent_retain_index_list": "", "causal_window_fix": True}
     for branches in ("both", "cond"):
         without = with_our_control(graph, host.give(our_net("thin")), host.give(images), branches=branches)
         result = host.run(with_patch(without, "ContextWindowsManual", **inputs), keep={"latent": ["sampler", 0]})
