@@ -3,6 +3,7 @@
 The host imports this folder by path and under a name of its own. Importing does nothing; the host calls
 `comfy_entrypoint`, which puts the core of this checkout under its one name and then loads the nodes.
 """
+
 from __future__ import annotations
 
 import importlib.util

@@ -1,4 +1,5 @@
 """Under which conditions a figure was measured, and how figures are summed up, written and printed."""
+
 from __future__ import annotations
 
 import datetime
@@ -26,8 +27,10 @@ def checkout() -> Path:
     named = os.environ.get("COMFYUI_PATH", "")
     folder = Path(named).expanduser().resolve()
     if not named or not (folder / "main.py").is_file():
-        sys.exit(f"COMFYUI_PATH is {named!r}, expected one checkout of ComfyUI, the folder with its main.py. Run\n"
-                 "COMFYUI_PATH=<ComfyUI> <the Python of that ComfyUI> benchmarks/<name>.py")
+        sys.exit(
+            f"COMFYUI_PATH is {named!r}, expected one checkout of ComfyUI, the folder with its main.py. Run\n"
+            "COMFYUI_PATH=<ComfyUI> <the Python of that ComfyUI> benchmarks/<name>.py"
+        )
     return folder
 
 
@@ -87,12 +90,17 @@ def _host_version(host: Path) -> str:
 
 def _commit() -> str:
     """The pack's version and, in a checkout with git, its commit; "modified" where files that run differ from it."""
-    version = next(line.split('"')[1] for line in (ROOT / "pyproject.toml").read_text().splitlines()
-                   if line.startswith("version"))
+    version = next(
+        line.split('"')[1] for line in (ROOT / "pyproject.toml").read_text().splitlines() if line.startswith("version")
+    )
     try:
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-        changed = subprocess.run(["git", "status", "--porcelain", "--", "nodes", "zeroctl_core", "__init__.py"],
-                                 cwd=ROOT, capture_output=True, text=True)
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--", "nodes", "zeroctl_core", "__init__.py"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
     except FileNotFoundError:
         return version
     if commit.returncode:
@@ -109,8 +117,12 @@ def _version(package: str) -> str | None:
 
 def summary(values: Sequence[float], digits: int = 4) -> dict[str, float | int]:
     """Median, extremes and number of what was measured."""
-    return {"median": round(statistics.median(values), digits), "min": round(min(values), digits),
-            "max": round(max(values), digits), "n": len(values)}
+    return {
+        "median": round(statistics.median(values), digits),
+        "min": round(min(values), digits),
+        "max": round(max(values), digits),
+        "n": len(values),
+    }
 
 
 def spread(found: Mapping[str, float] | None, digits: int = 3) -> str:

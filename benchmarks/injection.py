@@ -35,6 +35,7 @@ ZEROCTL_ACN is its folder.
 Before measuring, the run checks that all compute the same: latents or noise predictions against the host's, as the norm
 of the difference over the norm. guess_mode scales residuals by a rule of its own and is not compared.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -181,8 +182,13 @@ class Bench:
         self._noise: dict[str, Tensor] = {}  # what the UNet said last, by row
         self._net_file = "bench.safetensors"
         save_controlnet_file(host.base / "models" / "controlnet" / self._net_file, self.preset, dtype=self.dtype)
-        self._graph = sample(host.give(self.model), host.give(random_conditioning(self.preset, seed=1)),
-                             host.give(random_conditioning(self.preset, seed=2)), size=self.size, steps=arguments.steps)
+        self._graph = sample(
+            host.give(self.model),
+            host.give(random_conditioning(self.preset, seed=1)),
+            host.give(random_conditioning(self.preset, seed=2)),
+            size=self.size,
+            steps=arguments.steps,
+        )
         self._pictures = [picture(self.size, self.size, seed=i) for i in range(3)]
         self._images = [host.give(image) for image in self._pictures]
 
@@ -194,24 +200,34 @@ class Bench:
         if "host" in families:
             made["host"] = lambda n: [
                 self._row("host", n, self._on_conditioning(theirs, n, True)),
-                self._row("host", n, self._on_conditioning(theirs, n, False), "positive")]
+                self._row("host", n, self._on_conditioning(theirs, n, False), "positive"),
+            ]
         if "acn" in families:
             advanced = self._loaded("ACN_ControlNetLoaderAdvanced", cnet=self._net_file)
             advanced.control_model.load_state_dict(theirs.control_model.state_dict(), assign=True)  # 1.45 GB less
             self.clock.watch(type(advanced), "get_control_inject", "control")  # what its objects bind as get_control
             made["acn"] = lambda n: [
                 self._row("acn", n, self._on_conditioning(advanced, n, True, ACN_APPLY), like=f"host {n}"),
-                self._row("acn", n, self._on_conditioning(advanced, n, False, ACN_APPLY), "positive",
-                          like=f"host {n} positive")]
+                self._row(
+                    "acn",
+                    n,
+                    self._on_conditioning(advanced, n, False, ACN_APPLY),
+                    "positive",
+                    like=f"host {n} positive",
+                ),
+            ]
         if "ours" in families:
             ours = _sharing(self._loaded("ZeroctlLoadControlNet", control_net_name=self._net_file), max(numbers))
             made["ours"] = lambda n: [
                 self._row("ours", n, self._on_model(ours[:n], "both"), like=f"host {n}"),
-                self._row("ours", n, self._on_model(ours[:n], "cond"), "cond", like=f"host {n} positive")]
+                self._row("ours", n, self._on_model(ours[:n], "cond"), "cond", like=f"host {n} positive"),
+            ]
         if "diffusers" in families:
             unet, net = _in_diffusers(self.model, theirs.control_model)
             made["diffusers"] = lambda n: [
-                self._in_diffusers_row(unet, net, n, False), self._in_diffusers_row(unet, net, n, True)]
+                self._in_diffusers_row(unet, net, n, False),
+                self._in_diffusers_row(unet, net, n, True),
+            ]
         rows = [self._row("base", 0, self._graph)]
         for n in numbers:
             rows += [row for family in families for row in made[family](n)]
@@ -252,8 +268,9 @@ class Bench:
         graph = self._graph
         for i, net in enumerate(nets):
             before = {"stack": [f"c{i - 1} control", 0]} if i else {}
-            graph = with_our_control(graph, self.host.give(net), self._images[i], name=f"c{i}", branches=branches,
-                                     **before)
+            graph = with_our_control(
+                graph, self.host.give(net), self._images[i], name=f"c{i}", branches=branches, **before
+            )
             graph[f"c{i}"]["inputs"]["model"] = ["model", 0]
         return graph
 
@@ -280,8 +297,9 @@ class Bench:
 
         def record(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], noise: Tensor) -> None:
             if row.family == "base" and self._call is None:
-                self._call = UNetCall(args[0], args[1], kwargs["context"],
-                                      tuple(kwargs["transformer_options"]["cond_or_uncond"]))
+                self._call = UNetCall(
+                    args[0], args[1], kwargs["context"], tuple(kwargs["transformer_options"]["cond_or_uncond"])
+                )
             self._noise.setdefault(row.name, noise)
 
         handle = self._unet.register_forward_hook(record, with_kwargs=True)
@@ -308,15 +326,26 @@ class Bench:
             with self.clock.step():
                 with self.clock.part("control"):
                     skips, middle = control(
-                        x[seen], t[0], encoder_hidden_states=context[seen],
-                        controlnet_cond=hints[0] if n == 1 else hints, conditioning_scale=scale, guess_mode=guess,
-                        return_dict=False)
+                        x[seen],
+                        t[0],
+                        encoder_hidden_states=context[seen],
+                        controlnet_cond=hints[0] if n == 1 else hints,
+                        conditioning_scale=scale,
+                        guess_mode=guess,
+                        return_dict=False,
+                    )
                     if guess:
                         skips = [torch.cat([torch.zeros_like(skip), skip]) for skip in skips]
                         middle = torch.cat([torch.zeros_like(middle), middle])
                 with self.clock.part("unet"):
-                    noise = unet(x, t[0], encoder_hidden_states=context, down_block_additional_residuals=skips,
-                                 mid_block_additional_residual=middle, return_dict=False)[0]
+                    noise = unet(
+                        x,
+                        t[0],
+                        encoder_hidden_states=context,
+                        down_block_additional_residuals=skips,
+                        mid_block_additional_residual=middle,
+                        return_dict=False,
+                    )[0]
             return noise[order]
 
         def run() -> Tensor:
@@ -340,8 +369,11 @@ def _model(preset: str, dtype: torch.dtype) -> Any:
     config.set_inference_dtype(dtype, None)
     model = config.get_model(weights, "")
     model.diffusion_model.load_state_dict(weights, assign=True)
-    return ModelPatcher(model.eval(), load_device=comfy.model_management.get_torch_device(),
-                        offload_device=comfy.model_management.unet_offload_device())
+    return ModelPatcher(
+        model.eval(),
+        load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device(),
+    )
 
 
 def _sharing(control_net: Any, n: int) -> list[Any]:
@@ -352,8 +384,10 @@ def _sharing(control_net: Any, n: int) -> list[Any]:
         other = control_net.copy()
         other.control_model = copy.deepcopy(control_net.control_model, dict(weights))
         other.control_model_wrapped = type(control_net.control_model_wrapped)(
-            other.control_model, load_device=control_net.load_device,
-            offload_device=control_net.control_model_wrapped.offload_device)
+            other.control_model,
+            load_device=control_net.load_device,
+            offload_device=control_net.control_model_wrapped.offload_device,
+        )
         made.append(other)
     return made
 
@@ -371,14 +405,19 @@ def _in_diffusers(model: Any, control_model: nn.Module) -> tuple[nn.Module, nn.M
     blocks = config["num_res_blocks"][0]
     depths = config["transformer_depth"][::blocks]
     shared = {
-        "in_channels": spec.in_channels, "cross_attention_dim": spec.context_dim, "attention_head_dim": 8,
-        "block_out_channels": widths, "layers_per_block": blocks,
+        "in_channels": spec.in_channels,
+        "cross_attention_dim": spec.context_dim,
+        "attention_head_dim": 8,
+        "block_out_channels": widths,
+        "layers_per_block": blocks,
         "down_block_types": ["CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths],
     }
     with torch.device("meta"):
         unet = UNet2DConditionModel(
-            **shared, out_channels=spec.out_channels,
-            up_block_types=["CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in reversed(depths)])
+            **shared,
+            out_channels=spec.out_channels,
+            up_block_types=["CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in reversed(depths)],
+        )
         net = ControlNetModel(**shared)
     names = comfy.utils.unet_to_diffusers(config)
     theirs = model.model.diffusion_model.state_dict()
@@ -388,8 +427,11 @@ def _in_diffusers(model: Any, control_model: nn.Module) -> tuple[nn.Module, nn.M
     places = {0: "conv_in", last: "conv_out", **{2 * k: f"blocks.{k - 1}" for k in range(1, last // 2)}}
     renamed = {f"input_hint_block.{k}": f"controlnet_cond_embedding.{place}" for k, place in places.items()}
     renamed["middle_block_out.0"] = "controlnet_mid_block"
-    renamed |= {key.removesuffix(".weight"): f"controlnet_down_blocks.{key.split('.')[1]}"
-                for key in theirs if key.startswith("zero_convs.") and key.endswith(".weight")}
+    renamed |= {
+        key.removesuffix(".weight"): f"controlnet_down_blocks.{key.split('.')[1]}"
+        for key in theirs
+        if key.startswith("zero_convs.") and key.endswith(".weight")
+    }
     tensors = {name: theirs[ldm] for name, ldm in names.items() if ldm in theirs}
     tensors |= {f"{new}.{kind}": theirs[f"{old}.{kind}"] for old, new in renamed.items() for kind in ("weight", "bias")}
     net.load_state_dict(tensors, assign=True)
@@ -412,8 +454,11 @@ def figures_of(steps: list[Step], cuda: bool) -> dict[str, float]:
     later = [step.parts.get("control", 0.0) - step.parts.get("encode", 0.0) for step in steps]
     unet = part("unet")
     return {
-        "step": part("step"), "wall": statistics.median(step.wall for step in steps), "unet": unet,
-        "control": statistics.median(later), "encode": encode,
+        "step": part("step"),
+        "wall": statistics.median(step.wall for step in steps),
+        "unet": unet,
+        "control": statistics.median(later),
+        "encode": encode,
         "control / unet": statistics.median(c / step.parts["unet"] for c, step in zip(later, steps, strict=True)),
         "first step": steps[0].parts.get("control", 0.0) / steps[0].parts["unet"],
         "the rest": (part("step") - part("control") - unet) / unet,
@@ -427,7 +472,7 @@ def measured(bench: Bench, rows: list[Row], rounds: int, cuda: bool) -> Found:
     gc.disable()
     found: Found = {row.name: [] for row in rows}
     for i in range(rounds):
-        for row in rows[i % len(rows):] + rows[:i % len(rows)]:
+        for row in rows[i % len(rows) :] + rows[: i % len(rows)]:
             bench.clock.steps.clear()
             row.run()
             found[row.name].append(figures_of(bench.clock.steps, cuda))
@@ -506,8 +551,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="side of the picture in pixels")
     parser.add_argument("--nets", default="1,3", help="numbers of nets, such as 1 or 1,3")
     parser.add_argument("--only", default="", metavar="FAMILIES", help=f"of {', '.join(FAMILIES)}, separated by commas")
-    parser.add_argument("--preset", choices=["sd15", "thin"], default="sd15",
-                        help="thin: small weights, to try the script")
+    parser.add_argument(
+        "--preset", choices=["sd15", "thin"], default="sd15", help="thin: small weights, to try the script"
+    )
     parser.add_argument("--device", choices=["cpu", "cuda"], help="the GPU where there is one")
     parser.add_argument("--steps", type=int, help="steps of a round: 1 on the CPU, 12 on a GPU")
     parser.add_argument("--threads", type=int, help="threads of torch on the CPU")
@@ -541,9 +587,14 @@ def main() -> None:
         bench = Bench(host, arguments, cuda)
         rows = bench.rows([name for name in FAMILIES if name in families], numbers)
         report |= {
-            "device": device, "dtype": str(bench.dtype).removeprefix("torch."), "preset": arguments.preset,
-            "latent": [1, 4, arguments.size // 8, arguments.size // 8], "cfg": 7.0, "sampler": "euler",
-            "steps_a_round": arguments.steps, "rounds": arguments.pairs,
+            "device": device,
+            "dtype": str(bench.dtype).removeprefix("torch."),
+            "preset": arguments.preset,
+            "latent": [1, 4, arguments.size // 8, arguments.size // 8],
+            "cfg": 7.0,
+            "sampler": "euler",
+            "steps_a_round": arguments.steps,
+            "rounds": arguments.pairs,
             "unit": "wall seconds" if cuda else "CPU seconds; wall: wall seconds",
         }
         differences = bench.compare(rows)
@@ -552,8 +603,10 @@ def main() -> None:
     report["targets"] = targets_of(found, cuda) if arguments.preset == "sd15" else []
     report["peak_memory_gb"] = round(peak_memory() / 1e9, 2)
 
-    print(f"{report['versions']['host']}, {device}, {report['dtype']}, {arguments.size} px, {arguments.pairs} rounds; "
-          f"median (min..max); peak memory {report['peak_memory_gb']} GB")
+    print(
+        f"{report['versions']['host']}, {device}, {report['dtype']}, {arguments.size} px, {arguments.pairs} rounds; "
+        f"median (min..max); peak memory {report['peak_memory_gb']} GB"
+    )
     print_figures(report["rows"])
     print_targets(report["targets"])
     limit = SAME if not cuda else 1e-2

@@ -15,6 +15,7 @@ Three measurements, all on the CPU, each process with a base directory of its ow
 
 `python -X importtime` and the host's line count wall time. On a machine with other work trust CPU seconds.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -74,8 +75,12 @@ def measure_load(host: Path, base: Path) -> None:
 def loaded(host: Path, options: tuple[str, ...] = ()) -> tuple[dict[str, float], str]:
     """One process that loads the pack: its figures, and what it wrote to stderr."""
     with tempfile.TemporaryDirectory() as base:
-        done = subprocess.run([sys.executable, *options, str(Path(__file__).resolve()), "--measure", base],
-                              capture_output=True, text=True, env={**os.environ, "COMFYUI_PATH": str(host)})
+        done = subprocess.run(
+            [sys.executable, *options, str(Path(__file__).resolve()), "--measure", base],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "COMFYUI_PATH": str(host)},
+        )
     results = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if done.returncode or not results:
         raise RuntimeError(f"the host did not load the pack:\n{done.stderr[-4000:]}")
@@ -99,9 +104,22 @@ def started(host: Path, with_pack: bool) -> dict[str, float]:
         with log_path.open("wb") as log:
             wall = time.perf_counter()
             process = subprocess.Popen(
-                [sys.executable, "main.py", "--cpu", "--quick-test-for-ci", "--base-directory", str(base),
-                 "--database-url", "sqlite:///:memory:", "--disable-api-nodes"],
-                cwd=host, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+                [
+                    sys.executable,
+                    "main.py",
+                    "--cpu",
+                    "--quick-test-for-ci",
+                    "--base-directory",
+                    str(base),
+                    "--database-url",
+                    "sqlite:///:memory:",
+                    "--disable-api-nodes",
+                ],
+                cwd=host,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
             _, status, usage = os.wait4(process.pid, 0)
             wall = time.perf_counter() - wall
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -117,8 +135,10 @@ def started(host: Path, with_pack: bool) -> dict[str, float]:
 def modules(stderr: str) -> list[dict[str, Any]]:
     """Modules that were imported while the pack was loaded, the slowest first, with the milliseconds of their own."""
     found = IMPORTED.findall(stderr.partition(MARK)[2])
-    named = [(int(own) / 1000, name if name.startswith("zeroctl_core") else name.rpartition(str(ROOT))[2] or PACK)
-             for own, _, name in found]
+    named = [
+        (int(own) / 1000, name if name.startswith("zeroctl_core") else name.rpartition(str(ROOT))[2] or PACK)
+        for own, _, name in found
+    ]
     return [{"module": name.lstrip("."), "ms": own} for own, name in sorted(named, reverse=True)]
 
 
@@ -141,13 +161,24 @@ def main() -> None:
     report["load"] = {key: summary([load[key] for load in loads]) for key in ("seconds", "cpu_seconds", "mb")}
     report["load"]["nodes"] = loads[0]["nodes"]
     imported = modules(importtime)
-    report["modules"] = {"number": len(imported), "ms": round(sum(row["ms"] for row in imported), 1),
-                         "slowest": imported[:15]}
-    targets = [target("seconds that loading the pack adds", report["load"]["seconds"]["median"], 0.15),
-               target("MB that loading the pack adds", report["load"]["mb"]["median"], 5.0)]
+    report["modules"] = {
+        "number": len(imported),
+        "ms": round(sum(row["ms"] for row in imported), 1),
+        "slowest": imported[:15],
+    }
+    targets = [
+        target("seconds that loading the pack adds", report["load"]["seconds"]["median"], 0.15),
+        target("MB that loading the pack adds", report["load"]["mb"]["median"], 5.0),
+    ]
 
-    rows = [["load the pack", spread(report["load"]["seconds"]), spread(report["load"]["cpu_seconds"]),
-             spread(report["load"]["mb"], 1)]]
+    rows = [
+        [
+            "load the pack",
+            spread(report["load"]["seconds"]),
+            spread(report["load"]["cpu_seconds"]),
+            spread(report["load"]["mb"], 1),
+        ]
+    ]
     if arguments.pairs:
         started(host, True)  # reads both from the disk, and writes byte code
         pairs = []
@@ -171,8 +202,10 @@ def main() -> None:
     print_table(["", "seconds", "CPU seconds", "MB"], rows)
     if arguments.pairs:
         print(f"the host's own line: {spread(report['start']['host_line_seconds'], 1)} seconds")
-    print(f"{len(imported)} modules in {report['modules']['ms']} ms; the slowest: "
-          + ", ".join(f"{row['module']} {row['ms']:.1f}" for row in imported[:5]))
+    print(
+        f"{len(imported)} modules in {report['modules']['ms']} ms; the slowest: "
+        + ", ".join(f"{row['module']} {row['ms']:.1f}" for row in imported[:5])
+    )
     print_targets(targets)
     write(arguments.out, report)
 

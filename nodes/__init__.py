@@ -13,7 +13,8 @@ log = logging.getLogger("zeroctl")
 
 
 class ZeroctlExtension(ComfyExtension):
-    """Every node of the pack. A file that cannot be imported, or a schema that this host refuses, costs only its own nodes."""
+    """Every node of the pack. A file that cannot be imported, or a schema that this host refuses, costs only its own
+    nodes."""
 
     async def get_node_list(self) -> list[type[ComfyNode]]:
         nodes: list[type[ComfyNode]] = []

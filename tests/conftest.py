@@ -1,4 +1,5 @@
 """Binds `zeroctl_core` as the host does, so that bare `pytest` works in a fresh clone with nothing installed."""
+
 from __future__ import annotations
 
 import importlib.util

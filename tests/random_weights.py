@@ -10,6 +10,7 @@ residual branch are scaled by 0.3, which stops the residual stream from growing;
 
 Needs torch and safetensors only; no network of any kind is imported.
 """
+
 from __future__ import annotations
 
 import math
@@ -84,8 +85,9 @@ SPECS: dict[str, UNetSpec] = {
     "sdxl_small": replace(SDXL, transformer_depth=(0, 0, 0), middle_depth=0),
     "thin": THIN,
     "thin21": replace(THIN, context_dim=1024, use_linear=True),
-    "thinxl": replace(THIN, channel_mult=(1, 2), transformer_depth=(0, 1), context_dim=2048, use_linear=True,
-                      adm_in_channels=2816),
+    "thinxl": replace(
+        THIN, channel_mult=(1, 2), transformer_depth=(0, 1), context_dim=2048, use_linear=True, adm_in_channels=2816
+    ),
 }
 
 
@@ -285,7 +287,7 @@ def _normal(key: str, numel: int, seed: int) -> Tensor:
     done = 0
     while done < numel:
         n = min(numel - done, POOL_SIZE - place)
-        out[done:done + n] = pool[place:place + n]
+        out[done : done + n] = pool[place : place + n]
         done, place = done + n, 0
     return out
 

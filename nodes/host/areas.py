@@ -1,8 +1,9 @@
 """Whose rows a call of the UNet holds: the role and the crop of every chunk.
 
 The host batches conds into chunks. `transformer_options["cond_or_uncond"]` holds the list index of each chunk and
-`["uuids"]` its cond; neither says what the list is (DualCFG passes [negative, middle, positive], SAG [negative] alone) nor
-which area x was cropped to. A CALC_COND_BATCH wrapper sees both and leaves a `Conds` in this call's transformer_options.
+`["uuids"]` its cond; neither says what the list is (DualCFG passes [negative, middle, positive], SAG [negative]
+alone) nor which area x was cropped to. A CALC_COND_BATCH wrapper sees both and leaves a `Conds` in this call's
+transformer_options.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ POSITIVE = "positive"
 class Conds:
     """One call of the host's calc_cond_batch.
 
-    roles: per list index. crops: (list index, uuid) -> clipped crop; absent: the whole canvas. The uuid alone would not do:
+    roles: per list index. crops: (list index, uuid) -> clipped crop; absent: the whole canvas. The uuid alone would
+    not do:
     the host copies an area cond, uuid included, into the other list. canvas: latent (h, w). guessed: lists nobody owns.
     """
 
@@ -35,8 +37,8 @@ class Conds:
 def conds_of_call(conds: Sequence[Any], canvas: tuple[int, int], owned: Mapping[str, Any]) -> Conds:
     """Name every list of the call by the guider that owns it, and keep the areas.
 
-    owned: the guider's `conds`, name -> list. `cond` is what the guider calls positive, `uncond` everything else; a list
-    that nobody owns is `cond` at index 0, as the host orders its own calls.
+    owned: the guider's `conds`, name -> list. `cond` is what the guider calls positive, `uncond` everything else; a
+    list that nobody owns is `cond` at index 0, as the host orders its own calls.
     """
     roles: list[str] = []
     crops: dict[tuple[int, Any], Crop] = {}
@@ -73,7 +75,7 @@ def _owner(chunk: Sequence[Any], owned: Mapping[str, Any]) -> str | None:
 def _clipped(area: Sequence[int], canvas: tuple[int, int]) -> Crop:
     """The host's area (h, w, y, x), clipped to the canvas as its get_area_and_mult does."""
     dims = len(area) // 2
-    (h, w), (y, x) = area[dims - 2:dims], area[2 * dims - 2:]
+    (h, w), (y, x) = area[dims - 2 : dims], area[2 * dims - 2 :]
     return Crop(y=y, x=x, h=min(canvas[0] - y, h), w=min(canvas[1] - x, w))
 
 
@@ -86,9 +88,11 @@ def rows_of_call(batch: int, size: tuple[int, int], options: Mapping[str, Any], 
     indices: Sequence[int] = options.get("cond_or_uncond") or (0,)
     uuids: Sequence[Any] = options.get("uuids") or (None,) * len(indices)
     if batch % len(indices):
-        raise ValueError(f"the UNet is called with {batch} latents for {len(indices)} conditionings, so it is not known which "
-                         "latent is whose. A node between the sampler and the UNet splits the batch without saying so "
-                         "(transformer_options cond_or_uncond): remove it, or use the host's Apply ControlNet with it.")
+        raise ValueError(
+            f"the UNet is called with {batch} latents for {len(indices)} conditionings, so it is not known which "
+            "latent is whose. A node between the sampler and the UNet splits the batch without saying so "
+            "(transformer_options cond_or_uncond): remove it, or use the host's Apply ControlNet with it."
+        )
     per_chunk = batch // len(indices)
     samples = _samples(per_chunk, options.get("context_window"))
     roles: list[str] = []

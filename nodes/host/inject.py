@@ -1,8 +1,9 @@
 """The hook: controls in the MODEL.
 
-`with_controls` returns a clone whose keyed wrappers compute the control of every UNet call and hand it to the host's own
-UNet, which does the addition. APPLY_MODEL is where the arguments are the same for every architecture. Where the call carries
-DIFFUSION_MODEL wrappers (EasyCache and its like may skip the UNet) the work moves behind them, so a skipped step is free.
+`with_controls` returns a clone whose keyed wrappers compute the control of every UNet call and hand it to the host's
+own UNet, which does the addition. APPLY_MODEL is where the arguments are the same for every architecture. Where the
+call carries DIFFUSION_MODEL wrappers (EasyCache and its like may skip the UNet) the work moves behind them, so a
+skipped step is free.
 """
 
 from __future__ import annotations
@@ -65,11 +66,23 @@ class Hook:
         return Hook((*self.applied, *((unit, if_never_applied) for unit in units)))
 
     def wrappers(self) -> list[tuple[str, Callable[..., Any]]]:
-        return [(WrappersMP.OUTER_SAMPLE, self.outer_sample), (WrappersMP.PREPARE_SAMPLING, self.prepare_sampling),
-                (WrappersMP.CALC_COND_BATCH, self.calc_cond_batch), (WrappersMP.APPLY_MODEL, self.apply_model)]
+        return [
+            (WrappersMP.OUTER_SAMPLE, self.outer_sample),
+            (WrappersMP.PREPARE_SAMPLING, self.prepare_sampling),
+            (WrappersMP.CALC_COND_BATCH, self.calc_cond_batch),
+            (WrappersMP.APPLY_MODEL, self.apply_model),
+        ]
 
-    def outer_sample(self, executor: Any, noise: Tensor, latent_image: Tensor, sampler: Any, sigmas: Tensor,
-                     *args: Any, **kwargs: Any) -> Any:
+    def outer_sample(
+        self,
+        executor: Any,
+        noise: Tensor,
+        latent_image: Tensor,
+        sampler: Any,
+        sigmas: Tensor,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
         """One sampling run: its state is made here and dropped here, also after an interrupt or an error."""
         guider = executor.class_obj
         run = SamplingRun(self.units, guider, sigmas, tuple(noise.shape[-2:]), noise.shape[0])
@@ -84,13 +97,16 @@ class Hook:
         self._check_after(run)
         return samples
 
-    def prepare_sampling(self, executor: Any, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any) -> Any:
+    def prepare_sampling(
+        self, executor: Any, model: Any, noise_shape: Any, conds: Any, *args: Any, **kwargs: Any
+    ) -> Any:
         """Both of the host's memory estimates start from the batch, so room for ours is asked for there."""
         factor = activation_factor(self.units, model, noise_shape)
         return executor(model, [noise_shape[0] * factor, *noise_shape[1:]], conds, *args, **kwargs)
 
-    def calc_cond_batch(self, executor: Any, model: Any, conds: Any, x_in: Tensor, timestep: Tensor,
-                        model_options: dict[str, Any]) -> Any:
+    def calc_cond_batch(
+        self, executor: Any, model: Any, conds: Any, x_in: Tensor, timestep: Tensor, model_options: dict[str, Any]
+    ) -> Any:
         """Leave in this call's options which list is which, and where its areas are."""
         options = model_options.get("transformer_options", {})
         run: SamplingRun | None = options.get(RUN)
@@ -99,9 +115,17 @@ class Hook:
             model_options = {**model_options, "transformer_options": {**options, CONDS: named}}
         return executor(model, conds, x_in, timestep, model_options)
 
-    def apply_model(self, executor: Any, x: Tensor, t: Tensor, c_concat: Tensor | None = None,
-                    c_crossattn: Tensor | None = None, control: Control | None = None,
-                    transformer_options: dict[str, Any] | None = None, **extra: Any) -> Tensor:
+    def apply_model(
+        self,
+        executor: Any,
+        x: Tensor,
+        t: Tensor,
+        c_concat: Tensor | None = None,
+        c_crossattn: Tensor | None = None,
+        control: Control | None = None,
+        transformer_options: dict[str, Any] | None = None,
+        **extra: Any,
+    ) -> Tensor:
         """Compute the control for the rows of this call and add it to what the call already carries."""
         options = transformer_options or {}
         model = executor.class_obj
@@ -121,9 +145,17 @@ class Hook:
             assert both is not None
             if not hasattr(model.diffusion_model, "input_blocks"):
                 return both
-            return resizing(both, shapes, lambda have, want: run.say_once(
-                "Control resized", f"another node changes the size of the UNet's feature maps; residuals of {have[0]}x{have[1]} "
-                f"are resized to {want[0]}x{want[1]} and so on", "info", key="Control resized"))
+            return resizing(
+                both,
+                shapes,
+                lambda have, want: run.say_once(
+                    "Control resized",
+                    f"another node changes the size of the UNet's feature maps; residuals of {have[0]}x{have[1]} "
+                    f"are resized to {want[0]}x{want[1]} and so on",
+                    "info",
+                    key="Control resized",
+                ),
+            )
 
         try:
             if options.get("wrappers", {}).get(WrappersMP.DIFFUSION_MODEL):
@@ -141,22 +173,33 @@ class Hook:
     def _check_before(self, run: SamplingRun, model_sampling: Any) -> None:
         for number, (unit, policy) in enumerate(self.applied, start=1):
             if not _same_proportions(unit.image.shape[-2:], run.canvas):
-                run.say_once("Condition image", f"control {number} was made for other proportions than this run's latent "
-                             f"({run.canvas[1]}x{run.canvas[0]} cells): {run.placed(unit, run.canvas).note}")
+                run.say_once(
+                    "Condition image",
+                    f"control {number} was made for other proportions than this run's latent "
+                    f"({run.canvas[1]}x{run.canvas[0]} cells): {run.placed(unit, run.canvas).note}",
+                )
             if policy == "error" and run.sigmas is not None and never_acts(unit, model_sampling, run.sigmas):
-                raise NeverApplied(f"control {number} ({net_name(unit)}) cannot act in this run: its window, {unit.schedule}, holds none of the "
-                                   f"run's {len(run.sigmas) - 1} steps. Widen start and end, or set if_never_applied to warn.")
+                raise NeverApplied(
+                    f"control {number} ({net_name(unit)}) cannot act in this run: "
+                    f"its window, {unit.schedule}, holds none of the "
+                    f"run's {len(run.sigmas) - 1} steps. Widen start and end, or set if_never_applied to warn."
+                )
             images = unit.image.shape[0]
             if images > run.batch or run.batch % images:
-                run.say_once("Batch", f"control {number} has {images} condition images for {run.batch} latents: "
-                             f"latent r uses image r mod {images}")
+                run.say_once(
+                    "Batch",
+                    f"control {number} has {images} condition images for {run.batch} latents: "
+                    f"latent r uses image r mod {images}",
+                )
 
     def _check_after(self, run: SamplingRun) -> None:
         for index, (unit, policy) in enumerate(self.applied):
             if index in run.acted or policy == "ignore":
                 continue
-            text = (f"control {index + 1} ({net_name(unit)}, branches {unit.branches}) never acted in this run: no step fell "
-                    f"into its window, {unit.schedule}, or no conditioning was on its branch")
+            text = (
+                f"control {index + 1} ({net_name(unit)}, branches {unit.branches}) never acted in this run: "
+                f"no step fell into its window, {unit.schedule}, or no conditioning was on its branch"
+            )
             if policy == "error":
                 raise NeverApplied(text)
             run.say_once("Control never acted", text)
@@ -170,8 +213,13 @@ def _same_proportions(one: Sequence[int], other: Sequence[int]) -> bool:
 class _Late:
     """Innermost DIFFUSION_MODEL wrapper: fills the call's control when the UNet really runs."""
 
-    def __init__(self, late: Control, computed: Callable[[], Control | None], merged: Callable[[Control], Control],
-                 shapes: Shapes) -> None:
+    def __init__(
+        self,
+        late: Control,
+        computed: Callable[[], Control | None],
+        merged: Callable[[Control], Control],
+        shapes: Shapes,
+    ) -> None:
         self._late = late
         self._computed = computed
         self._merged = merged

@@ -1,8 +1,8 @@
 """The lists that the host's UNet pops control from, and how residuals fit what other patches did to its feature maps.
 
-`apply_control` pops from the end of "middle" and "output" and adds in place; where the shapes differ it logs one line and
-drops the control. Deep Shrink and its like change the size of h on the way. All encoder blocks run before the first pop, so
-the last `input_block_patch` of the call records what is there, and `pop` resizes to it.
+`apply_control` pops from the end of "middle" and "output" and adds in place; where the shapes differ it logs one line
+and drops the control. Deep Shrink and its like change the size of h on the way. All encoder blocks run before the
+first pop, so the last `input_block_patch` of the call records what is there, and `pop` resizes to it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Shapes:
 
 
 def recording(options: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
-    """A copy of transformer_options whose last input block patches record into `shapes`. The given options stay as they are."""
+    """A copy of transformer_options whose last input block patches record into `shapes`. The given options stay as
+    they are."""
     patches = dict(options.get("patches", {}))
     patches["input_block_patch"] = [*patches.get("input_block_patch", ()), shapes.record_skip]
     patches["input_block_patch_after_skip"] = [*patches.get("input_block_patch_after_skip", ()), shapes.record_middle]
@@ -46,8 +47,12 @@ def recording(options: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
 class _Resizing(list):
     """A list whose `pop()` fits the residual to the size that was recorded for its place."""
 
-    def __init__(self, values: list[Tensor | None], sizes: Callable[[], list[tuple[int, int]]],
-                 resized: Callable[[tuple[int, int], tuple[int, int]], None]) -> None:
+    def __init__(
+        self,
+        values: list[Tensor | None],
+        sizes: Callable[[], list[tuple[int, int]]],
+        resized: Callable[[tuple[int, int], tuple[int, int]], None],
+    ) -> None:
         super().__init__(values)
         self._sizes = sizes
         self._resized = resized
@@ -67,13 +72,17 @@ class _Resizing(list):
 
 
 def resizing(control: Control, shapes: Shapes, resized: Callable[[tuple[int, int], tuple[int, int]], None]) -> Control:
-    """The control with "middle" and "output" as lists whose pop fits the recorded sizes; `resized(have, want)` is told."""
+    """The control with "middle" and "output" as lists whose pop fits the recorded sizes; `resized(have, want)` is
+    told."""
+
     def middle() -> list[tuple[int, int]]:
         return [] if shapes.middle is None else [shapes.middle]
 
-    return {**control,
-            "middle": _Resizing(control.get("middle", []), middle, resized),
-            "output": _Resizing(control.get("output", []), lambda: shapes.skips, resized)}
+    return {
+        **control,
+        "middle": _Resizing(control.get("middle", []), middle, resized),
+        "output": _Resizing(control.get("output", []), lambda: shapes.skips, resized),
+    }
 
 
 def add_control(first: Control | None, second: Control | None) -> Control | None:

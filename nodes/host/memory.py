@@ -47,8 +47,8 @@ def activation_factor(units: Sequence[Unit], model: Any, latent: Sequence[int]) 
 
     model: the host's ModelPatcher. latent: shape of the noise, [B, C, h, w].
     Ours: the sum of the residuals and one further set while a net runs, and the condition's features. A net's own
-    activations are freed before the UNet runs and are smaller than the UNet's; the condition encoder at full resolution is
-    larger than them only on its first two maps, which are counted.
+    activations are freed before the UNet runs and are smaller than the UNet's; the condition encoder at full
+    resolution is larger than them only on its first two maps, which are counted.
     """
     height, width = latent[-2], latent[-1]
     element = torch.finfo(model.model_dtype()).bits // 8
@@ -56,7 +56,9 @@ def activation_factor(units: Sequence[Unit], model: Any, latent: Sequence[int]) 
     if not own:
         return 1.0
     connections = own[0].control_net.control_model.net.base.connections
-    residuals = sum(c.channels * math.ceil(height / c.downsample) * math.ceil(width / c.downsample) for c in connections)
+    residuals = sum(
+        c.channels * math.ceil(height / c.downsample) * math.ceil(width / c.downsample) for c in connections
+    )
     features = len(own) * connections[0].channels * height * width
     first_maps = 2 * own[0].control_net.control_model.net.spec.condition_widths[0] * 64 * height * width
     ours = (2 * residuals + features + first_maps) * element

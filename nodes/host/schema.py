@@ -1,8 +1,8 @@
 """V3 node classes on every supported host.
 
-The V3 constructors are strict: a field that a newer host knows (`search_aliases`, `advanced`) is a TypeError on 0.3.64, and
-the nodes after the bad one would be missing. `schema` drops the fields that this host's `io.Schema` does not know, and
-`option` moves unknown input options to `extra_dict`, where every frontend reads those that it knows.
+The V3 constructors are strict: a field that a newer host knows (`search_aliases`, `advanced`) is a TypeError on
+0.3.64, and the nodes after the bad one would be missing. `schema` drops the fields that this host's `io.Schema` does
+not know, and `option` moves unknown input options to `extra_dict`, where every frontend reads those that it knows.
 """
 
 from __future__ import annotations
@@ -13,8 +13,20 @@ from typing import Any
 
 from comfy_api.latest import ComfyExtension, io, ui
 
-__all__ = ["ComfyExtension", "ComfyNode", "Stack", "Weights", "Schedule", "LegacyStack", "NodeOutput", "check_choice",
-           "io", "option", "schema", "ui"]
+__all__ = [
+    "ComfyExtension",
+    "ComfyNode",
+    "Stack",
+    "Weights",
+    "Schedule",
+    "LegacyStack",
+    "NodeOutput",
+    "check_choice",
+    "io",
+    "option",
+    "schema",
+    "ui",
+]
 
 ComfyNode = io.ComfyNode
 NodeOutput = io.NodeOutput
@@ -28,7 +40,8 @@ _SCHEMA_FIELDS = frozenset(inspect.signature(io.Schema).parameters)
 
 
 def schema(**fields: Any) -> io.Schema:
-    """An `io.Schema` from the fields that this host's Schema knows; the others (search aliases and the like) are dropped."""
+    """An `io.Schema` from the fields that this host's Schema knows; the others (search aliases and the like) are
+    dropped."""
     return io.Schema(**{name: value for name, value in fields.items() if name in _SCHEMA_FIELDS})
 
 

@@ -7,11 +7,14 @@ from zeroctl_core.bases.sdxl import MID, SMALL
 from zeroctl_core.cost import flops, share_of_unet
 
 
-@pytest.mark.parametrize(("name", "side", "unet", "control"), [
-    # GFLOP of the host's networks by torch's counter; the control's include a condition encoder of 14.7 and 58.8
-    ("sd15", 64, 803.3, 283.3 - 14.7),
-    ("sdxl", 128, 6761.0, 3020.0 - 58.8),
-])
+@pytest.mark.parametrize(
+    ("name", "side", "unet", "control"),
+    [
+        # GFLOP of the host's networks by torch's counter; the control's include a condition encoder of 14.7 and 58.8
+        ("sd15", 64, 803.3, 283.3 - 14.7),
+        ("sdxl", 128, 6761.0, 3020.0 - 58.8),
+    ],
+)
 def test_counts_are_those_of_the_published_networks(name: str, side: int, unet: float, control: float) -> None:
     base = BASES[name]
     assert flops(base, UNet, side, side) / 1e9 == pytest.approx(unet, rel=2e-3)

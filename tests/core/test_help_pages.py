@@ -1,4 +1,5 @@
 """Every node has a help page, and the page names what the node has."""
+
 from __future__ import annotations
 
 import json

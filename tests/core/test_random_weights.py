@@ -1,4 +1,5 @@
 """The key tables have the counts of the published files, and the values are deterministic and tame."""
+
 from __future__ import annotations
 
 import math

@@ -1,4 +1,5 @@
 """The scripts for the browser: the host imports every .js below web/, so each must leave page and others alone."""
+
 from __future__ import annotations
 
 import re

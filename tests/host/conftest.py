@@ -1,4 +1,5 @@
 """Fixtures of the tests that run inside a host: one ComfyUI a process, thin random models, and a real server."""
+
 from __future__ import annotations
 
 import os
@@ -156,8 +157,9 @@ def our_net(host: Host, controlnet_file: Callable[..., Any]) -> Callable[..., An
 @pytest.fixture(scope="session")
 def host_net(host: Host, controlnet_file: Callable[..., Any]) -> Callable[..., dict[str, Any]]:
     """`host_net(preset, seed=0)`: a node that loads the same file with the host's own loader."""
-    return lambda preset, seed=0: node("ControlNetLoader",
-                                       control_net_name=controlnet_file(preset, seed, torch.float32).name)
+    return lambda preset, seed=0: node(
+        "ControlNetLoader", control_net_name=controlnet_file(preset, seed, torch.float32).name
+    )
 
 
 @pytest.fixture(scope="session")

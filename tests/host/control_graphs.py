@@ -1,4 +1,5 @@
 """Graphs with controls, once through the host's own Apply and once through ours, and counts of what ran."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -12,8 +13,15 @@ from torch import Tensor, nn
 TRAINED_SPREAD = 5.0  # standard deviation of what a KSampler returns on SD 1.5: 0.9 / 0.18215
 
 CONTROL = {
-    "strength": 1.0, "start": 0.0, "end": 1.0, "mode": "balanced", "resize": "crop", "enabled": True, "branches": "from mode",
-    "mask_feather": 0.0, "mask_invert": False,
+    "strength": 1.0,
+    "start": 0.0,
+    "end": 1.0,
+    "mode": "balanced",
+    "resize": "crop",
+    "enabled": True,
+    "branches": "from mode",
+    "mask_feather": 0.0,
+    "mask_invert": False,
 }
 
 
@@ -22,25 +30,47 @@ def picture(height: int = 64, width: int = 64, batch: int = 1, seed: int = 0) ->
     return torch.rand(batch, height, width, 3, generator=torch.Generator().manual_seed(seed))
 
 
-def with_host_control(graph: Graph, net: Any, image: Any, negative: bool = True, name: str = "host", **inputs: Any) -> Graph:
+def with_host_control(
+    graph: Graph, net: Any, image: Any, negative: bool = True, name: str = "host", **inputs: Any
+) -> Graph:
     """The graph with the host's Apply ControlNet (Advanced) before its sampler; positive only unless `negative`."""
     sampler = graph["sampler"]["inputs"]
     values = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0, **inputs}
-    graph = {**graph, f"{name} net": net, f"{name} image": image, name: node(
-        "ControlNetApplyAdvanced", positive=sampler["positive"], negative=sampler["negative"],
-        control_net=[f"{name} net", 0], image=[f"{name} image", 0], **values)}
+    graph = {
+        **graph,
+        f"{name} net": net,
+        f"{name} image": image,
+        name: node(
+            "ControlNetApplyAdvanced",
+            positive=sampler["positive"],
+            negative=sampler["negative"],
+            control_net=[f"{name} net", 0],
+            image=[f"{name} image", 0],
+            **values,
+        ),
+    }
     linked = {"positive": [name, 0], **({"negative": [name, 1]} if negative else {})}
     return {**graph, "sampler": {**graph["sampler"], "inputs": {**sampler, **linked}}}
 
 
-def with_our_control(graph: Graph, net: Any, image: Any, name: str = "ours", if_never_applied: str = "warn",
-                     extra: Graph | None = None, **inputs: Any) -> Graph:
+def with_our_control(
+    graph: Graph,
+    net: Any,
+    image: Any,
+    name: str = "ours",
+    if_never_applied: str = "warn",
+    extra: Graph | None = None,
+    **inputs: Any,
+) -> Graph:
     """The graph with ZeroctlControl and ZeroctlApply before the MODEL input of its sampler."""
     sampler = graph["sampler"]["inputs"]
     graph = {**graph, f"{name} net": net, f"{name} image": image, **(extra or {})}
     graph[f"{name} control"] = node(
-        "ZeroctlControl", control_net=[f"{name} net", 0], image=[f"{name} image", 0], **{**CONTROL, **inputs})
-    graph[name] = node("ZeroctlApply", model=sampler["model"], stack=[f"{name} control", 0], if_never_applied=if_never_applied)
+        "ZeroctlControl", control_net=[f"{name} net", 0], image=[f"{name} image", 0], **{**CONTROL, **inputs}
+    )
+    graph[name] = node(
+        "ZeroctlApply", model=sampler["model"], stack=[f"{name} control", 0], if_never_applied=if_never_applied
+    )
     return {**graph, "sampler": {**graph["sampler"], "inputs": {**sampler, "model": [name, 0]}}}
 
 
@@ -66,8 +96,12 @@ class Count(list[int]):
 def counted(module: nn.Module) -> Iterator[Count]:
     """Count the calls of a module, and how many rows each had."""
     calls = Count()
-    handle = module.register_forward_pre_hook(lambda _, args, kwargs: calls.append(
-        next(v for v in (*args, *kwargs.values()) if isinstance(v, Tensor)).shape[0]), with_kwargs=True)
+    handle = module.register_forward_pre_hook(
+        lambda _, args, kwargs: calls.append(
+            next(v for v in (*args, *kwargs.values()) if isinstance(v, Tensor)).shape[0]
+        ),
+        with_kwargs=True,
+    )
     try:
         yield calls
     finally:

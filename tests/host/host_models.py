@@ -1,4 +1,5 @@
 """MODELs with a random UNet of any family and width, and CONDITIONING to match; imports the host when called."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -50,9 +51,21 @@ def random_conditioning(preset: str | UNetSpec, seed: int = 0, tokens: int = 77)
 
 
 FLUX = {
-    "image_model": "flux", "guidance_embed": False, "in_channels": 16, "out_channels": 16, "vec_in_dim": 16,
-    "context_in_dim": 32, "hidden_size": 64, "mlp_ratio": 2.0, "num_heads": 2, "depth": 3, "depth_single_blocks": 2,
-    "axes_dim": [8, 12, 12], "theta": 10000, "patch_size": 2, "qkv_bias": True,
+    "image_model": "flux",
+    "guidance_embed": False,
+    "in_channels": 16,
+    "out_channels": 16,
+    "vec_in_dim": 16,
+    "context_in_dim": 32,
+    "hidden_size": 64,
+    "mlp_ratio": 2.0,
+    "num_heads": 2,
+    "depth": 3,
+    "depth_single_blocks": 2,
+    "axes_dim": [8, 12, 12],
+    "theta": 10000,
+    "patch_size": 2,
+    "qkv_bias": True,
 }
 
 
@@ -69,6 +82,7 @@ def filled(module: nn.Module, seed: int = 0, scale: float = 0.1) -> nn.Module:
 def flux_config() -> dict[str, Any]:
     """What this host's Flux is built from: newer ones want the axes on which tokens of the prompt are counted."""
     from comfy.ldm.flux.model import FluxParams
+
     newer: dict[str, Any] = {"txt_ids_dims": []} if "txt_ids_dims" in FluxParams.__dataclass_fields__ else {}
     return {**FLUX, **newer}
 

@@ -2,6 +2,7 @@
 
 A process holds one host for good: `comfy` parses its options and picks its device when it is imported.
 """
+
 from __future__ import annotations
 
 import asyncio
@@ -229,10 +230,18 @@ def boot(checkout: Path, base: Path) -> Host:
     make_base(base)
     # `python -m pytest` puts the working directory first, and our own `nodes` folder would hide the host's module
     sys.path[:] = [str(checkout), *(p for p in sys.path if Path(p or ".").resolve() != Path.cwd().resolve())]
-    argv, sys.argv = sys.argv, [
-        "main.py", *host_options(), "--base-directory", str(base), "--database-url", "sqlite:///:memory:",
-        "--disable-api-nodes",
-    ]
+    argv, sys.argv = (
+        sys.argv,
+        [
+            "main.py",
+            *host_options(),
+            "--base-directory",
+            str(base),
+            "--database-url",
+            "sqlite:///:memory:",
+            "--disable-api-nodes",
+        ],
+    )
     try:
         importlib.import_module("comfy.options").enable_args_parsing()
         importlib.import_module("comfy.cli_args")

@@ -1,4 +1,5 @@
 """The host's real server as a process of its own, spoken to over HTTP as a browser or a script does."""
+
 from __future__ import annotations
 
 import io
@@ -38,7 +39,12 @@ class HostServer:
     """
 
     def __init__(
-        self, checkout: Path, base: Path, pack: Path | None = None, pack_name: str = "", models: Path | None = None,
+        self,
+        checkout: Path,
+        base: Path,
+        pack: Path | None = None,
+        pack_name: str = "",
+        models: Path | None = None,
         python: Path | None = None,
     ) -> None:
         self.checkout, self.base = checkout, make_base(base)
@@ -56,10 +62,20 @@ class HostServer:
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 [
-                    self.python, "main.py", *host_options(), "--port", self.url.rpartition(":")[2],
-                    "--base-directory", str(self.base), "--database-url", "sqlite:///:memory:", "--disable-api-nodes",
+                    self.python,
+                    "main.py",
+                    *host_options(),
+                    "--port",
+                    self.url.rpartition(":")[2],
+                    "--base-directory",
+                    str(self.base),
+                    "--database-url",
+                    "sqlite:///:memory:",
+                    "--disable-api-nodes",
                 ],
-                cwd=self.checkout, stdout=log, stderr=subprocess.STDOUT,
+                cwd=self.checkout,
+                stdout=log,
+                stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
         try:

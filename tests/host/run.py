@@ -3,6 +3,7 @@
 Hosts come from COMFYUI_PATH (several, separated like PATH), else every checkout below ~/comfy. Each runs with a Python
 of its own (`.venv` or `venv` in the checkout, the portable build's `python_embeded` beside it), else with this one.
 """
+
 from __future__ import annotations
 
 import os
@@ -13,7 +14,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = (
-    ".venv/bin/python", "venv/bin/python", ".venv/Scripts/python.exe", "venv/Scripts/python.exe",
+    ".venv/bin/python",
+    "venv/bin/python",
+    ".venv/Scripts/python.exe",
+    "venv/Scripts/python.exe",
     "../python_embeded/python.exe",
 )
 
@@ -64,8 +68,10 @@ def main(arguments: list[str]) -> int:
         command = [str(python_of(host)), "-m", "pytest", "-o", "testpaths=tests/host", *arguments]
         if subprocess.run(command, cwd=ROOT, env={**os.environ, "ZEROCTL_HOST": str(host)}).returncode:
             failed.append(version_of(host))
-    print(f"\nhost tests: {len(hosts) - len(failed)} of {len(hosts)} hosts passed"
-          + (f"; failed on {', '.join(failed)}" if failed else ""))
+    print(
+        f"\nhost tests: {len(hosts) - len(failed)} of {len(hosts)} hosts passed"
+        + (f"; failed on {', '.join(failed)}" if failed else "")
+    )
     return 1 if failed else 0
 
 

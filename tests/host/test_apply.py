@@ -1,4 +1,5 @@
 """Our Apply against the host's own, through the real graph executor and KSampler, on random weights."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -49,8 +50,10 @@ def test_strength_zero_and_a_closed_window_are_bit_identical_to_no_control(host,
     plain = latents(host, graph)
     window = node("ZeroctlSchedule", start=20.0, end=15.0, unit="sigma", curve="", interpolation="linear")
     with counted(net.control_model.net) as called:
-        closed = host.run(with_our_control(graph, host.give(net), image, schedule=["window", 0], extra={"window": window}),
-                          keep={"latent": ["sampler", 0]})
+        closed = host.run(
+            with_our_control(graph, host.give(net), image, schedule=["window", 0], extra={"window": window}),
+            keep={"latent": ["sampler", 0]},
+        )
         assert torch.equal(plain, own_control(host, graph, net, image, strength=0.0))
         assert torch.equal(plain, own_control(host, graph, net, image, enabled=False))
         assert torch.equal(plain, closed["latent"]["samples"])
@@ -61,8 +64,10 @@ def test_strength_zero_and_a_closed_window_are_bit_identical_to_no_control(host,
 
 def test_an_untrained_net_runs_and_changes_nothing_to_the_bit(host, graph_of, model_of) -> None:
     graph, image = graph_of(steps=3), host.give(picture())
-    copied = host.run({"model": host.give(model_of("thin")), "copy": node("ZeroctlCopyFromModel", model=["model", 0])},
-                      keep={"net": ["copy", 0]})["net"]
+    copied = host.run(
+        {"model": host.give(model_of("thin")), "copy": node("ZeroctlCopyFromModel", model=["model", 0])},
+        keep={"net": ["copy", 0]},
+    )["net"]
     with counted(copied.control_model.net) as called:
         assert torch.equal(latents(host, graph), own_control(host, graph, copied, image))
     assert list(called) == [2, 2, 2]
@@ -108,13 +113,19 @@ def test_the_given_model_samples_as_before(host, graph_of, our_net, model_of) ->
     assert repr((model.model_options, model.wrappers, model.attachments, model.additional_models)) == state
 
 
-@pytest.mark.parametrize(("sampler", "cfg", "batch"), [
-    ("heun", 3.0, 1), ("dpmpp_sde", 7.0, 1), ("euler", 7.0, 3), ("euler", 1.0, 1), ("dpm_2", 5.0, 2)])
+@pytest.mark.parametrize(
+    ("sampler", "cfg", "batch"),
+    [("heun", 3.0, 1), ("dpmpp_sde", 7.0, 1), ("euler", 7.0, 3), ("euler", 1.0, 1), ("dpm_2", 5.0, 2)],
+)
 @pytest.mark.parametrize("branches", ["both", "cond"])
-def test_samplers_batches_and_cfg_equal_the_host(host, graph_of, our_net, host_net, sampler, cfg, batch, branches) -> None:
+def test_samplers_batches_and_cfg_equal_the_host(
+    host, graph_of, our_net, host_net, sampler, cfg, batch, branches
+) -> None:
     graph = graph_of(steps=3, sampler=sampler, scheduler="karras", cfg=cfg, batch=batch)
     image = host.give(picture())
-    theirs = with_host_control(graph, host_net("thin"), image, negative=branches == "both", start_percent=0.1, end_percent=0.8)
+    theirs = with_host_control(
+        graph, host_net("thin"), image, negative=branches == "both", start_percent=0.1, end_percent=0.8
+    )
     ours = own_control(host, graph, our_net("thin"), image, branches=branches, start=0.1, end=0.8)
     assert largest_difference(latents(host, theirs), ours) <= CLOSE
 
@@ -124,8 +135,8 @@ def test_a_batch_equals_its_runs_and_row_r_sees_image_r(host, graph_of, our_net)
     graph = graph_of(batch=2)
     together = own_control(host, graph, our_net("thin"), host.give(images))
     for row in range(2):
-        alone = own_control(host, graph, our_net("thin"), host.give(images[row:row + 1]))
-        assert largest_difference(together[row:row + 1], alone[row:row + 1]) <= CLOSE
+        alone = own_control(host, graph, our_net("thin"), host.give(images[row : row + 1]))
+        assert largest_difference(together[row : row + 1], alone[row : row + 1]) <= CLOSE
     assert largest_difference(together[:1], own_control(host, graph, our_net("thin"), host.give(images[1:]))[:1]) > SEEN
 
 
@@ -144,8 +155,12 @@ def test_an_inpaint_base_with_nine_channels_equals_the_host(host, model_of, cond
     from dataclasses import replace
 
     from random_weights import SPECS
-    graph = sample(host.give(model_of(replace(SPECS["thin"], in_channels=9))), host.give(conditioning_of("thin", seed=1)),
-                   host.give(conditioning_of("thin", seed=2)))
+
+    graph = sample(
+        host.give(model_of(replace(SPECS["thin"], in_channels=9))),
+        host.give(conditioning_of("thin", seed=1)),
+        host.give(conditioning_of("thin", seed=2)),
+    )
     image = host.give(picture())
     theirs = latents(host, with_host_control(graph, host_net("thin"), image))
     assert largest_difference(theirs, own_control(host, graph, our_net("thin"), image)) <= CLOSE

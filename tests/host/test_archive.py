@@ -1,4 +1,5 @@
 """The pack as people install it: an archive of the tracked files, unpacked under a name that is no Python name."""
+
 from __future__ import annotations
 
 import io

@@ -1,4 +1,5 @@
 """Area conds and masks in the host: a crop of the latent sees the same crop of the condition."""
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -25,18 +26,20 @@ class Area(NamedTuple):
 
     def of(self, image: torch.Tensor) -> torch.Tensor:
         """The hand-made crop of an image [B, H, W, C] (or a mask [B, H, W]) of the canvas's size."""
-        return image[:, self.y:self.y + self.height, self.x:self.x + self.width]
+        return image[:, self.y : self.y + self.height, self.x : self.x + self.width]
 
     def cells(self, latent: torch.Tensor) -> torch.Tensor:
-        return latent[..., self.y // 8:(self.y + self.height) // 8, self.x // 8:(self.x + self.width) // 8]
+        return latent[..., self.y // 8 : (self.y + self.height) // 8, self.x // 8 : (self.x + self.width) // 8]
 
 
 PIXELS = Area("ConditioningSetArea", {"width": 64, "height": 96, "x": 64, "y": 32}, y=32, x=64, height=96, width=64)
-PERCENT = Area("ConditioningSetAreaPercentage", {"width": 0.5, "height": 0.75, "x": 0.25, "y": 0.0},
-               y=0, x=32, height=96, width=64)
+PERCENT = Area(
+    "ConditioningSetAreaPercentage", {"width": 0.5, "height": 0.75, "x": 0.25, "y": 0.0}, y=0, x=32, height=96, width=64
+)
 CLIPPED = Area("ConditioningSetArea", {"width": 96, "height": 64, "x": 64, "y": 96}, y=96, x=64, height=32, width=64)
-TOP, BOTTOM = (Area("ConditioningSetArea", {"width": 64, "height": 64, "x": at, "y": at}, at, at, 64, 64)
-               for at in (0, 64))
+TOP, BOTTOM = (
+    Area("ConditioningSetArea", {"width": 64, "height": 64, "x": at, "y": at}, at, at, 64, 64) for at in (0, 64)
+)
 AREAS = pytest.mark.parametrize("area", [PIXELS, PERCENT, CLIPPED], ids=["cells", "percent", "clipped"])
 
 
@@ -66,9 +69,21 @@ def linked(graph: Graph, **inputs: Any) -> Graph:
 
 def with_host_apply(graph: Graph, cond: str, net: Any, image: Any, name: str) -> Graph:
     """The graph with the host's Apply on one CONDITIONING."""
-    return {**graph, f"{name} net": net, f"{name} image": image, name: node(
-        "ControlNetApplyAdvanced", positive=[cond, 0], negative=[cond, 0], control_net=[f"{name} net", 0],
-        image=[f"{name} image", 0], strength=1.0, start_percent=0.0, end_percent=1.0)}
+    return {
+        **graph,
+        f"{name} net": net,
+        f"{name} image": image,
+        name: node(
+            "ControlNetApplyAdvanced",
+            positive=[cond, 0],
+            negative=[cond, 0],
+            control_net=[f"{name} net", 0],
+            image=[f"{name} image", 0],
+            strength=1.0,
+            start_percent=0.0,
+            end_percent=1.0,
+        ),
+    }
 
 
 def combined(graph: Graph, name: str, *conds: str) -> Graph:
@@ -109,14 +124,12 @@ def test_an_area_sees_its_crop_on_the_cond_branch(host, graph_of, our_net, host_
     assert difference_in(area, latents(host, theirs), latents(host, ours)) <= CLOSE
 
 
-
 def test_the_copy_of_an_area_in_the_negative_list_is_not_on_the_cond_branch(
     host, graph_of, our_net, conditioning_of, model_of
 ) -> None:
     """The host's copy has the area's uuid: cond only must not act on it."""
     graph, net = with_area(graph_of(size=SIDE, steps=1), PIXELS), our_net("thin")
-    graph = with_our_control(linked(graph, positive=["area", 0]), host.give(net), host.give(blocks()),
-                             branches="cond")
+    graph = with_our_control(linked(graph, positive=["area", 0]), host.give(net), host.give(blocks()), branches="cond")
     seen: list[torch.Tensor] = []
     handle = net.control_model.net.register_forward_pre_hook(lambda _, args: seen.append(args[2]))
     try:
@@ -136,8 +149,11 @@ def test_two_areas_of_one_size_in_one_call_see_their_own_crops(
     graph["second"], image = host.give(conditioning_of("thin", seed=3)), blocks()
     graph = with_area(with_area(graph, TOP, name="top"), BOTTOM, "second", "bottom")
     graph = with_area(with_area(graph, TOP, "negative", "negative top"), BOTTOM, "negative", "negative bottom")
-    plain = linked(combined(combined(graph, "p", "top", "bottom"), "n", "negative top", "negative bottom"),
-                   positive=["p", 0], negative=["n", 0])
+    plain = linked(
+        combined(combined(graph, "p", "top", "bottom"), "n", "negative top", "negative bottom"),
+        positive=["p", 0],
+        negative=["n", 0],
+    )
     theirs = graph
     for area, cond in ((TOP, "top"), (BOTTOM, "bottom"), (TOP, "negative top"), (BOTTOM, "negative bottom")):
         theirs = with_host_apply(theirs, cond, host_net("thin"), host.give(area.of(image)), f"{cond} c")
@@ -186,8 +202,13 @@ def test_bounds_of_a_cond_mask_are_an_area(host, graph_of, our_net, host_net) ->
     mask[:, 32:128, 64:128] = torch.rand(1, 96, 64, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.5
     image = blocks()
     graph = {**graph_of(size=SIDE, cfg=1.0), "cond mask": host.give(mask)}
-    graph["area"] = node("ConditioningSetMask", conditioning=["positive", 0], mask=["cond mask", 0], strength=1.0,
-                         set_cond_area="mask bounds")
+    graph["area"] = node(
+        "ConditioningSetMask",
+        conditioning=["positive", 0],
+        mask=["cond mask", 0],
+        strength=1.0,
+        set_cond_area="mask bounds",
+    )
     theirs = with_host_apply(graph, "area", host_net("thin"), host.give(PIXELS.of(image)), "in area")
     theirs = linked(theirs, positive=["in area", 0])
     ours = with_our_control(linked(graph, positive=["area", 0]), host.give(our_net("thin")), host.give(image))
@@ -198,8 +219,13 @@ def test_a_cond_mask_without_bounds_sees_the_whole_image(host, graph_of, our_net
     mask = torch.zeros(1, 64, 64)
     mask[:, :, 32:] = 1.0
     graph, image = {**graph_of(), "cond mask": host.give(mask)}, host.give(picture())
-    graph["masked"] = node("ConditioningSetMask", conditioning=["positive", 0], mask=["cond mask", 0], strength=0.8,
-                           set_cond_area="default")
+    graph["masked"] = node(
+        "ConditioningSetMask",
+        conditioning=["positive", 0],
+        mask=["cond mask", 0],
+        strength=0.8,
+        set_cond_area="default",
+    )
     graph = linked(graph, positive=["masked", 0])
     theirs = latents(host, with_host_control(graph, host_net("thin"), image))
     ours = latents(host, with_our_control(graph, host.give(our_net("thin")), image))
@@ -210,17 +236,25 @@ def denoised_from(host: Any, graph: Graph, latent: torch.Tensor) -> Graph:
     """The graph sampling from the given noise: a crop of it is the noise of the crop."""
     graph = {**graph, "latent": host.give({"samples": latent})}
     inputs = {key: value for key, value in graph["sampler"]["inputs"].items() if key not in ("seed", "denoise")}
-    graph["sampler"] = node("KSamplerAdvanced", **inputs, add_noise="disable", noise_seed=1, start_at_step=0,
-                            end_at_step=2, return_with_leftover_noise="disable")
+    graph["sampler"] = node(
+        "KSamplerAdvanced",
+        **inputs,
+        add_noise="disable",
+        noise_seed=1,
+        start_at_step=0,
+        end_at_step=2,
+        return_with_leftover_noise="disable",
+    )
     return graph
 
 
 @pytest.mark.parametrize("size", [SIDE, 192], ids=["canvas size", "1.5x"])
 def test_a_masked_area_equals_the_run_of_its_crop(host, graph_of, our_net, size) -> None:
     """Without CFG an area is a run of its own: of the cropped noise, with the cropped image and the cropped mask."""
+
     def cropped(value: torch.Tensor) -> torch.Tensor:
         y, x, height, width = (edge * size // SIDE for edge in (PIXELS.y, PIXELS.x, PIXELS.height, PIXELS.width))
-        return value[:, y:y + height, x:x + width]
+        return value[:, y : y + height, x : x + width]
 
     image, mask = picture(size, size), picture(size, size, seed=5)[..., 0]
     noise = torch.randn(1, 4, SIDE // 8, SIDE // 8, generator=torch.Generator().manual_seed(7)) * 80
@@ -229,8 +263,9 @@ def test_a_masked_area_equals_the_run_of_its_crop(host, graph_of, our_net, size)
         (linked(with_area(graph_of(cfg=1.0), PIXELS), positive=["area", 0]), image, mask, noise),
         (graph_of(cfg=1.0), cropped(image), cropped(mask), PIXELS.cells(noise)),
     ):
-        graph = with_our_control(graph, host.give(our_net("thin")), host.give(picture_), mask=["mask", 0],
-                                 extra={"mask": host.give(mask_)})
+        graph = with_our_control(
+            graph, host.give(our_net("thin")), host.give(picture_), mask=["mask", 0], extra={"mask": host.give(mask_)}
+        )
         results.append(latents(host, denoised_from(host, graph, start)))
     whole, alone = results
     assert largest_difference(PIXELS.cells(whole), alone) <= CLOSE

@@ -1,4 +1,5 @@
 """The bench itself: the host boots, our pack loads in it, and a picture comes out of its own nodes."""
+
 from __future__ import annotations
 
 import sys
@@ -43,9 +44,7 @@ def test_a_picture_comes_out_of_the_hosts_own_nodes(bare_host: Host, thin_checkp
     assert (bare_host.base / "output" / saved["filename"]).is_file()
 
 
-def test_objects_of_a_test_can_enter_a_graph(
-    bare_host: Host, thin_model: tuple, thin_checkpoint_name: str
-) -> None:
+def test_objects_of_a_test_can_enter_a_graph(bare_host: Host, thin_model: tuple, thin_checkpoint_name: str) -> None:
     graph = text_to_image(thin_checkpoint_name)
     whole = bare_host.run(graph, keep={"latent": ["sampler", 0]})
     graph["given"] = bare_host.give(thin_model.model)
@@ -55,12 +54,17 @@ def test_objects_of_a_test_can_enter_a_graph(
 
 
 @pytest.mark.parametrize(
-    ("preset", "v_prediction"), [("thin", False), ("thin21", True), ("thinxl", False), (INPAINT, False)],
+    ("preset", "v_prediction"),
+    [("thin", False), ("thin21", True), ("thinxl", False), (INPAINT, False)],
     ids=["sd15", "sd21-v", "sdxl", "inpaint"],
 )
 def test_the_hosts_own_control_changes_the_latent(
-    bare_host: Host, model_of: Callable, conditioning_of: Callable, controlnet_file: Callable,
-    preset: str | UNetSpec, v_prediction: bool,
+    bare_host: Host,
+    model_of: Callable,
+    conditioning_of: Callable,
+    controlnet_file: Callable,
+    preset: str | UNetSpec,
+    v_prediction: bool,
 ) -> None:
     """The random control must be felt in every family, or no later comparison could fail."""
     graph = sample(
@@ -73,8 +77,14 @@ def test_the_hosts_own_control_changes_the_latent(
     graph["image"] = bare_host.give(torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(0)))
     graph["net"] = node("ControlNetLoader", control_net_name=net)
     graph["apply"] = node(
-        "ControlNetApplyAdvanced", positive=["positive", 0], negative=["negative", 0], control_net=["net", 0],
-        image=["image", 0], strength=1.0, start_percent=0.0, end_percent=1.0,
+        "ControlNetApplyAdvanced",
+        positive=["positive", 0],
+        negative=["negative", 0],
+        control_net=["net", 0],
+        image=["image", 0],
+        strength=1.0,
+        start_percent=0.0,
+        end_percent=1.0,
     )
     graph["sampler"]["inputs"].update(positive=["apply", 0], negative=["apply", 1])
     controlled = bare_host.run(graph, keep={"latent": ["sampler", 0]})["latent"]["samples"]

@@ -417,7 +417,8 @@ def test_a_net_that_needs_a_vae_and_has_none_is_refused_by_name(host, graph_of, 
 def test_a_net_that_needs_a_vae_gets_it(host, graph_of, latent_net, thin_model) -> None:
     import comfy.model_management
 
-    # the host reloads every model in its list, and stumbles over clones that are gone while a fixture holds their network
+    # the host reloads every model in its list, and stumbles over clones that are gone while a fixture holds their
+    # network
     comfy.model_management.unload_all_models()
     comfy.model_management.current_loaded_models.clear()
     graph, image = graph_of(), host.give(picture())

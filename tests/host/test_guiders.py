@@ -1,4 +1,5 @@
 """Guiders and guidance patches: whose rows a call holds, and what each of them gets."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -18,12 +19,32 @@ FELT = 1e-2  # by what a random control moves them at least
 GUIDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "cfg": ("CFGGuider", {"positive": "positive", "negative": "negative", "cfg": 6.0}),
     "basic": ("BasicGuider", {"conditioning": "positive"}),
-    "dual cfg": ("DualCFGGuider", {"cond1": "positive", "cond2": "middle", "negative": "negative", "cfg_conds": 5.0,
-                                   "cfg_cond2_negative": 4.0, "style": "regular"}),
-    "dual cfg nested": ("DualCFGGuider", {"cond1": "positive", "cond2": "middle", "negative": "negative", "cfg_conds": 3.0,
-                                          "cfg_cond2_negative": 2.0, "style": "nested"}),
-    "perp neg": ("PerpNegGuider", {"positive": "positive", "negative": "negative", "empty_conditioning": "middle",
-                                   "cfg": 6.0, "neg_scale": 0.8}),
+    "dual cfg": (
+        "DualCFGGuider",
+        {
+            "cond1": "positive",
+            "cond2": "middle",
+            "negative": "negative",
+            "cfg_conds": 5.0,
+            "cfg_cond2_negative": 4.0,
+            "style": "regular",
+        },
+    ),
+    "dual cfg nested": (
+        "DualCFGGuider",
+        {
+            "cond1": "positive",
+            "cond2": "middle",
+            "negative": "negative",
+            "cfg_conds": 3.0,
+            "cfg_cond2_negative": 2.0,
+            "style": "nested",
+        },
+    ),
+    "perp neg": (
+        "PerpNegGuider",
+        {"positive": "positive", "negative": "negative", "empty_conditioning": "middle", "cfg": 6.0, "neg_scale": 0.8},
+    ),
 }
 ROWS = {"cfg": 2, "basic": 1, "dual cfg": 3, "dual cfg nested": 3, "perp neg": 3}
 
@@ -39,16 +60,25 @@ def guided(graph: Graph, class_type: str, inputs: dict[str, Any], sampler: str =
         "kind": node("KSamplerSelect", sampler_name=sampler),
         "sigmas": node("BasicScheduler", model=["model", 0], scheduler="normal", steps=steps, denoise=1.0),
         "guider": node(class_type, model=links["model"], **values),
-        "sampler": node("SamplerCustomAdvanced", noise=["noise", 0], guider=["guider", 0], sampler=["kind", 0],
-                        sigmas=["sigmas", 0], latent_image=["latent", 0]),
+        "sampler": node(
+            "SamplerCustomAdvanced",
+            noise=["noise", 0],
+            guider=["guider", 0],
+            sampler=["kind", 0],
+            sigmas=["sigmas", 0],
+            latent_image=["latent", 0],
+        ),
     }
 
 
 def with_patch(graph: Graph, class_type: str, **inputs: Any) -> Graph:
     """The graph with one more node on the MODEL's way into the sampler."""
     sampler = graph["sampler"]["inputs"]
-    return {**graph, class_type: node(class_type, model=sampler["model"], **inputs),
-            "sampler": {**graph["sampler"], "inputs": {**sampler, "model": [class_type, 0]}}}
+    return {
+        **graph,
+        class_type: node(class_type, model=sampler["model"], **inputs),
+        "sampler": {**graph["sampler"], "inputs": {**sampler, "model": [class_type, 0]}},
+    }
 
 
 def host_control_on_middle(graph: Graph) -> Graph:
@@ -76,7 +106,9 @@ def third(host, graph_of, conditioning_of):
 
 @pytest.mark.parametrize("name", GUIDERS)
 @pytest.mark.parametrize("branches", ["both", "cond"])
-def test_a_guider_equals_the_hosts_apply(host, third, our_net, host_net, model_of, conditioning_of, name, branches) -> None:
+def test_a_guider_equals_the_hosts_apply(
+    host, third, our_net, host_net, model_of, conditioning_of, name, branches
+) -> None:
     image, net = host.give(picture()), our_net("thin")
     theirs = with_host_control(third, host_net("thin"), image, negative=branches == "both")
     if branches == "both":
@@ -108,10 +140,21 @@ def test_uncond_is_everything_but_positive(host, third, our_net, conditioning_of
 PATCHES = {
     "sag": ("SelfAttentionGuidance", {"scale": 0.7, "blur_sigma": 2.0}),
     "pag": ("PerturbedAttentionGuidance", {"scale": 3.0}),
-    "slg": ("SkipLayerGuidanceDiT", {"double_layers": "7", "single_layers": "7", "scale": 3.0, "start_percent": 0.0,
-                                     "end_percent": 1.0, "rescaling_scale": 0.2}),
-    "slg simple": ("SkipLayerGuidanceDiTSimple", {"double_layers": "7", "single_layers": "7", "start_percent": 0.0,
-                                                  "end_percent": 1.0}),
+    "slg": (
+        "SkipLayerGuidanceDiT",
+        {
+            "double_layers": "7",
+            "single_layers": "7",
+            "scale": 3.0,
+            "start_percent": 0.0,
+            "end_percent": 1.0,
+            "rescaling_scale": 0.2,
+        },
+    ),
+    "slg simple": (
+        "SkipLayerGuidanceDiTSimple",
+        {"double_layers": "7", "single_layers": "7", "start_percent": 0.0, "end_percent": 1.0},
+    ),
     "rescale": ("RescaleCFG", {"multiplier": 0.7}),
 }
 # calls of the UNet in a step, and of our net when only cond is controlled
@@ -126,11 +169,15 @@ def test_a_guidance_patch_equals_the_hosts_apply(
     """SAG runs [negative] alone, PAG and SLG [positive]: their index says nothing."""
     class_type, inputs = PATCHES[name]
     graph, image, net = graph_of(), host.give(picture()), our_net("thin")
-    theirs = with_patch(with_host_control(graph, host_net("thin"), image, negative=branches == "both"), class_type, **inputs)
+    theirs = with_patch(
+        with_host_control(graph, host_net("thin"), image, negative=branches == "both"), class_type, **inputs
+    )
     unet = model_of("thin", v_prediction=False).model.diffusion_model
     with counted(unet) as called, contexts(net) as seen:
-        ours = host.run(with_patch(with_our_control(graph, host.give(net), image, branches=branches), class_type, **inputs),
-                        keep={"latent": ["sampler", 0]})
+        ours = host.run(
+            with_patch(with_our_control(graph, host.give(net), image, branches=branches), class_type, **inputs),
+            keep={"latent": ["sampler", 0]},
+        )
     before = with_our_control(with_patch(graph, class_type, **inputs), host.give(net), image, branches=branches)
     result = ours["latent"]["samples"]
     assert largest_difference(latents(host, theirs), result) <= CLOSE
@@ -150,8 +197,10 @@ def test_a_list_that_nobody_owns_is_said_where_it_matters(host, third, our_net, 
     """The old Perp-Neg runs a cond of its own, index 0 of its call."""
     net, image = our_net("thin"), host.give(picture())
     with contexts(net) as seen:
-        ours = host.run(old_perp_neg(with_our_control(third, host.give(net), image, branches="cond")),
-                        keep={"latent": ["sampler", 0]})
+        ours = host.run(
+            old_perp_neg(with_our_control(third, host.give(net), image, branches="cond")),
+            keep={"latent": ["sampler", 0]},
+        )
     (told,) = ours.sent("zeroctl.notice")
     assert told["title"] == "Roles guessed" and "one branch" in told["text"]
     assert [len(context) for context in seen] == [1, 1, 1, 1]
@@ -179,7 +228,10 @@ def test_differential_diffusion_equals_the_host(host, graph_of, our_net, host_ne
         assert largest_difference(theirs, ours) <= CLOSE
 
 
-DUAL_MODEL = ("DualModelGuider", {"model_negative": ["other", 0], "positive": "positive", "negative": "negative", "cfg": 6.0})
+DUAL_MODEL = (
+    "DualModelGuider",
+    {"model_negative": ["other", 0], "positive": "positive", "negative": "negative", "cfg": 6.0},
+)
 
 
 @pytest.fixture

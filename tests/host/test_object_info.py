@@ -2,6 +2,7 @@
 
 After a wanted change: `ZEROCTL_WRITE_SNAPSHOT=1 python tests/host/run.py -k snapshot`, and look at the difference.
 """
+
 from __future__ import annotations
 
 import json
@@ -15,8 +16,19 @@ from host_server import HostServer
 SNAPSHOT = Path(__file__).with_name("object_info.json")
 # What every supported host tells; the other fields (search aliases, price badges) are known to newer ones only.
 TOLD_BY_ALL = (
-    "input", "input_order", "output", "output_is_list", "output_name", "output_tooltips", "name", "display_name",
-    "description", "category", "output_node", "deprecated", "experimental",
+    "input",
+    "input_order",
+    "output",
+    "output_is_list",
+    "output_name",
+    "output_tooltips",
+    "name",
+    "display_name",
+    "description",
+    "category",
+    "output_node",
+    "deprecated",
+    "experimental",
 )
 FILES_OF_THIS_MACHINE = {("ZeroctlLoadControlNet", "control_net_name")}
 
@@ -46,10 +58,18 @@ def test_the_nodes_are_those_of_the_snapshot(told: dict[str, Any]) -> None:
 
 
 def test_every_input_and_output_has_a_tooltip(told: dict[str, Any]) -> None:
-    silent = [f"{node_id}.{name}" for node_id, node in told.items() for name, spec in _all_inputs(node).items()
-              if len(spec) < 2 or not spec[1].get("tooltip")]
-    silent += [f"{node_id} -> {name}" for node_id, node in told.items()
-               for name, tooltip in zip(node["output_name"], node["output_tooltips"], strict=True) if not tooltip]
+    silent = [
+        f"{node_id}.{name}"
+        for node_id, node in told.items()
+        for name, spec in _all_inputs(node).items()
+        if len(spec) < 2 or not spec[1].get("tooltip")
+    ]
+    silent += [
+        f"{node_id} -> {name}"
+        for node_id, node in told.items()
+        for name, tooltip in zip(node["output_name"], node["output_tooltips"], strict=True)
+        if not tooltip
+    ]
     assert not silent
 
 

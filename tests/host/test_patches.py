@@ -1,4 +1,5 @@
 """Controls beside the host's patches of the UNet: each in both orders, and what others change on the way."""
+
 from __future__ import annotations
 
 import logging
@@ -20,8 +21,11 @@ SEEN = 1e-3  # by what another condition image does
 def with_patch(graph: Graph, class_type: str, name: str = "patch", **inputs: Any) -> Graph:
     """The graph with one more node on the MODEL's way into the sampler."""
     sampler = graph["sampler"]["inputs"]
-    return {**graph, name: node(class_type, model=sampler["model"], **inputs),
-            "sampler": {**graph["sampler"], "inputs": {**sampler, "model": [name, 0]}}}
+    return {
+        **graph,
+        name: node(class_type, model=sampler["model"], **inputs),
+        "sampler": {**graph["sampler"], "inputs": {**sampler, "model": [name, 0]}},
+    }
 
 
 def seeded(host: Any, graph: Graph) -> torch.Tensor:
@@ -77,16 +81,22 @@ def test_lora_hooks_on_one_cond_equal_the_host(host, graph_of, our_net, host_net
     """Conds with different hooks run in calls of their own, with other weights in the UNet."""
     graph, image, net = graph_of(), host.give(picture()), our_net("thin")
     graph["hook"] = node("CreateHookLora", lora_name="random.safetensors", strength_model=0.8, strength_clip=0.0)
-    graph["hooked"] = node("ConditioningSetProperties", cond_NEW=["positive", 0], strength=1.0, set_cond_area="default",
-                           hooks=["hook", 0])
-    hooked = {**graph, "sampler": {**graph["sampler"], "inputs": {**graph["sampler"]["inputs"], "positive": ["hooked", 0]}}}
+    graph["hooked"] = node(
+        "ConditioningSetProperties", cond_NEW=["positive", 0], strength=1.0, set_cond_area="default", hooks=["hook", 0]
+    )
+    hooked = {
+        **graph,
+        "sampler": {**graph["sampler"], "inputs": {**graph["sampler"]["inputs"], "positive": ["hooked", 0]}},
+    }
     for branches in ("both", "cond"):
         theirs = latents(host, with_host_control(hooked, host_net("thin"), image, negative=branches == "both"))
         with counted(net.control_model.net) as called:
             ours = latents(host, with_our_control(hooked, host.give(net), image, branches=branches))
         assert largest_difference(theirs, ours) <= CLOSE
         assert list(called) == [1] * (4 if branches == "both" else 2)
-    assert largest_difference(ours, latents(host, with_our_control(graph, host.give(net), image, branches="cond"))) > SEEN
+    assert (
+        largest_difference(ours, latents(host, with_our_control(graph, host.give(net), image, branches="cond"))) > SEEN
+    )
 
 
 # block, factor, after the skip; block 2 of the thin UNet is its first downsampling
@@ -94,13 +104,25 @@ SHRINKS = [(1, 2.0, True), (1, 2.0, False), (2, 2.0, True), (3, 1.5, True), (3, 
 
 
 def shrunk(graph: Graph, block: int, factor: float, after: bool, name: str = "shrink", end: float = 1.0) -> Graph:
-    return with_patch(graph, "PatchModelAddDownscale", name, block_number=block, downscale_factor=factor, start_percent=0.0,
-                      end_percent=end, downscale_after_skip=after, downscale_method="bilinear", upscale_method="bilinear")
+    return with_patch(
+        graph,
+        "PatchModelAddDownscale",
+        name,
+        block_number=block,
+        downscale_factor=factor,
+        start_percent=0.0,
+        end_percent=end,
+        downscale_after_skip=after,
+        downscale_method="bilinear",
+        upscale_method="bilinear",
+    )
 
 
 @pytest.mark.parametrize(("block", "factor", "after"), SHRINKS)
 @pytest.mark.parametrize("first", ["shrink", "control"])
-def test_deep_shrink_drops_no_residual(host, graph_of, our_net, caplog, monkeypatch, block, factor, after, first) -> None:
+def test_deep_shrink_drops_no_residual(
+    host, graph_of, our_net, caplog, monkeypatch, block, factor, after, first
+) -> None:
     import comfy.ldm.modules.diffusionmodules.openaimodel as openaimodel
 
     shapes = []
@@ -116,8 +138,11 @@ def test_deep_shrink_drops_no_residual(host, graph_of, our_net, caplog, monkeypa
     monkeypatch.setattr(openaimodel, "apply_control", spied)
     net, image = host.give(our_net("thin")), host.give(picture(128, 128))
     graph = graph_of(size=128)
-    controlled = with_our_control(shrunk(graph, block, factor, after), net, image) if first == "shrink" \
+    controlled = (
+        with_our_control(shrunk(graph, block, factor, after), net, image)
+        if first == "shrink"
         else shrunk(with_our_control(graph, net, image), block, factor, after)
+    )
     with caplog.at_level(logging.WARNING):
         result = host.run(controlled, keep={"latent": ["sampler", 0]})
     assert "control could not be applied" not in caplog.text
@@ -133,8 +158,10 @@ def test_deep_shrink_drops_no_residual(host, graph_of, our_net, caplog, monkeypa
 def test_two_deep_shrinks_in_one_model(host, graph_of, our_net, caplog) -> None:
     graph = shrunk(shrunk(graph_of(size=128), 1, 1.5, True, "one"), 3, 1.5, False, "two")
     with caplog.at_level(logging.WARNING):
-        result = host.run(with_our_control(graph, host.give(our_net("thin")), host.give(picture(128, 128))),
-                          keep={"latent": ["sampler", 0]})
+        result = host.run(
+            with_our_control(graph, host.give(our_net("thin")), host.give(picture(128, 128))),
+            keep={"latent": ["sampler", 0]},
+        )
     assert "control could not be applied" not in caplog.text
     assert len(result.sent("zeroctl.notice")) == 1
 
@@ -142,9 +169,17 @@ def test_two_deep_shrinks_in_one_model(host, graph_of, our_net, caplog) -> None:
 def test_where_deep_shrink_changes_no_size_the_result_equals_the_hosts(host, graph_of, our_net, host_net) -> None:
     graph, image = shrunk(graph_of(), 3, 2.0, True, end=0.0), host.give(picture())
     graph = shrunk(graph, 1, 1.0, False, "same size")
-    graph["patch"] = node("PatchModelAddDownscale", model=["same size", 0], block_number=2, downscale_factor=2.0,
-                          start_percent=0.9, end_percent=1.0, downscale_after_skip=True, downscale_method="bilinear",
-                          upscale_method="bilinear")
+    graph["patch"] = node(
+        "PatchModelAddDownscale",
+        model=["same size", 0],
+        block_number=2,
+        downscale_factor=2.0,
+        start_percent=0.9,
+        end_percent=1.0,
+        downscale_after_skip=True,
+        downscale_method="bilinear",
+        upscale_method="bilinear",
+    )
     theirs = with_host_control(graph, host_net("thin"), image)
     result = host.run(with_our_control(graph, host.give(our_net("thin")), image), keep={"latent": ["sampler", 0]})
     assert largest_difference(latents(host, theirs), result["latent"]["samples"]) <= CLOSE
@@ -154,7 +189,8 @@ def test_a_function_wrapper_equals_the_host(host, graph_of, our_net, host_net, m
     """A wrapper around apply_model, as packs set it."""
     model = model_of("thin").clone()
     model.set_model_unet_function_wrapper(
-        lambda apply_model, args: apply_model(args["input"], args["timestep"], **args["c"]) * 0.9)
+        lambda apply_model, args: apply_model(args["input"], args["timestep"], **args["c"]) * 0.9
+    )
     graph, image = {**graph_of(), "model": host.give(model)}, host.give(picture())
     for branches in ("both", "cond"):
         theirs = latents(host, with_host_control(graph, host_net("thin"), image, negative=branches == "both"))
@@ -170,13 +206,16 @@ def wrapped(host: Any, graph: Graph, model: Any, wrapper: Any) -> Graph:
 
 def test_tiles_made_in_the_unet_call_are_said(host, graph_of, our_net, model_of) -> None:
     """Which part of the canvas such a tile is, nobody says: each gets the whole image, and the log says so once."""
+
     def left_half_twice(apply_model: Any, args: dict[str, Any]) -> torch.Tensor:
         half = apply_model(args["input"][..., :8], args["timestep"], **args["c"])
         return torch.cat([half, half], dim=-1)
 
     graph = wrapped(host, graph_of(size=128), model_of("thin"), left_half_twice)
-    result = host.run(with_our_control(graph, host.give(our_net("thin")), host.give(picture(128, 128))),
-                      keep={"latent": ["sampler", 0]})
+    result = host.run(
+        with_our_control(graph, host.give(our_net("thin")), host.give(picture(128, 128))),
+        keep={"latent": ["sampler", 0]},
+    )
     (told,) = result.sent("zeroctl.notice")
     assert told["title"] == "Another size" and "host's Apply ControlNet" in told["text"]
 
@@ -184,9 +223,16 @@ def test_tiles_made_in_the_unet_call_are_said(host, graph_of, our_net, model_of)
 def test_a_call_split_by_rows_without_saying_so_is_an_error(host, graph_of, our_net, model_of) -> None:
     def row_by_row(apply_model: Any, args: dict[str, Any]) -> torch.Tensor:
         context = args["c"]["c_crossattn"]
-        return torch.cat([apply_model(args["input"][row:row + 1], args["timestep"][row:row + 1],
-                                      **{**args["c"], "c_crossattn": context[row:row + 1]})
-                          for row in range(len(args["input"]))])
+        return torch.cat(
+            [
+                apply_model(
+                    args["input"][row : row + 1],
+                    args["timestep"][row : row + 1],
+                    **{**args["c"], "c_crossattn": context[row : row + 1]},
+                )
+                for row in range(len(args["input"]))
+            ]
+        )
 
     graph = wrapped(host, graph_of(), model_of("thin"), row_by_row)
     with pytest.raises(NodeFailed, match="1 latents for 2 conditionings.*use the host's Apply ControlNet"):
@@ -200,8 +246,11 @@ EASY = {"reuse_threshold": 0.5, "start_percent": 0.0, "end_percent": 1.0, "verbo
 @pytest.mark.parametrize("first", ["cache", "control"])
 def test_a_skipped_step_costs_no_control(host, graph_of, our_net, host_net, model_of, cache, first) -> None:
     graph, image, net = graph_of(steps=12), host.give(picture()), our_net("thin")
-    ours = with_our_control(with_patch(graph, cache, **EASY), host.give(net), image) if first == "cache" \
+    ours = (
+        with_our_control(with_patch(graph, cache, **EASY), host.give(net), image)
+        if first == "cache"
         else with_patch(with_our_control(graph, host.give(net), image), cache, **EASY)
+    )
     unet = model_of("thin").model.diffusion_model
     with counted(unet.input_blocks[0][0]) as called, counted(net.control_model.net) as net_called:
         result = latents(host, ours)
@@ -216,11 +265,23 @@ def test_context_windows_see_the_images_of_their_samples(host, graph_of, our_net
     On 0.3.64 the host itself fails unless the batch is one more than the steps.
     """
     images, graph = picture(batch=3), graph_of(batch=3, steps=2)
-    inputs = {"context_length": 2, "context_overlap": 1, "context_schedule": "standard_static", "context_stride": 1,
-              "closed_loop": False, "fuse_method": "flat", "dim": 0}
+    inputs = {
+        "context_length": 2,
+        "context_overlap": 1,
+        "context_schedule": "standard_static",
+        "context_stride": 1,
+        "closed_loop": False,
+        "fuse_method": "flat",
+        "dim": 0,
+    }
     if host.version != "0.3.64":
-        inputs |= {"freenoise": False, "cond_retain_index_list": "", "split_conds_to_windows": False,
-                   "latent_retain_index_list": "", "causal_window_fix": True}
+        inputs |= {
+            "freenoise": False,
+            "cond_retain_index_list": "",
+            "split_conds_to_windows": False,
+            "latent_retain_index_list": "",
+            "causal_window_fix": True,
+        }
     for branches in ("both", "cond"):
         without = with_our_control(graph, host.give(our_net("thin")), host.give(images), branches=branches)
         result = host.run(with_patch(without, "ContextWindowsManual", **inputs), keep={"latent": ["sampler", 0]})
@@ -233,6 +294,9 @@ def test_a_compiled_unet_gives_the_same_image(host, graph_of, our_net, model_of,
     graph, image, net = graph_of(), host.give(picture()), our_net("thin")
     eager = latents(host, with_our_control(graph, host.give(net), image))
     options = {"backend": "inductor"}
-    compiled = with_our_control(with_patch(graph, "TorchCompileModel", **options), host.give(net), image) \
-        if first == "compile" else with_patch(with_our_control(graph, host.give(net), image), "TorchCompileModel", **options)
+    compiled = (
+        with_our_control(with_patch(graph, "TorchCompileModel", **options), host.give(net), image)
+        if first == "compile"
+        else with_patch(with_our_control(graph, host.give(net), image), "TorchCompileModel", **options)
+    )
     assert largest_difference(eager, latents(host, compiled)) <= 1e-3

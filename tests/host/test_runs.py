@@ -1,4 +1,5 @@
 """A sampling run: what is computed once, what lives no longer than it, and what the host loads for it."""
+
 from __future__ import annotations
 
 import copy
@@ -59,8 +60,10 @@ def test_nothing_of_a_run_outlives_it(host, graph_of, our_net, model_of, end) ->
         model = failing(model, host.nodes.interrupt_processing if end == "interrupt" else broken)
     graph = {**graph_of(steps=4), "model": host.give(model)}
     graph = with_our_control(graph, host.give(net), host.give(picture(80, 96)))
-    patched = host.run({key: graph[key] for key in ("model", "ours net", "ours image", "ours control", "ours")},
-                       keep={"model": ["ours", 0]})["model"]
+    patched = host.run(
+        {key: graph[key] for key in ("model", "ours net", "ours image", "ours control", "ours")},
+        keep={"model": ["ours", 0]},
+    )["model"]
     sampling = {**graph, "ours": host.give(patched)}
     with features(net) as seen:
         if end == "normal":
@@ -86,8 +89,13 @@ def test_a_net_on_one_image_in_two_units_runs_once_a_step(host, graph_of, our_ne
     graph, net = graph_of(), our_net("thin")
     one = with_our_control(graph, host.give(net), host.give(picture()), strength=0.7)
     two = with_our_control(graph, host.give(net), host.give(picture()), name="first", strength=0.3)
-    two["second"] = node("ZeroctlControl", control_net=["first net", 0], image=["first image", 0],
-                         stack=["first control", 0], **{**CONTROL, "strength": 0.4})
+    two["second"] = node(
+        "ZeroctlControl",
+        control_net=["first net", 0],
+        image=["first image", 0],
+        stack=["first control", 0],
+        **{**CONTROL, "strength": 0.4},
+    )
     two["first"]["inputs"]["stack"] = ["second", 0]
     with counted(net.control_model.net) as called:
         result = latents(host, two)
@@ -118,8 +126,18 @@ def test_image_to_image_equals_the_host(host, graph_of, our_net, host_net) -> No
 
 def advanced(graph: Graph, start: int, end: int) -> Graph:
     inputs = {key: value for key, value in graph["sampler"]["inputs"].items() if key not in ("seed", "denoise")}
-    return {**graph, "sampler": node("KSamplerAdvanced", **inputs, add_noise="enable", noise_seed=1, start_at_step=start,
-                                     end_at_step=end, return_with_leftover_noise="enable")}
+    return {
+        **graph,
+        "sampler": node(
+            "KSamplerAdvanced",
+            **inputs,
+            add_noise="enable",
+            noise_seed=1,
+            start_at_step=start,
+            end_at_step=end,
+            return_with_leftover_noise="enable",
+        ),
+    }
 
 
 def test_a_part_of_the_steps_counts_its_own_steps(host, graph_of, our_net, host_net) -> None:
@@ -138,12 +156,16 @@ def test_a_part_of_the_steps_counts_its_own_steps(host, graph_of, our_net, host_
 
 def test_another_aspect_is_said_once(host, graph_of, our_net) -> None:
     graph = graph_of(steps=3)
-    result = host.run(with_our_control(graph, host.give(our_net("thin")), host.give(picture(64, 128))),
-                      keep={"latent": ["sampler", 0]})
+    result = host.run(
+        with_our_control(graph, host.give(our_net("thin")), host.give(picture(64, 128))),
+        keep={"latent": ["sampler", 0]},
+    )
     (told,) = result.sent("zeroctl.notice")
     assert told["title"] == "Condition image" and "8x8 cells" in told["text"]
-    fine = host.run(with_our_control(graph, host.give(our_net("thin")), host.give(picture(128, 128))),
-                    keep={"latent": ["sampler", 0]})
+    fine = host.run(
+        with_our_control(graph, host.give(our_net("thin")), host.give(picture(128, 128))),
+        keep={"latent": ["sampler", 0]},
+    )
     assert not fine.sent("zeroctl.notice")
 
 
@@ -151,7 +173,9 @@ def test_another_aspect_is_said_once(host, graph_of, our_net) -> None:
 def test_one_step_equals_the_host(host, graph_of, our_net, host_net, sampler) -> None:
     graph, image = graph_of(steps=1, sampler=sampler, scheduler="sgm_uniform", cfg=1.0), host.give(picture())
     theirs = latents(host, with_host_control(graph, host_net("thin"), image))
-    assert largest_difference(theirs, latents(host, with_our_control(graph, host.give(our_net("thin")), image))) <= CLOSE
+    assert (
+        largest_difference(theirs, latents(host, with_our_control(graph, host.give(our_net("thin")), image))) <= CLOSE
+    )
 
 
 def test_a_batch_of_seeds_equals_its_single_runs(host, graph_of, our_net) -> None:
@@ -159,14 +183,15 @@ def test_a_batch_of_seeds_equals_its_single_runs(host, graph_of, our_net) -> Non
     noise = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(2)) * 80
 
     def run(start: torch.Tensor) -> torch.Tensor:
-        graph = advanced({**with_our_control(graph_of(), net, image, branches="cond"), "latent": host.give({"samples": start})},
-                         0, 2)
+        graph = advanced(
+            {**with_our_control(graph_of(), net, image, branches="cond"), "latent": host.give({"samples": start})}, 0, 2
+        )
         graph["sampler"]["inputs"]["add_noise"] = "disable"
         return latents(host, graph)
 
     together = run(noise)
     for row in range(3):
-        assert largest_difference(together[row:row + 1], run(noise[row:row + 1])) <= CLOSE
+        assert largest_difference(together[row : row + 1], run(noise[row : row + 1])) <= CLOSE
 
 
 def test_the_host_loads_counts_and_unloads_the_net(host, graph_of, our_net, monkeypatch) -> None:
@@ -196,8 +221,11 @@ def with_nodes(graph: Graph, *patches: tuple[str, dict[str, Any]]) -> Graph:
     for number, (class_type, inputs) in enumerate(patches):
         sampler = graph["sampler"]["inputs"]
         name = "model1" if class_type == "ModelMergeSimple" else "model"
-        graph = {**graph, f"patch {number}": node(class_type, **{name: sampler["model"]}, **inputs),
-                 "sampler": {**graph["sampler"], "inputs": {**sampler, "model": [f"patch {number}", 0]}}}
+        graph = {
+            **graph,
+            f"patch {number}": node(class_type, **{name: sampler["model"]}, **inputs),
+            "sampler": {**graph["sampler"], "inputs": {**sampler, "model": [f"patch {number}", 0]}},
+        }
     return graph
 
 
@@ -206,7 +234,9 @@ def test_a_chain_of_clones_after_apply_keeps_the_control(host, graph_of, our_net
     image = host.give(picture())
     graph = with_our_control(graph_of(), host.give(our_net("thin", 0)), image, name="a", strength=0.6)
     graph = with_our_control(graph, host.give(our_net("thin", 1)), image, name="b", strength=0.7)
-    chained = with_nodes(graph, ("ModelMergeSimple", {"model2": ["model", 0], "ratio": 0.5}), ("RescaleCFG", {"multiplier": 0.0}))
+    chained = with_nodes(
+        graph, ("ModelMergeSimple", {"model2": ["model", 0], "ratio": 0.5}), ("RescaleCFG", {"multiplier": 0.0})
+    )
     assert largest_difference(latents(host, graph), latents(host, chained)) <= CLOSE
     assert largest_difference(latents(host, graph_of()), latents(host, chained)) > FELT
 
@@ -248,6 +278,7 @@ def test_the_patcher_can_be_made_again(host, our_net, disable_dynamic) -> None:
 def test_clones_for_further_devices_control_their_rows(host, graph_of, our_net, model_of, host_net, branches) -> None:
     """The host's multi-GPU path, with the CPU under a second name as the second device, one after the other."""
     import comfy.model_patcher
+
     if not hasattr(comfy.model_patcher.ModelPatcher, "deepclone_multigpu"):
         pytest.skip(f"ComfyUI {host.version} samples on one device")
     from host_models import cut_model
@@ -256,8 +287,10 @@ def test_clones_for_further_devices_control_their_rows(host, graph_of, our_net, 
     model = model_of("thin").clone()
     model.cached_patcher_init = (lambda disable_dynamic=False: cut_model("thin"), ())
     ours = with_our_control({**graph, "model": host.give(model)}, host.give(net), image, branches=branches)
-    patched = host.run({key: ours[key] for key in ("model", "ours net", "ours image", "ours control", "ours")},
-                       keep={"model": ["ours", 0]})["model"]
+    patched = host.run(
+        {key: ours[key] for key in ("model", "ours net", "ours image", "ours control", "ours")},
+        keep={"model": ["ours", 0]},
+    )["model"]
     clone = patched.deepclone_multigpu(new_load_device=torch.device("cpu", 0))
     (second,) = clone.get_additional_models_with_key("zeroctl")
     assert second.clone_base_uuid == net.control_model_wrapped.clone_base_uuid

@@ -1,4 +1,5 @@
 """The example workflows: each makes a picture on the real server, and its two forms say the same."""
+
 from __future__ import annotations
 
 import json
@@ -54,7 +55,8 @@ def _files() -> set[tuple[str, str]]:
     """(folder, name) of every model file that the examples name."""
     inputs = [node["inputs"] for name in NAMES for node in _api(name).values()]
     return {("checkpoints", i["ckpt_name"]) for i in inputs if "ckpt_name" in i} | {
-        ("controlnet", i["control_net_name"]) for i in inputs if "control_net_name" in i}
+        ("controlnet", i["control_net_name"]) for i in inputs if "control_net_name" in i
+    }
 
 
 def _small(graph: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 """Fixtures of the browser tests: a real server with our pack, and a page of its frontend in each renderer."""
+
 from __future__ import annotations
 
 import json
@@ -17,8 +18,13 @@ from random_weights import save_controlnet_file, thin_checkpoint
 ROOT = Path(__file__).resolve().parents[2]
 API_FORMS = ROOT / "tests" / "workflows"
 FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 )
 # before it, Nodes 2.0 was an experiment that rendered no DOM widget
 FIRST_WITH_NODES_2 = (0, 4)
@@ -39,8 +45,11 @@ class Frontend:
 
     def complaints(self) -> list[str]:
         """Warnings and errors that name us; a frontend of a host has some of its own."""
-        return [line for line in self.said
-                if line.startswith(("warning", "error", "uncaught")) and "zeroctl" in line.lower()]
+        return [
+            line
+            for line in self.said
+            if line.startswith(("warning", "error", "uncaught")) and "zeroctl" in line.lower()
+        ]
 
     def open(self, workflow: dict[str, Any]) -> None:
         """Load a workflow as dropping its file does, and show all of it."""
@@ -101,12 +110,15 @@ def frontend(request: pytest.FixtureRequest, server: HostServer, browser: Any) -
     page = browser.new_page(viewport={"width": 1900, "height": 1000})
     found = Frontend(page, Path(os.environ["ZEROCTL_SCREENSHOTS"]), request.param)
     page.request.post(
-        server.url + "/api/settings", data={"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": nodes2})
+        server.url + "/api/settings", data={"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": nodes2}
+    )
     page.goto(server.url)
     # not "networkidle": a frontend without internet never is
     page.wait_for_function(
         "() => window.LiteGraph?.registered_node_types?.ZeroctlApply && window.app?.extensionManager"
-        " && window.app.graph && window.app.extensions.some(e => e.name === 'zeroctl.notice')", timeout=120_000)
+        " && window.app.graph && window.app.extensions.some(e => e.name === 'zeroctl.notice')",
+        timeout=120_000,
+    )
     page.wait_for_timeout(1500)  # the frontend opens its own first workflow late, over whatever is there
     yield found
     page.close()

@@ -4,6 +4,7 @@ Hosts are found as tests/host/run.py finds them, and each server runs in its hos
 and playwright (the extra `web`); the browser is a Chromium of the system, or the one that ZEROCTL_CHROMIUM names.
 Screenshots go to ZEROCTL_SCREENSHOTS, else to a folder of their own below the temporary one.
 """
+
 from __future__ import annotations
 
 import importlib.util
@@ -63,13 +64,18 @@ def main(arguments: list[str]) -> int:
         print(f"\n=== browser: ComfyUI {version} in {host}, {chromium} ===", flush=True)
         command = [sys.executable, "-m", "pytest", "-o", "testpaths=tests/web", *arguments]
         told = {
-            "ZEROCTL_WEB_HOST": str(host), "ZEROCTL_WEB_PYTHON": str(hosts.python_of(host)),
-            "ZEROCTL_CHROMIUM": chromium, "ZEROCTL_SCREENSHOTS": str(Path(pictures) / version),
+            "ZEROCTL_WEB_HOST": str(host),
+            "ZEROCTL_WEB_PYTHON": str(hosts.python_of(host)),
+            "ZEROCTL_CHROMIUM": chromium,
+            "ZEROCTL_SCREENSHOTS": str(Path(pictures) / version),
         }
         if subprocess.run(command, cwd=ROOT, env={**os.environ, **told}).returncode:
             failed.append(version)
-    print(f"\nbrowser tests: {len(found) - len(failed)} of {len(found)} hosts passed"
-          + (f"; failed on {', '.join(failed)}" if failed else "") + f"; screenshots in {pictures}")
+    print(
+        f"\nbrowser tests: {len(found) - len(failed)} of {len(found)} hosts passed"
+        + (f"; failed on {', '.join(failed)}" if failed else "")
+        + f"; screenshots in {pictures}"
+    )
     return 1 if failed else 0
 
 

@@ -1,4 +1,5 @@
 """Our pack in the real frontend: examples open whole, help opens, and what a run has to say is seen."""
+
 from __future__ import annotations
 
 import json
@@ -24,7 +25,8 @@ def test_an_example_opens_whole(frontend: Any, name: str) -> None:
     frontend.open(_json(EXAMPLES / f"{name}.json"))
     frontend.picture(name)
     missing = frontend.page.evaluate(
-        "() => app.graph.nodes.map(n => n.type).filter(t => !LiteGraph.registered_node_types[t])")
+        "() => app.graph.nodes.map(n => n.type).filter(t => !LiteGraph.registered_node_types[t])"
+    )
     assert missing == []
     assert frontend.page.locator(".p-toast-message").count() == 0
     assert frontend.page.locator(".p-dialog").count() == 0  # missing nodes, missing models
@@ -37,7 +39,8 @@ def test_the_frontend_queues_what_the_api_form_says(frontend: Any, name: str) ->
     queued = frontend.page.evaluate("async () => (await app.graphToPrompt()).output")
     expected = _json(API_FORMS / f"{name}.json")
     assert list(queued) and {i: n["class_type"] for i, n in queued.items()} == {
-        i: n["class_type"] for i, n in expected.items()}
+        i: n["class_type"] for i, n in expected.items()
+    }
     for node_id, node in expected.items():
         # a newer host may add inputs of its own to its own nodes
         assert {key: queued[node_id]["inputs"].get(key) for key in node["inputs"]} == node["inputs"]
@@ -47,15 +50,21 @@ def test_the_frontend_queues_what_the_api_form_says(frontend: Any, name: str) ->
 
 def test_every_widget_of_our_nodes_is_there(frontend: Any) -> None:
     told = _json(ROOT / "tests" / "host" / "object_info.json")
-    shown = frontend.page.evaluate("""ids => Object.fromEntries(ids.map(id => {
+    shown = frontend.page.evaluate(
+        """ids => Object.fromEntries(ids.map(id => {
         const node = LiteGraph.createNode(id);
         return [id, [node.widgets ?? [], node.inputs, node.outputs].map(things => things.map(thing => thing.name))];
-    }))""", list(told))
+    }))""",
+        list(told),
+    )
     for node_id, node in told.items():
         inputs = {**node["input"].get("required", {}), **node["input"].get("optional", {})}
         widgets, sockets, outputs = shown[node_id]
-        assert widgets == [name for name, spec in inputs.items() if spec[0].isupper() and spec[0] in (
-            "INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")], node_id
+        assert widgets == [
+            name
+            for name, spec in inputs.items()
+            if spec[0].isupper() and spec[0] in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+        ], node_id
         assert set(sockets) >= set(inputs) - set(widgets), node_id
         assert outputs == node["output_name"], node_id
 
@@ -91,7 +100,8 @@ def test_a_control_that_never_acts_is_said(frontend: Any) -> None:
     page = frontend.page
     # a window below the last noise level of any run, and a size that a processor manages
     # (a seed of its own: a run that the server answers from its cache has nothing to say)
-    page.evaluate("""seed => {
+    page.evaluate(
+        """seed => {
         const set = (id, values) => {
             const node = app.graph.getNodeById(id);
             for (const [name, value] of Object.entries(values)) node.widgets.find(w => w.name === name).value = value;
@@ -99,7 +109,9 @@ def test_a_control_that_never_acts_is_said(frontend: Any) -> None:
         set(16, {start: 0.001, end: 0, unit: "sigma", curve: ""});
         set(11, {width: 64, height: 64});
         set(12, {steps: 2, seed});
-    }""", len(frontend.renderer))
+    }""",
+        len(frontend.renderer),
+    )
     page.evaluate("() => app.queuePrompt(0)")
     toast = page.locator(".p-toast-message", has_text=NEVER_ACTED)
     toast.wait_for(timeout=1000 * RUN_SECONDS)

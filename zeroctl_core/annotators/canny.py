@@ -11,7 +11,14 @@ from .pixels import from_uint8, to_uint8
 
 PARAMS = (
     Param("low", 100, 0, 255, 1, "An edge goes on while its gradient is above this."),
-    Param("high", 200, 0, 255, 1, "An edge begins where its gradient is above this. The larger of the two begins, whichever is which."),
+    Param(
+        "high",
+        200,
+        0,
+        255,
+        1,
+        "An edge begins where its gradient is above this. The larger of the two begins, whichever is which.",
+    ),
     Param("blur_sigma", 0.0, 0.0, 10.0, 0.1, "Gaussian blur in pixels before the edges are looked for; 0 is none."),
 )
 

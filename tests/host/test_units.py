@@ -1,0 +1,66 @@
+"""Masks, batches and shared work of one sampling run, and the room that the host is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from control_graphs import counted, largest_difference, latents, picture, with_our_control
+
+CLOSE = 1e-4
+FELT = 1e-2
+
+
+def test_a_chained_apply_shares_the_run_of_the_same_net(host, graph_of, our_net) -> None:
+    net = our_net("thin")
+    graph = with_our_control(graph_of(steps=2), host.give(net), image := host.give(picture()), name="a", strength=0.5)
+    graph = with_our_control(graph, graph["a net"], image, name="b", strength=0.5)
+    graph["b control"]["inputs"].update(control_net=["a net", 0], image=["a image", 0])
+    with counted(net.control_model.net) as called:
+        latents(host, graph)
+    assert list(called) == [2, 2]
+
+
+def test_the_memory_estimate_grows_by_the_control(host, graph_of, our_net, monkeypatch) -> None:
+    import comfy.sampler_helpers
+
+    asked = []
+    real = comfy.sampler_helpers.estimate_memory
+
+    def recorded(model: Any, shape: Any, *args: Any) -> Any:
+        asked.append(list(shape))
+        return real(model, shape, *args)
+
+    monkeypatch.setattr(comfy.sampler_helpers, "estimate_memory", recorded)
+    graph = graph_of()
+    latents(host, graph)
+    latents(host, with_our_control(graph, host.give(our_net("thin")), host.give(picture())))
+    assert asked[0][0] == 1 and 1.0 < asked[1][0] < 3.0 and asked[0][1:] == asked[1][1:]
+
+
+@pytest.mark.parametrize("images", [2, 3])
+def test_images_that_do_not_divide_the_batch_are_said(host, graph_of, our_net, images) -> None:
+    graph = with_our_control(
+        graph_of(batch=2 if images == 3 else 3), host.give(our_net("thin")), host.give(picture(batch=images))
+    )
+    told = host.run(graph, keep={"latent": ["sampler", 0]}).sent("zeroctl.notice")
+    assert [data["title"] for data in told] == ["Batch"]
+
+
+def test_a_mask_keeps_the_control_inside(host, graph_of, our_net) -> None:
+    graph, image, net = graph_of(size=128, steps=1), host.give(picture(128, 128)), host.give(our_net("thin"))
+    plain, full = latents(host, graph), latents(host, with_our_control(graph, net, image))
+
+    def masked(mask: torch.Tensor, **inputs: Any) -> torch.Tensor:
+        return latents(
+            host, with_our_control(graph, net, image, mask=["mask", 0], extra={"mask": host.give(mask)}, **inputs)
+        )
+
+    assert torch.equal(masked(torch.zeros(1, 128, 128)), plain)
+    assert torch.equal(masked(torch.ones(1, 128, 128)), full)
+    assert torch.equal(masked(torch.zeros(1, 32, 32), mask_invert=True), full)
+    half = torch.zeros(1, 128, 128)
+    half[..., :64] = 1
+    one, other = masked(half), masked(half, mask_invert=True)
+    assert largest_difference(one, other) > FELT and largest_difference(one, plain) > FELT
