@@ -15,18 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zeroctl_core import ControlStack, ControlUnit, Crop, Residuals, Rows, Run
+from zeroctl_core import Crop, Rows
 from zeroctl_core.canvas import Placed, place_mask, resize_condition
 from zeroctl_core.mask import prepare_mask
 from zeroctl_core.run import PIXELS_PER_CELL
 
 from .areas import Conds, rows_of_call
-from .family import family_of_model, foreign_weights
-from .foreign import Foreign, foreign_name
 from .lists import Control, add_control
-from .loading import NetInHost, is_ours
-from .memory import module_for
 from .notices import notice
+from .on_device import OnDevice
 from .preflight import check_stack
 from .units import Unit
 
@@ -53,7 +50,7 @@ class SamplingRun:
         self._said: set[str] = set()
         self._lock = threading.Lock()
         self._placed: dict[tuple[int, str, tuple[int, int]], Placed] = {}
-        self._devices: dict[torch.device, _OnDevice] = {}
+        self._devices: dict[torch.device, OnDevice] = {}
 
     @property
     def conds(self) -> dict[str, Any]:
@@ -88,7 +85,7 @@ class SamplingRun:
         with self._lock:
             here = self._devices.get(device)
             if here is None:
-                here = self._devices[device] = _OnDevice(self, device)
+                here = self._devices[device] = OnDevice(self, device)
         ours = here.own(model, x, sigma, cond, rows, canvas)
         control: Control | None = (
             None if ours is None else {"input": [], "middle": [ours.middle], "output": list(ours.skips)}
@@ -170,131 +167,3 @@ class SamplingRun:
         self._devices.clear()
         self._placed.clear()
         self._checked.clear()
-
-
-class _OnDevice:
-    """The part of a run that lives on one device."""
-
-    def __init__(self, run: SamplingRun, device: torch.device) -> None:
-        self._run = run
-        self._device = device
-        self._core: Run | None = None
-        self._stacks: dict[tuple[int, int], tuple[ControlStack, tuple[int, ...]]] = {}
-        self._foreign: dict[tuple[int, tuple[int, int]], Foreign] = {}
-
-    def _core_run(self, model: Any) -> Run:
-        if self._core is None:
-            sampling = model.model_sampling
-            self._core = Run(sampling.percent_to_sigma, self._run.sigmas or ())
-        return self._core
-
-    def _strength(self, index: int, model: Any, sigma: float) -> float:
-        unit = self._run.units[index]
-        return unit.strength * self._core_run(model).strength(unit.schedule, sigma)
-
-    def own(
-        self, model: Any, x: Tensor, sigma: Tensor, cond: dict[str, Any], rows: Rows, canvas: tuple[int, int]
-    ) -> Residuals | None:
-        """Our own nets: only the rows that see them, features encoded once, equal nets on equal images once."""
-        if canvas not in self._stacks:
-            self._stacks[canvas] = self._stack(model, canvas)
-        stack, indices = self._stacks[canvas]
-        level = float(sigma[0])
-        acting = [
-            i for i in indices if self._strength(i, model, level) != 0.0 and rows.seen_by(self._run.units[i].branches)
-        ]
-        if not acting:
-            return None
-        self._run.acted.update(acting)
-        sampling = model.model_sampling
-        context = cond.get("crossattn_controlnet")
-        return stack(
-            sampling.calculate_input(sigma, x),
-            sampling.timestep(sigma).float(),
-            cond["c_crossattn"] if context is None else context,
-            y=cond.get("y"),
-            sigma=level,
-            run=self._core_run(model),
-            rows=rows,
-        )
-
-    def _stack(self, model: Any, canvas: tuple[int, int]) -> tuple[ControlStack, tuple[int, ...]]:
-        units, indices = [], []
-        nets: dict[int, NetInHost] = {}
-        images: dict[int, Tensor] = {}
-        for index, unit in enumerate(self._run.units):
-            if not is_ours(unit.control_net):
-                continue
-            module = module_for(model, unit.control_net)
-            net = nets.setdefault(id(module), NetInHost(module, unit.control_net, self._device))
-            placed = self._run.placed(unit, canvas).image
-            image = images.setdefault(id(placed), placed.to(self._device))
-            mask = self._run.mask(unit, canvas)
-            units.append(
-                ControlUnit(
-                    net,
-                    image,
-                    strength=unit.strength,
-                    weights=unit.weighting.resolve(net.base.connections),
-                    schedule=unit.schedule,
-                    branches=unit.branches,
-                    mask=None if mask is None else mask.to(self._device),
-                )
-            )
-            indices.append(index)
-        return ControlStack(tuple(units)), tuple(indices)
-
-    def foreign(
-        self,
-        model: Any,
-        x: Tensor,
-        sigma: Tensor,
-        cond: dict[str, Any],
-        rows: Rows,
-        canvas: tuple[int, int],
-        options: dict[str, Any],
-    ) -> Control | None:
-        """Everybody else's nets, one after the other."""
-        total: Control | None = None
-        for index, unit in enumerate(self._run.units):
-            if is_ours(unit.control_net):
-                continue
-            strength = self._strength(index, model, float(sigma[0]))
-            if strength == 0.0:
-                continue
-            if "multigpu_thread_device" in options:
-                raise ValueError(
-                    f"{foreign_name(unit.control_net)} is not a net of this pack and cannot run on several devices "
-                    "at once. Remove the multi-GPU node, or load the net with ZeroctlLoadControlNet."
-                )
-            key = (index, canvas)
-            if key not in self._foreign:
-                self._foreign[key] = self._made_ready(unit, model, canvas)
-            control = self._foreign[key].control(model, x, sigma, cond, rows, strength, options)
-            if control is not None:
-                self._run.acted.add(index)
-                total = add_control(total, control)
-        return total
-
-    def _made_ready(self, unit: Unit, model: Any, canvas: tuple[int, int]) -> Foreign:
-        placed = self._run.placed(unit, canvas).image
-        image = unit.image if unit.resize == "crop" else placed
-        mask = self._run.mask(unit, canvas)
-        return Foreign(
-            unit.control_net,
-            image,
-            placed,
-            canvas,
-            unit.vae,
-            foreign_weights(unit, model),
-            mask,
-            unit.branches,
-            family_of_model(model).connections,
-        )
-
-    def close(self) -> None:
-        for foreign in self._foreign.values():
-            foreign.close()
-        self._foreign.clear()
-        self._stacks.clear()
-        self._core = None

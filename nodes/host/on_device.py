@@ -1,0 +1,150 @@
+"""The part of a sampling run that lives on one device: the stack of our nets, the foreign nets, what they keep."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from zeroctl_core import ControlStack, ControlUnit, Residuals, Rows, Run
+
+from .family import family_of_model, foreign_weights
+from .foreign import Foreign, foreign_name
+from .lists import Control, add_control
+from .loading import NetInHost, is_ours
+from .memory import module_for
+from .units import Unit
+
+if TYPE_CHECKING:
+    from .run import SamplingRun
+
+__all__ = ["OnDevice"]
+
+
+class OnDevice:
+    """State of one run on one device. Only the thread of that device calls it."""
+
+    def __init__(self, run: SamplingRun, device: torch.device) -> None:
+        self._run = run
+        self._device = device
+        self._core: Run | None = None
+        self._stacks: dict[tuple[int, int], tuple[ControlStack, tuple[int, ...]]] = {}
+        self._foreign: dict[tuple[int, tuple[int, int]], Foreign] = {}
+
+    def _core_run(self, model: Any) -> Run:
+        if self._core is None:
+            sampling = model.model_sampling
+            self._core = Run(sampling.percent_to_sigma, self._run.sigmas or ())
+        return self._core
+
+    def _strength(self, index: int, model: Any, sigma: float) -> float:
+        unit = self._run.units[index]
+        return unit.strength * self._core_run(model).strength(unit.schedule, sigma)
+
+    def own(
+        self, model: Any, x: Tensor, sigma: Tensor, cond: dict[str, Any], rows: Rows, canvas: tuple[int, int]
+    ) -> Residuals | None:
+        """Our own nets: only the rows that see them, features encoded once, equal nets on equal images once."""
+        if canvas not in self._stacks:
+            self._stacks[canvas] = self._stack(model, canvas)
+        stack, indices = self._stacks[canvas]
+        level = float(sigma[0])
+        acting = [
+            i for i in indices if self._strength(i, model, level) != 0.0 and rows.seen_by(self._run.units[i].branches)
+        ]
+        if not acting:
+            return None
+        self._run.acted.update(acting)
+        sampling = model.model_sampling
+        context = cond.get("crossattn_controlnet")
+        return stack(
+            sampling.calculate_input(sigma, x),
+            sampling.timestep(sigma).float(),
+            cond["c_crossattn"] if context is None else context,
+            y=cond.get("y"),
+            sigma=level,
+            run=self._core_run(model),
+            rows=rows,
+        )
+
+    def _stack(self, model: Any, canvas: tuple[int, int]) -> tuple[ControlStack, tuple[int, ...]]:
+        units, indices = [], []
+        nets: dict[int, NetInHost] = {}
+        images: dict[int, Tensor] = {}
+        for index, unit in enumerate(self._run.units):
+            if not is_ours(unit.control_net):
+                continue
+            module = module_for(model, unit.control_net)
+            net = nets.setdefault(id(module), NetInHost(module, unit.control_net, self._device))
+            placed = self._run.placed(unit, canvas).image
+            image = images.setdefault(id(placed), placed.to(self._device))
+            mask = self._run.mask(unit, canvas)
+            units.append(
+                ControlUnit(
+                    net,
+                    image,
+                    strength=unit.strength,
+                    weights=unit.weighting.resolve(net.base.connections),
+                    schedule=unit.schedule,
+                    branches=unit.branches,
+                    mask=None if mask is None else mask.to(self._device),
+                )
+            )
+            indices.append(index)
+        return ControlStack(tuple(units)), tuple(indices)
+
+    def foreign(
+        self,
+        model: Any,
+        x: Tensor,
+        sigma: Tensor,
+        cond: dict[str, Any],
+        rows: Rows,
+        canvas: tuple[int, int],
+        options: dict[str, Any],
+    ) -> Control | None:
+        """Everybody else's nets, one after the other."""
+        total: Control | None = None
+        for index, unit in enumerate(self._run.units):
+            if is_ours(unit.control_net):
+                continue
+            strength = self._strength(index, model, float(sigma[0]))
+            if strength == 0.0:
+                continue
+            if "multigpu_thread_device" in options:
+                raise ValueError(
+                    f"{foreign_name(unit.control_net)} is not a net of this pack and cannot run on several devices "
+                    "at once. Remove the multi-GPU node, or load the net with ZeroctlLoadControlNet."
+                )
+            key = (index, canvas)
+            if key not in self._foreign:
+                self._foreign[key] = self._made_ready(unit, model, canvas)
+            control = self._foreign[key].control(model, x, sigma, cond, rows, strength, options)
+            if control is not None:
+                self._run.acted.add(index)
+                total = add_control(total, control)
+        return total
+
+    def _made_ready(self, unit: Unit, model: Any, canvas: tuple[int, int]) -> Foreign:
+        placed = self._run.placed(unit, canvas).image
+        image = unit.image if unit.resize == "crop" else placed
+        mask = self._run.mask(unit, canvas)
+        return Foreign(
+            unit.control_net,
+            image,
+            placed,
+            canvas,
+            unit.vae,
+            foreign_weights(unit, model),
+            mask,
+            unit.branches,
+            family_of_model(model).connections,
+        )
+
+    def close(self) -> None:
+        for foreign in self._foreign.values():
+            foreign.close()
+        self._foreign.clear()
+        self._stacks.clear()
+        self._core = None
