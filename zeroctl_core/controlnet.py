@@ -73,14 +73,19 @@ class ControlNet(Encoder):
         device: torch.device | str | None = None,
         condition_channels: int = 3,
         condition_form: str = "released",
+        condition_widths: tuple[int, ...] | None = None,
     ) -> ControlNet:
         """A ControlNet whose encoder equals the UNet's to the bit, in memory of its own, with all zero convolutions 0.
 
-        Of an inpaint base (9 input channels) the first convolution keeps the 4 channels of the noisy latent. Layers,
+        The condition encoder has `condition_widths`, by default those of the UNet's base for its own form, and for
+        another form the form's. Of an inpaint base (9 input channels) the first convolution keeps the 4 channels of the noisy latent. Layers,
         dtype and device are the UNet's unless given; `dtype=torch.float32` is usual for training.
         """
         from .condition import CONDITION_FORMS
 
+        if condition_widths is None:
+            own = condition_form == unet.spec.condition_form
+            condition_widths = unet.spec.condition_widths if own else CONDITION_FORMS[condition_form][1]
         spec = replace(
             unet.spec,
             in_channels=LATENT_CHANNELS,
@@ -88,7 +93,7 @@ class ControlNet(Encoder):
             decoder_depth=None,  # a ControlNet has no decoder, and its file could not say
             condition_channels=condition_channels,
             condition_form=condition_form,
-            condition_widths=CONDITION_FORMS[condition_form][1],
+            condition_widths=condition_widths,
         )
         first = next(unet.parameters())
         dtype, device = dtype or first.dtype, device or first.device

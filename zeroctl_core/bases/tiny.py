@@ -12,6 +12,7 @@ from . import BASES, Base, Shapes
 CONTEXT_DIM = 64
 HEAD_CHANNELS = 16
 GROUPS = 8  # 32 groups on 32 channels would normalise every channel alone and lose its mean
+CONDITION_WIDTHS = (16, 32, 48, 64)  # the released widths would cost twice what the whole UNet costs
 
 
 def detect(shapes: Shapes) -> bool:
@@ -37,6 +38,7 @@ BASES.register("tiny")(
             context_dim=CONTEXT_DIM,
             head_channels=HEAD_CHANNELS,
             use_linear=True,
+            condition_widths=CONDITION_WIDTHS,
             groups=GROUPS,
         ),
         detect=detect,

@@ -1,0 +1,83 @@
+"""Sampling: from noise to a latent, with guidance and controls, by the numbers of a host's Euler sampler."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ..rows import Rows
+from ..sd_schedule import N_TIMESTEPS, sd_percent_to_sigma, sd_sigma, sd_sigmas
+from ..stack import ControlStack, Run
+from ..unet import UNet
+from .autoencoder import DOWNSAMPLE, LATENT_CHANNELS
+from .world import SIZE
+
+STEPS, GUIDANCE = 20, 3.0
+"""What the demo uses; see benchmarks/proof/p5_guidance.py for other scales."""
+
+
+def normal_sigmas(steps: int) -> Tensor:
+    """The noise levels of a run of `steps` steps: even in the timestep from 999 to 0, then 0; [steps + 1], falling.
+
+    Equal to the scheduler "normal" of ComfyUI.
+    """
+    timesteps = torch.linspace(N_TIMESTEPS - 1, 0, steps)
+    return torch.tensor([*(sd_sigma(float(t)) for t in timesteps), 0.0])
+
+
+def noise_of(seeds: Sequence[int], size: tuple[int, int] = (SIZE, SIZE)) -> Tensor:
+    """Standard normal noise for a latent of each seed: size is (height, width) in pixels -> [B, 4, h, w].
+
+    Each row is what ComfyUI's sampler draws on the CPU for that seed and a batch of one.
+    """
+    shape = (1, LATENT_CHANNELS, size[0] // DOWNSAMPLE, size[1] // DOWNSAMPLE)
+    return torch.cat([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+
+
+@torch.no_grad()
+def sample(
+    unet: UNet,
+    noise: Tensor,
+    context: Tensor,
+    empty: Tensor,
+    *,
+    stack: ControlStack | None = None,
+    guidance: float = GUIDANCE,
+    steps: int = STEPS,
+    sigmas: Tensor | None = None,
+    each_step: Callable[[int], None] | None = None,
+) -> Tensor:
+    """Denoise by Euler's method (Karras et al., arXiv 2206.00364, Algorithm 1 without the second-order correction).
+
+    noise [B, 4, h, w], context [B, T, D] and empty [1 or B, T, D] -> latents [B, 4, h, w] of spread near 1 (divide by
+    `autoencoder.SCALE` before decoding). `guidance` is the scale of Ho and Salimans, arXiv 2207.12598:
+    eps_u + guidance (eps_c - eps_u); at 1 the rows without prompt are not computed. Sample r of the batch has the
+    condition image r mod n of a unit.
+    """
+    if sigmas is None:
+        sigmas = normal_sigmas(steps)
+    batch = noise.shape[0]
+    run = Run(sd_percent_to_sigma, sigmas)
+    guided = guidance != 1.0
+    roles = ("cond",) * batch + ("uncond",) * batch * guided
+    rows = Rows(roles, tuple(range(batch)) * (1 + guided), (None,) * len(roles))
+    if guided:
+        context = torch.cat((context, empty.expand_as(context)))
+    levels = torch.tensor(sd_sigmas()).log()
+    x = noise * math.sqrt(1 + float(sigmas[0]) ** 2)  # as much as the noisiest training latent has
+    for step in range(len(sigmas) - 1):
+        sigma, following = float(sigmas[step]), float(sigmas[step + 1])
+        t = (levels - math.log(sigma)).abs().argmin().float().expand(len(roles))  # the nearest timestep, as hosts do
+        scaled = (x / math.sqrt(sigma**2 + 1)).repeat(1 + guided, 1, 1, 1)
+        residuals = None if stack is None else stack(scaled, t, context, sigma=sigma, run=run, rows=rows)
+        eps = unet(scaled, t, context, residuals=residuals)
+        if guided:
+            with_prompt, without = eps.chunk(2)
+            eps = without + guidance * (with_prompt - without)
+        x = x + (following - sigma) * eps
+        if each_step is not None:
+            each_step(step + 1)
+    return x

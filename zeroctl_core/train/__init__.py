@@ -1,0 +1,1 @@
+"""Training: one loop for every network of this package, and what makes a ControlNet of an untrained copy."""
