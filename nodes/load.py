@@ -7,7 +7,7 @@ from typing import Any
 from zeroctl_core import save_controlnet
 
 from .host.loading import as_in_file, describe, is_ours, load_file
-from .host.paths import controlnet_names, controlnet_path, new_model_path
+from .host.paths import controlnet_names, controlnet_path, fingerprint, new_model_path
 from .host.schema import ComfyNode, NodeOutput, check_choice, io, schema, ui
 
 LAYOUTS = ["ldm", "diffusers"]
@@ -44,9 +44,7 @@ class ZeroctlLoadControlNet(ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, control_net_name: str = "") -> str:
-        path = controlnet_path(control_net_name)
-        stat = path.stat()
-        return f"{path}:{stat.st_mtime_ns}:{stat.st_size}"
+        return fingerprint(controlnet_path(control_net_name))
 
     @classmethod
     def execute(cls, control_net_name: str) -> NodeOutput:

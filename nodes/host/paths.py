@@ -1,33 +1,55 @@
-"""Where the host keeps its files: names in lists, full paths for loading and saving."""
+"""Where the host keeps its files, and where ours are: names in lists, full paths for loading and saving."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import folder_paths
 
-__all__ = ["controlnet_names", "controlnet_path", "new_model_path"]
+from zeroctl_core.demo.model import WEIGHTS, control_files
+
+__all__ = ["controlnet_names", "controlnet_path", "demo_weights", "fingerprint", "new_model_path"]
+
+EMBEDDED = "zeroctl/"
+"""Prefix of the embedded controls in the list. They have no file extension and the host lists no file without one, so
+that `zeroctl/edges` is ours and `zeroctl/edges.safetensors` is a file of the user's."""
+
+
+def demo_weights() -> Path:
+    """The folder of the embedded model: of the package, or what ZEROCTL_DEMO_WEIGHTS names, to try others."""
+    return Path(os.environ.get("ZEROCTL_DEMO_WEIGHTS") or WEIGHTS)
 
 
 def controlnet_names() -> list[str]:
-    """The files in the host's controlnet folders, in the host's order."""
-    return list(folder_paths.get_filename_list("controlnet"))
+    """The files in the host's controlnet folders, in the host's order, and then the embedded controls."""
+    embedded = [EMBEDDED + name for name in control_files(demo_weights())]
+    return [*folder_paths.get_filename_list("controlnet"), *embedded]
 
 
 def controlnet_path(name: str) -> Path:
-    """The full path of a file in the host's controlnet folders.
+    """The full path of a file in the host's controlnet folders, or of an embedded control.
 
     Raises:
         ValueError: the name is not in the list (the list is read when the page loads: press R after adding a file).
     """
+    embedded = {EMBEDDED + stem: path for stem, path in control_files(demo_weights()).items()}
+    if name in embedded:
+        return embedded[name]
     path = folder_paths.get_full_path("controlnet", name)
     if path is None:
         folders = ", ".join(folder_paths.get_folder_paths("controlnet"))
         raise ValueError(
-            f"There is no ControlNet file {name!r} in {folders}. Put the file there and refresh the node list, "
-            "or choose another."
+            f"There is no ControlNet file {name!r} in {folders}, and the embedded controls are "
+            f"{', '.join(embedded) or 'missing'}. Put the file there and refresh the node list, or choose another."
         )
     return Path(path)
+
+
+def fingerprint(path: Path) -> str:
+    """Changes when the file does."""
+    stat = path.stat()
+    return f"{path}:{stat.st_mtime_ns}:{stat.st_size}"
 
 
 def new_model_path(prefix: str, extension: str) -> Path:

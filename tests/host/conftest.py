@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from demo_weights import are_shipped, write_random
 from host_graphs import Graph, node, sample
 from host_models import cut_model, random_conditioning
 from host_process import Host, boot
 from host_server import HostServer
 from random_weights import UNetSpec, save_controlnet_file, thin_checkpoint
+
+from zeroctl_core.demo.model import WEIGHTS
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -61,7 +64,17 @@ def bare_host(scratch: Path) -> Host:
 
 
 @pytest.fixture(scope="session")
-def host(bare_host: Host) -> Host:
+def demo_weights(scratch: Path) -> Path:
+    """The folder of the embedded model, for this process and for the servers that it starts."""
+    if are_shipped():
+        return WEIGHTS
+    folder = write_random(scratch / "demo")
+    os.environ["ZEROCTL_DEMO_WEIGHTS"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def host(bare_host: Host, demo_weights: Path) -> Host:
     """The booted host with our pack loaded from this checkout by the host's own loader."""
     bare_host.load_pack(ROOT)
     return bare_host
@@ -122,7 +135,7 @@ def thin_controlnet_path(controlnet_file: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def start_server(bare_host: Host, scratch: Path) -> Callable[..., HostServer]:
+def start_server(bare_host: Host, demo_weights: Path, scratch: Path) -> Callable[..., HostServer]:
     """`with start_server(pack=folder, pack_name=...) as server:` a server of its own, on the models of `bare_host`."""
 
     def make(pack: Path | None = None, pack_name: str = "") -> HostServer:

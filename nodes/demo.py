@@ -1,0 +1,101 @@
+"""The embedded model, and scenes of the world that it was trained on: a workflow that needs no file."""
+
+from __future__ import annotations
+
+from zeroctl_core.demo.conditions import CONDITIONS
+from zeroctl_core.demo.world import render, scene
+
+from .host.demo import demo_fingerprint, describe_demo, load_demo
+from .host.schema import ComfyNode, NodeOutput, check_choice, io, option, schema
+
+SPLITS = ["held_out", "train"]
+LARGEST_SEED = 2**32 - 1
+
+
+class ZeroctlDemoModel(ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ZeroctlDemoModel",
+            display_name="Load Demo Model",
+            category="zeroctl/demo",
+            description="A small diffusion model that comes with this pack: it draws one coloured shape on a plain "
+            "background in seconds on a CPU. Its controls are in Load ControlNet (strict) as zeroctl/...",
+            search_aliases=["tiny model", "embedded model", "test checkpoint", "load checkpoint"],
+            inputs=[],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="For KSampler and all that changes a MODEL."),
+                io.Clip.Output(
+                    display_name="clip",
+                    tooltip='For CLIP Text Encode. It reads prompts such as "a red star on a blue background".',
+                ),
+                io.Vae.Output(display_name="vae", tooltip="For VAE Decode and VAE Encode."),
+                io.String.Output(display_name="info", tooltip="Vocabulary, token limit and sizes."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls) -> str:
+        return demo_fingerprint()
+
+    @classmethod
+    def execute(cls) -> NodeOutput:
+        model, clip, vae = load_demo()
+        return NodeOutput(model, clip, vae, describe_demo(model))
+
+
+class ZeroctlDemoScene(ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ZeroctlDemoScene",
+            display_name="Demo Scene",
+            category="zeroctl/demo",
+            description="Draws a scene of the world that the demo model was trained on, 128x128 pixels, with its "
+            "caption, its mask and a condition image that is exact because the renderer knows what it drew.",
+            search_aliases=["procedural image", "test image", "condition image"],
+            inputs=[
+                option(
+                    io.Int,
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=LARGEST_SEED,
+                    control_after_generate=True,
+                    tooltip="Which scene. The same seed always gives the same scene.",
+                ),
+                io.Combo.Input(
+                    "split",
+                    options=SPLITS,
+                    default="held_out",
+                    tooltip="held_out: shape, colour and background in a combination that training never saw. train: in "
+                    "one that it saw.",
+                ),
+                io.Combo.Input(
+                    "condition",
+                    options=list(CONDITIONS),
+                    default="edges",
+                    tooltip="Which condition image. Use the control of the same name.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The picture of the scene."),
+                io.Mask.Output(display_name="mask", tooltip="1 where the object is."),
+                io.Image.Output(display_name="condition", tooltip="For the image input of ZeroctlControl."),
+                io.String.Output(display_name="caption", tooltip="What the picture shows, in the model's words."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, seed: int, split: str, condition: str) -> NodeOutput:
+        check_choice("split", split, SPLITS)
+        check_choice("condition", condition, CONDITIONS)
+        shown = scene(seed, 0, "train" if split == "train" else "held_out")
+        rendering = render([shown])
+        map_of_it = CONDITIONS[condition](rendering)
+        return NodeOutput(
+            rendering.image.movedim(1, -1), rendering.mask[:, 0], map_of_it.movedim(1, -1), shown.caption
+        )
+
+
+NODES = [ZeroctlDemoModel, ZeroctlDemoScene]

@@ -1,0 +1,69 @@
+"""The embedded model as the host's MODEL, CLIP and VAE, and what can be said about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zeroctl_core.demo.autoencoder import DOWNSAMPLE
+from zeroctl_core.demo.model import AUTOENCODER, MODEL, DemoModel
+from zeroctl_core.demo.shapes import SHAPES
+from zeroctl_core.demo.words import MAX_TOKENS, WORDS
+from zeroctl_core.demo.world import COLOURS, SIZE
+
+from .demo_clip import clip_from
+from .demo_model import SIZES, model_from
+from .demo_vae import vae_from
+from .paths import demo_weights, fingerprint
+
+__all__ = ["demo_fingerprint", "describe_demo", "load_demo"]
+
+
+def load_demo() -> tuple[Any, Any, Any]:
+    """MODEL, CLIP and VAE.
+
+    Raises:
+        FileNotFoundError, ValueError: the weights are missing or of another version; as `DemoModel.load`.
+    """
+    folder = demo_weights()
+    parts = DemoModel.load(folder)
+    model, clip, vae = model_from(parts.unet), clip_from(parts.text), vae_from(parts.autoencoder)
+
+    # newer hosts make further copies through these, for several devices and for torch.compile
+    def again_model(disable_dynamic: bool = False) -> Any:
+        return model_from(DemoModel.load(folder).unet, disable_dynamic)
+
+    def again_clip(disable_dynamic: bool = False) -> Any:
+        return clip_from(DemoModel.load(folder).text).patcher
+
+    def again_vae(disable_dynamic: bool = False) -> Any:
+        return vae_from(DemoModel.load(folder).autoencoder).patcher
+
+    model.cached_patcher_init = (again_model, ())
+    clip.patcher.cached_patcher_init = (again_clip, ())
+    vae.patcher.cached_patcher_init = (again_vae, ())
+    return model, clip, vae
+
+
+def demo_fingerprint() -> str:
+    """Changes when the weights were trained anew."""
+    return " ".join(fingerprint(demo_weights() / name) for name in (MODEL, AUTOENCODER))
+
+
+def describe_demo(model: Any) -> str:
+    """What the model knows and how it is used, in lines."""
+    parameters = sum(value.numel() for value in model.model.diffusion_model.parameters())
+    dtype = str(model.model.get_dtype()).removeprefix("torch.")
+    low, high = SIZES
+    return "\n".join(
+        [
+            f"a UNet of the Stable Diffusion kind with {parameters / 1e6:.1f} M parameters, {dtype} in use, "
+            "trained on drawings of one shape on a plain background",
+            'prompt: such as "a red star on a blue background"; the empty prompt works',
+            f"vocabulary: {', '.join(WORDS[2:])}",
+            f"colours: {', '.join(COLOURS)}; shapes: {', '.join(SHAPES)}",
+            f"limit: {MAX_TOKENS} tokens, which are {MAX_TOKENS - 2} words; unknown and further words are left out and "
+            "named in the log",
+            f"size: trained at {SIZE}x{SIZE} pixels, usable from {low} to {high} a side, in steps of {DOWNSAMPLE}; other "
+            "sizes are named in the log",
+        ]
+    )
