@@ -68,8 +68,8 @@ class ZeroctlDemoScene(ComfyNode):
                     "split",
                     options=SPLITS,
                     default="held_out",
-                    tooltip="held_out: shape, colour and background in a combination that training never saw. train: in "
-                    "one that it saw.",
+                    tooltip="held_out: shape, colour and background in a combination that training never saw. "
+                    "train: in one that it saw.",
                 ),
                 io.Combo.Input(
                     "condition",

@@ -18,6 +18,7 @@ BESIDE_THE_TESTS = {
     "demo_weights": "tests/host/demo_weights.py",
     "host_graphs": "tests/host/host_graphs.py",
     "control_graphs": "tests/host/control_graphs.py",
+    "demo_graphs": "tests/host/demo_graphs.py",
     "host_models": "tests/host/host_models.py",
     "host_process": "tests/host/host_process.py",
     "host_server": "tests/host/host_server.py",

@@ -63,7 +63,7 @@ def describe_demo(model: Any) -> str:
             f"colours: {', '.join(COLOURS)}; shapes: {', '.join(SHAPES)}",
             f"limit: {MAX_TOKENS} tokens, which are {MAX_TOKENS - 2} words; unknown and further words are left out and "
             "named in the log",
-            f"size: trained at {SIZE}x{SIZE} pixels, usable from {low} to {high} a side, in steps of {DOWNSAMPLE}; other "
-            "sizes are named in the log",
+            f"size: trained at {SIZE}x{SIZE} pixels, usable from {low} to {high} a side, in steps of {DOWNSAMPLE}; "
+            "other sizes are named in the log",
         ]
     )

@@ -1,4 +1,4 @@
-"""The embedded UNet as the host's MODEL: the host's own network at our widths, so that all that acts on one acts here."""
+"""The embedded UNet as the host's MODEL: the host's own network at our widths, so that its patches act here too."""
 
 from __future__ import annotations
 

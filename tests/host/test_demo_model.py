@@ -1,78 +1,280 @@
-"""The embedded model in the host's own nodes: prompts, samplers, pictures, and what changes a MODEL."""
+"""The embedded model as a MODEL: it equals the core's, and the host's samplers and conds do with it what they do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from control_graphs import largest_difference, latents, with_host_control, with_our_control
+from control_graphs import largest_difference, latents
+from demo_graphs import PROMPT, controlled, demo_graph, edges_of_a_scene
 from host_graphs import Graph, node
 from host_process import Host, NodeFailed
+from safetensors.torch import load_file
 
 from zeroctl_core import ControlStack, ControlUnit
 from zeroctl_core.demo.autoencoder import SCALE
-from zeroctl_core.demo.conditions import CONDITIONS
-from zeroctl_core.demo.model import DemoModel, load_control
+from zeroctl_core.demo.model import AUTOENCODER, MODEL, DemoModel, load_control
 from zeroctl_core.demo.sampling import noise_of, sample
-from zeroctl_core.demo.world import render, scene
+from zeroctl_core.demo.world import SIZE
 
-PROMPT = "a red star on a blue background"
-SIZE = 128
 SAME_RUN = 1e-5
 """Largest difference of two latents of spread 1 after up to 20 steps; 1.5e-6 was measured on both hosts."""
+SAME_CALL = 1e-5  # of two calls of the UNet
+CLOSE = 1e-4  # as in the other tests of controls: largest difference of latents, see `largest_difference`
+FELT = 1e-2
+BY = ["nobody", "ours", "host"]
 
 
-def demo_graph(prompt: str = PROMPT, size: int = SIZE, batch: int = 1, **sampler: Any) -> Graph:
-    """ZeroctlDemoModel -> CLIPTextEncode twice -> KSampler."""
-    options = {"seed": 1, "steps": 3, "cfg": 3.0, "sampler_name": "euler", "scheduler": "normal", "denoise": 1.0}
-    return {
-        "demo": node("ZeroctlDemoModel"),
-        "positive": node("CLIPTextEncode", text=prompt, clip=["demo", 1]),
-        "negative": node("CLIPTextEncode", text="", clip=["demo", 1]),
-        "latent": node("EmptyLatentImage", width=size, height=size, batch_size=batch),
-        "sampler": node(
-            "KSampler",
-            model=["demo", 0],
-            positive=["positive", 0],
-            negative=["negative", 0],
-            latent_image=["latent", 0],
-            **{**options, **sampler},
-        ),
-    }
+@pytest.fixture(scope="module")
+def demo(host: Host) -> Any:
+    """MODEL, CLIP, VAE and info, as the node gives them."""
+    keep = {name: ["demo", place] for place, name in enumerate(("model", "clip", "vae", "info"))}
+    return host.run({"demo": node("ZeroctlDemoModel")}, keep=keep)
 
 
 def test_it_makes_a_picture(host: Host) -> None:
     graph = demo_graph()
     graph["decode"] = node("VAEDecode", samples=["sampler", 0], vae=["demo", 2])
-    made = host.run(graph, keep={"picture": ["decode", 0], "info": ["demo", 3]})
-    picture = made["picture"]
+    picture = host.run(graph, keep={"picture": ["decode", 0]})["picture"]
     assert picture.shape == (1, SIZE, SIZE, 3) and torch.isfinite(picture).all()
-    assert 0 <= picture.min() and picture.max() <= 1 and picture.std() > 0.001
-    for said in ("red", "star", "12 tokens", "96 to 192"):
-        assert said in made["info"]
+    assert picture.min() >= 0 and picture.max() <= 1 and picture.std() > 0.001
+
+
+def test_info_says_what_it_knows_and_where_it_ends(demo: Any) -> None:
+    for said in ("red", "star", "background", "12 tokens", "96 to 192", "128x128"):
+        assert said in demo["info"]
+
+
+@pytest.mark.parametrize("height, width", [(16, 16), (12, 24), (9, 7)])
+def test_the_hosts_network_equals_ours(demo: Any, demo_weights: Path, height: int, width: int) -> None:
+    """The same weights, in the host's network whose norms have our number of groups."""
+    unet = DemoModel.load(demo_weights).unet
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 4, height, width, generator=generator)
+    t = torch.tensor([7.0, 981.0])
+    context = torch.randn(2, 12, 64, generator=generator)
+    found = demo["model"].model.diffusion_model(x, t, context=context)
+    assert (found - unet(x, t, context)).abs().max() <= SAME_CALL
 
 
 @pytest.mark.parametrize("steps, cfg", [(20, 3.0), (8, 1.0)])
-@pytest.mark.parametrize("controlled", [False, True], ids=["plain", "controlled"])
+@pytest.mark.parametrize("by", ["nobody", "ours"])
 def test_a_run_of_the_core_gives_the_same_latents(
-    host: Host, demo_weights: Path, steps: int, cfg: float, controlled: bool
+    host: Host, demo_weights: Path, steps: int, cfg: float, by: str
 ) -> None:
     parts = DemoModel.load(demo_weights)
-    edges = CONDITIONS["edges"](render([scene(3, 0, "held_out")]))
-    graph = demo_graph(seed=11, steps=steps, cfg=cfg)
-    stack = None
-    if controlled:
-        graph = with_our_control(
-            graph,
-            node("ZeroctlLoadControlNet", control_net_name="zeroctl/edges"),
-            host.give(edges.movedim(1, -1)),
-        )
-        stack = ControlStack([ControlUnit(load_control("edges", demo_weights), edges)])
+    edges = edges_of_a_scene().movedim(-1, 1)
+    stack = None if by == "nobody" else ControlStack([ControlUnit(load_control("edges", demo_weights), edges)])
     expected = sample(
         parts.unet, noise_of([11]), parts.context([PROMPT]), parts.context([""]), stack=stack, guidance=cfg, steps=steps
     )
-    found = latents(host, graph) * SCALE
+    found = latents(host, controlled(host, demo_graph(seed=11, steps=steps, cfg=cfg), by)) * SCALE
     assert (found - expected).abs().max() <= SAME_RUN * max(1.0, expected.std())
+
+
+def test_our_apply_equals_the_hosts(host: Host) -> None:
+    graph = demo_graph()
+    ours = latents(host, controlled(host, graph, "ours"))
+    assert largest_difference(ours, latents(host, controlled(host, graph, "host"))) <= CLOSE
+    assert largest_difference(ours, latents(host, graph)) > FELT
+
+
+def test_strength_0_changes_nothing(host: Host) -> None:
+    graph = demo_graph()
+    assert torch.equal(latents(host, controlled(host, graph, "ours", strength=0.0)), latents(host, graph))
+
+
+# ---- samplers
+
+
+def _custom(graph: Graph) -> Graph:
+    """SamplerCustom in the place of the graph's KSampler."""
+    inputs = graph["sampler"]["inputs"]
+    return {
+        **graph,
+        "kind": node("KSamplerSelect", sampler_name=inputs["sampler_name"]),
+        "sigmas": node(
+            "BasicScheduler",
+            model=inputs["model"],
+            scheduler=inputs["scheduler"],
+            steps=inputs["steps"],
+            denoise=inputs["denoise"],
+        ),
+        "sampler": node(
+            "SamplerCustom",
+            add_noise=True,
+            noise_seed=inputs["seed"],
+            sampler=["kind", 0],
+            sigmas=["sigmas", 0],
+            **{name: inputs[name] for name in ("model", "positive", "negative", "latent_image", "cfg")},
+        ),
+    }
+
+
+def _in_two_halves(graph: Graph) -> Graph:
+    """Two KSamplerAdvanced in the place of the graph's KSampler, which hand over a noisy latent."""
+    inputs = {name: value for name, value in graph["sampler"]["inputs"].items() if name not in ("seed", "denoise")}
+    seed, steps = graph["sampler"]["inputs"]["seed"], inputs["steps"]
+    first = {"add_noise": "enable", "start_at_step": 0, "end_at_step": 2, "return_with_leftover_noise": "enable"}
+    second = {"add_noise": "disable", "start_at_step": 2, "end_at_step": steps, "return_with_leftover_noise": "disable"}
+    return {
+        **graph,
+        "first": node("KSamplerAdvanced", noise_seed=seed, **inputs, **first),
+        "sampler": node(
+            "KSamplerAdvanced", noise_seed=seed, **{**inputs, "latent_image": ["first", 0]}, **second
+        ),
+    }
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("other", [_custom, _in_two_halves])
+def test_the_other_samplers_equal_ksampler(host: Host, other: Any, by: str) -> None:
+    graph = controlled(host, demo_graph(steps=4), by)
+    assert largest_difference(latents(host, graph), latents(host, other(graph))) <= CLOSE
+
+
+@pytest.mark.parametrize(
+    "sampler, scheduler", [("dpmpp_2m", "karras"), ("ddim", "ddim_uniform"), ("euler_ancestral", "simple")]
+)
+def test_it_samples_by_other_rules_too(host: Host, sampler: str, scheduler: str) -> None:
+    found = latents(host, demo_graph(sampler_name=sampler, scheduler=scheduler))
+    assert found.shape == (1, 4, 16, 16) and torch.isfinite(found).all()
+
+
+@pytest.mark.parametrize("by", BY)
+def test_a_batch_equals_its_rows(host: Host, by: str) -> None:
+    graph = controlled(host, demo_graph(), by)
+    graph["two"] = node("RepeatLatentBatch", samples=["latent", 0], amount=2)
+    graph["sampler"]["inputs"]["latent_image"] = ["two", 0]
+    both = latents(host, graph)
+    graph["second"] = node("LatentFromBatch", samples=["two", 0], batch_index=1, length=1)
+    graph["sampler"]["inputs"]["latent_image"] = ["second", 0]
+    assert largest_difference(both[1:], latents(host, graph)) <= CLOSE
+
+
+# ---- conds
+
+
+def _with_positive(graph: Graph, added: Graph, link: list[Any]) -> Graph:
+    sampler = graph["sampler"]
+    return {**graph, **added, "sampler": {**sampler, "inputs": {**sampler["inputs"], "positive": link}}}
+
+
+@pytest.mark.parametrize("by", BY)
+def test_combined_conds_act_both(host: Host, by: str) -> None:
+    plain = demo_graph()
+    other = node("CLIPTextEncode", text="a white moon on a black background", clip=["demo", 1])
+
+    def combined(second: Any) -> torch.Tensor:
+        nodes = {
+            "other": second,
+            "both": node("ConditioningCombine", conditioning_1=["positive", 0], conditioning_2=["other", 0]),
+        }
+        return latents(host, controlled(host, _with_positive(plain, nodes, ["both", 0]), by))
+
+    alone = latents(host, controlled(host, plain, by))
+    assert largest_difference(combined(plain["positive"]), alone) <= CLOSE
+    assert not torch.allclose(combined(other), alone, atol=CLOSE)
+
+
+@pytest.mark.parametrize("by", BY)
+def test_an_area_of_all_is_no_area_and_one_of_half_is_half(host: Host, by: str) -> None:
+    plain = demo_graph(steps=1)  # after one step the halves have not met in the UNet
+
+    def within(width: int) -> torch.Tensor:
+        area = node(
+            "ConditioningSetArea", conditioning=["positive", 0], width=width, height=SIZE, x=0, y=0, strength=1.0
+        )
+        return latents(host, controlled(host, _with_positive(plain, {"area": area}, ["area", 0]), by))
+
+    alone = latents(host, controlled(host, plain, by))
+    assert largest_difference(within(SIZE), alone) <= CLOSE
+    assert not torch.allclose(within(SIZE // 2), alone, atol=CLOSE)
+
+
+@pytest.mark.parametrize("by", BY)
+def test_a_cond_acts_within_its_mask(host: Host, by: str) -> None:
+    plain = demo_graph(steps=1)
+
+    def within(mask: torch.Tensor) -> torch.Tensor:
+        nodes = {
+            "mask": host.give(mask),
+            "masked": node(
+                "ConditioningSetMask",
+                conditioning=["positive", 0],
+                mask=["mask", 0],
+                strength=1.0,
+                set_cond_area="default",
+            ),
+        }
+        return latents(host, controlled(host, _with_positive(plain, nodes, ["masked", 0]), by))
+
+    alone = latents(host, controlled(host, plain, by))
+    left = torch.zeros(1, SIZE, SIZE)
+    left[..., : SIZE // 2] = 1
+    assert largest_difference(within(torch.ones(1, SIZE, SIZE)), alone) <= CLOSE
+    half = within(left)
+    assert largest_difference(half[..., :8], alone[..., :8]) <= CLOSE * 10
+    assert not torch.allclose(half[..., 8:], alone[..., 8:], atol=CLOSE)
+
+
+# ---- sizes
+
+
+@pytest.mark.parametrize("size, told", [(96, False), (128, False), (192, False), (88, True), (200, True)])
+def test_a_size_that_it_was_not_made_for_is_named(
+    host: Host, caplog: pytest.LogCaptureFixture, size: int, told: bool
+) -> None:
+    result = host.run(demo_graph(size=size, steps=1), keep={"latent": ["sampler", 0]})
+    assert bool(result.sent("zeroctl.notice")) == told
+    assert (f"{size}x{size} pixels" in caplog.text) == told
+
+
+# ---- files
+
+
+@pytest.mark.parametrize("by", ["nobody", "ours"])
+def test_model_save_writes_the_unet_under_its_published_names(host: Host, demo_weights: Path, by: str) -> None:
+    graph = controlled(host, demo_graph(), by)
+    model = graph["sampler"]["inputs"]["model"]
+    host.run({**graph, "save": node("ModelSave", model=model, filename_prefix=f"demo-{by}")})
+    (path,) = (host.base / "output").glob(f"demo-{by}_*.safetensors")
+    saved = load_file(path)
+    shipped = {key: value for key, value in load_file(demo_weights / MODEL).items() if key.startswith("model.")}
+    assert saved.keys() == shipped.keys()
+    assert all(torch.equal(value.float(), shipped[key].float()) for key, value in saved.items())
+    path.unlink()
+
+
+def test_checkpoint_save_writes_all_three_parts(host: Host, demo_weights: Path) -> None:
+    graph = {"demo": node("ZeroctlDemoModel")}
+    graph["save"] = node(
+        "CheckpointSave", model=["demo", 0], clip=["demo", 1], vae=["demo", 2], filename_prefix="demo-all"
+    )
+    host.run(graph)
+    (path,) = (host.base / "output").glob("demo-all_*.safetensors")
+    autoencoder = {f"first_stage_model.{key}": value for key, value in load_file(demo_weights / AUTOENCODER).items()}
+    shipped = {**load_file(demo_weights / MODEL), **autoencoder}
+    saved = load_file(path)
+    assert saved.keys() == shipped.keys()
+    assert all(torch.equal(value.float(), shipped[key].float()) for key, value in saved.items())
+    path.unlink()
+
+
+def test_weights_that_are_missing_are_named(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZEROCTL_DEMO_WEIGHTS", str(tmp_path))
+    with pytest.raises(NodeFailed, match=f"{MODEL} is missing"):
+        host.run(demo_graph(), keep={"latent": ["sampler", 0]})
+
+
+@pytest.mark.parametrize("disable_dynamic", [False, True])
+def test_newer_hosts_make_further_copies(demo: Any, disable_dynamic: bool) -> None:
+    for patcher in (demo["model"], demo["clip"].patcher, demo["vae"].patcher):
+        make, arguments = patcher.cached_patcher_init
+        made = make(*arguments, disable_dynamic=disable_dynamic)
+        assert made.model is not patcher.model
+        assert not (disable_dynamic and getattr(made, "is_dynamic", lambda: False)())
+        weights = patcher.model.state_dict()
+        assert all(torch.equal(value, weights[key]) for key, value in made.model.state_dict().items())
