@@ -16,7 +16,7 @@ from ..bases import BASES
 from ..checkpoint import load_controlnet
 from ..controlnet import ControlNet
 from ..unet import UNet
-from .autoencoder import Autoencoder
+from .autoencoder import SCALE, Autoencoder
 from .judge import Judge
 from .text import TextEncoder
 from .words import tokenise
@@ -53,6 +53,11 @@ class DemoModel:
         """What the UNet is told: [B, 12, 64]. Unknown words are left out; `words.tokenise` names them."""
         out: Tensor = self.text(torch.tensor([tokenise(prompt).numbers for prompt in prompts]))
         return out
+
+    @torch.no_grad()
+    def picture(self, latent: Tensor) -> Tensor:
+        """Sampled latents [B, 4, h, w] of spread near 1 -> pictures [B, 3, 8h, 8w], clamped to 0..1."""
+        return self.autoencoder.decode(latent / SCALE).clamp(0, 1)
 
 
 def load_autoencoder(folder: Path = WEIGHTS) -> Autoencoder:

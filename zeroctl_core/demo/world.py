@@ -111,6 +111,7 @@ def scenes(seed: int, start: int, count: int, split: Split = "train") -> list[Sc
 class Rendering:
     """Scenes as pictures, and what is true of them, [B, C, 128, 128] each."""
 
+    scenes: tuple[Scene, ...]
     image: Tensor  # 3 channels, 0..1
     mask: Tensor  # 1: share of the pixel that the object covers
     height: Tensor  # 1: pixels above the ground; 0 outside the object
@@ -145,6 +146,7 @@ def render(world: Sequence[Scene]) -> Rendering:
     inside = mask[:, None]
     on_object = (inside > 0.5).float()
     return Rendering(
+        scenes=tuple(world),
         image=ground + (lit - ground) * inside,
         mask=inside,
         height=height[:, None] * on_object,

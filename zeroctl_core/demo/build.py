@@ -1,0 +1,184 @@
+"""`python -m zeroctl_core.demo.build`: train the embedded model from nothing, stage by stage.
+
+Stages that are finished are not repeated, a stage that was interrupted goes on where it was. What was done is written
+to a log: losses, seconds, the scores beside their targets, and the hash of every file. `--check` repeats 50 steps of
+every stage from the weights that are there and compares the losses with those in the log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import hashlib
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..train.loop import Progress, Task, fit
+from .model import WEIGHTS
+from .stages import STAGES
+from .stages.controls import control_stages
+from .stages.stage import Stage, averaged, losses_from
+
+TOLERANCE = 1e-3  # by which a repeated loss may differ
+LOG = Path("benchmarks/results/demo-build.json")
+
+
+class Log:
+    """The record of a build as one JSON file, rewritten whole at every entry."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.content: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"stages": {}}
+
+    def stage(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.content["stages"].setdefault(name, {"losses": [], "seconds": 0.0})
+        return found
+
+    def write(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.path.with_suffix(".tmp")
+        aside.write_text(json.dumps(self.content, indent=1) + "\n")
+        aside.replace(self.path)
+
+
+def conditions() -> dict[str, object]:
+    """What the figures of a run depend on."""
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def keep_memory() -> None:
+    """Ask the GNU C library to keep freed memory: pages that come back from the system cost 15 % of the time here."""
+    if platform.libc_ver()[0] != "glibc":
+        return
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3
+    library = ctypes.CDLL(None)
+    library.mallopt(mmap_threshold, 1 << 30)
+    library.mallopt(trim_threshold, (1 << 31) - 1)
+    library.mallopt(top_pad, 1 << 28)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def build_stage(stage: Stage, weights: Path, work: Path, log: Log, every: int) -> bool:
+    """Train, save, score; whether every target was reached. A stage whose file the log knows is left as it is."""
+    entry = log.stage(stage.name)
+    if "sha256" in entry and (weights / entry["file"]).is_file() and sha256(weights / entry["file"]) == entry["sha256"]:
+        print(f"{stage.name}: finished before, {entry['file']}", flush=True)
+        return bool(entry["reached"])
+    print(f"{stage.name}: {stage.how.steps} steps of {stage.batch_size}", flush=True)
+    began, cpu = time.monotonic(), time.process_time()
+    task: Task = stage.new(weights, work)
+
+    def note(now: Progress) -> None:
+        if now.loss is None or (now.step % every and now.step != now.steps):
+            return
+        entry["losses"].append([now.step, round(now.loss, 6), round(time.monotonic() - began, 1)])
+        left = f", {now.seconds_left / 60:.1f} min left" if now.seconds_left is not None else ""
+        print(f"{stage.name}: step {now.step}/{now.steps}, loss {now.loss:.5f}{left}", flush=True)
+        log.write()
+
+    averages = fit(task, stage.how, folder=work / stage.name, callbacks=[note])
+    averaged(averages)
+    seconds = time.monotonic() - began
+    record = {"stage": stage.name, "steps": stage.how.steps, "batch_size": stage.batch_size, "task": task.name}
+    path = stage.save(task, weights, record)
+    scores = stage.score(weights)
+    reached = all(scores[key] >= target for key, target in stage.targets.items())
+    entry.update(
+        file=str(path.relative_to(weights)),
+        sha256=sha256(path),
+        bytes=path.stat().st_size,
+        optimisation=repr(stage.how),
+        seconds=round(entry["seconds"] + seconds, 1),
+        cpu_seconds=round(time.process_time() - cpu, 1),
+        scores={key: round(value, 4) for key, value in scores.items()},
+        targets=dict(stage.targets),
+        reached=reached,
+        check_losses=[round(loss, 6) for loss in losses_from(stage.shipped(weights, work))],
+    )
+    log.write()
+    shown = ", ".join(f"{key} {value:.3f}{_against(stage.targets.get(key))}" for key, value in scores.items())
+    print(f"{stage.name}: {seconds / 60:.1f} min; {shown}{'' if reached else '; TARGET MISSED'}", flush=True)
+    return reached
+
+
+def _against(target: float | None) -> str:
+    return "" if target is None else f" (target {target:g})"
+
+
+def check_stage(stage: Stage, weights: Path, work: Path, log: Log) -> bool:
+    """Whether 50 further steps from the shipped weights lose what the log says they lost."""
+    entry = log.stage(stage.name)
+    if "check_losses" not in entry:
+        print(f"{stage.name}: the log {log.path} has no losses to compare with; run the build first")
+        return False
+    if sha256(weights / entry["file"]) != entry["sha256"]:
+        print(f"{stage.name}: {entry['file']} is not the file that the log {log.path} tells of")
+        return False
+    losses = losses_from(stage.shipped(weights, work))
+    apart = max(abs(a - b) for a, b in zip(losses, entry["check_losses"], strict=True))
+    print(f"{stage.name}: {len(losses)} losses, at most {apart:.1e} apart (tolerance {TOLERANCE:g})", flush=True)
+    return apart <= TOLERANCE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    names = [*(stage.name for stage in STAGES), *control_stages()]
+    parser = argparse.ArgumentParser(
+        prog="python -m zeroctl_core.demo.build", description="Train the embedded model and its controls from nothing."
+    )
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder for the weights (default: the package's)")
+    parser.add_argument("--work", type=Path, default=Path("build/demo"), help="folder for checkpoints and latents")
+    parser.add_argument("--log", type=Path, default=LOG, help=f"the record of the build (default {LOG})")
+    parser.add_argument("--stages", nargs="+", choices=names, default=names, help="only these (default: all)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
+    parser.add_argument("--every", type=int, default=50, help="steps between two lines of the log (default 50)")
+    parser.add_argument("--check", action="store_true", help="repeat 50 steps of each stage and compare the losses")
+    options = parser.parse_args(arguments)
+    keep_memory()
+    torch.set_num_threads(options.threads)
+    log = Log(options.log)
+    if not options.check:
+        log.content["conditions"] = conditions()
+    good = True
+    for name in options.stages:
+        stage = _stage(name)
+        if options.check:
+            good &= check_stage(stage, options.weights, options.work, log)
+        else:
+            good &= build_stage(stage, options.weights, options.work, log, options.every)
+    print(_closing(good, options.check, log.content["stages"]))
+    return 0 if good else 1
+
+
+def _stage(name: str) -> Stage:
+    for stage in STAGES:
+        if stage.name == name:
+            return stage
+    return control_stages()[name]()
+
+
+def _closing(good: bool, check: bool, stages: Mapping[str, Any]) -> str:
+    if check:
+        return "all losses repeat" if good else "some losses do NOT repeat"
+    size = sum(entry.get("bytes", 0) for entry in stages.values())
+    return f"{size / 1e6:.1f} MB of weights; " + ("every target reached" if good else "some targets were MISSED")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The condition maps of the world, exact because the renderer knows what it drew."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..annotators.canny import canny
+from ..registry import Registry
+from .shapes import SHAPES
+from .world import COLOURS, NEAREST, SIZE, Rendering
+
+CONDITIONS: Registry[Callable[[Rendering], Tensor]] = Registry("condition of the world")
+"""Name -> function from a rendering to the condition images [B, 3, 128, 128] in 0..1."""
+
+DEPTH_OF_GROUND, DEPTH_OF_OBJECT = 0.0, 0.3  # of an object's lowest place
+KEY_POINT_RADIUS = 3.0  # pixels
+COLOUR_DISC = 24.0  # pixels
+
+
+@CONDITIONS.register("edges")
+def edges(rendering: Rendering) -> Tensor:
+    """Canny edges (100, 200) of the object's coverage: its outline alone, white on black, whatever the colours are."""
+    return canny(rendering.mask.expand(-1, 3, -1, -1))
+
+
+@CONDITIONS.register("depth")
+def depth(rendering: Rendering) -> Tensor:
+    """Height above the ground: near is white, the ground is black."""
+    on_object = (rendering.mask > 0.5).float()
+    height = DEPTH_OF_OBJECT + (1 - DEPTH_OF_OBJECT) * rendering.height / NEAREST
+    return (height * on_object).clamp(0, 1).expand(-1, 3, -1, -1)
+
+
+@CONDITIONS.register("mask")
+def mask(rendering: Rendering) -> Tensor:
+    """The pixels of the object, white on black."""
+    return rendering.mask.expand(-1, 3, -1, -1)
+
+
+@CONDITIONS.register("normals")
+def normals(rendering: Rendering) -> Tensor:
+    """Normals as colours: red right, green up, blue towards the eye, 0..1 for -1..1; black where nothing stands."""
+    on_object = (rendering.mask > 0.5).float()
+    return (rendering.normals + 1) / 2 * on_object
+
+
+@CONDITIONS.register("scribble")
+def scribble(rendering: Rendering) -> Tensor:
+    """The outline as if drawn by hand: a line of 3 pixels that strays by up to 3 pixels, white on black."""
+    grid = torch.arange(SIZE) + 0.5
+    sheets = []
+    for one, coverage in zip(rendering.scenes, rendering.mask, strict=True):
+        # waves whose phase is the scene's own, so that the same scene is always drawn in the same way
+        bent_x = grid[None, :] + 3 * torch.sin(grid[:, None] / 9 + one.wave_phase) * torch.ones_like(grid)[None, :]
+        bent_y = grid[:, None] + 3 * torch.sin(grid[None, :] / 9 + one.angle) * torch.ones_like(grid)[:, None]
+        place = torch.stack((bent_x, bent_y), dim=-1)[None] / SIZE * 2 - 1
+        sheets.append(F.grid_sample(coverage[None], place, align_corners=False))
+    outline = canny(torch.cat(sheets).expand(-1, 3, -1, -1))
+    return F.max_pool2d(outline, 3, stride=1, padding=1)
+
+
+@CONDITIONS.register("key_points")
+def key_points(rendering: Rendering) -> Tensor:
+    """A disc at every corner of the shape, red at its centre's place and green at its corners, on black."""
+    grid = torch.arange(SIZE) + 0.5
+    sheets = torch.zeros(len(rendering.scenes), 3, SIZE, SIZE)
+    for row, one in enumerate(rendering.scenes):
+        cos, sin = math.cos(one.angle), math.sin(one.angle)
+        corners = [(one.radius * (u * cos - v * sin), one.radius * (u * sin + v * cos)) for u, v in SHAPES[one.shape].corners]
+        for channel, (right, down) in [(0, (0.0, 0.0)), *((1, corner) for corner in corners)]:
+            away = torch.hypot(grid[None, :] - one.x - right, grid[:, None] - one.y - down)
+            sheets[row, channel] = torch.maximum(sheets[row, channel], (KEY_POINT_RADIUS + 0.5 - away).clamp(0, 1))
+    return sheets
+
+
+@CONDITIONS.register("colours")
+def colours(rendering: Rendering) -> Tensor:
+    """The two colours and nothing of the shape: a disc of fixed size and place in the object's colour on the ground's."""
+    grid = torch.arange(SIZE) + 0.5 - SIZE / 2
+    disc = (COLOUR_DISC + 0.5 - torch.hypot(grid[None, :], grid[:, None])).clamp(0, 1)
+    of_object = torch.tensor([COLOURS[one.colour] for one in rendering.scenes])[:, :, None, None]
+    of_ground = torch.tensor([COLOURS[one.background] for one in rendering.scenes])[:, :, None, None]
+    return of_ground + (of_object - of_ground) * disc

@@ -1,0 +1,86 @@
+"""The world as training data: latents, prompts and conditions by number."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from .autoencoder import SCALE, Autoencoder
+from .conditions import CONDITIONS
+from .world import render, scene, scenes
+
+if TYPE_CHECKING:
+    from ..train.data import ControlBatch
+    from .model import DemoModel
+
+CHUNK = 64  # scenes that are drawn and encoded at once: always the same ones together, so that every bit repeats
+
+
+@torch.no_grad()
+def latents_of(autoencoder: Autoencoder, seed: int, count: int, cache: Path | None = None) -> Tensor:
+    """Latents of training scenes 0..count-1 of a seed, times `SCALE`: [count, 4, 16, 16].
+
+    `cache` is a folder that keeps them under a name that holds what they depend on.
+    """
+    path = None if cache is None else cache / f"latents-{seed}-{count}-{fingerprint(autoencoder)}.safetensors"
+    if path is not None and path.is_file():
+        return safetensors.torch.load_file(path)["latents"]
+    parts = []
+    for start in range(0, count, CHUNK):
+        images = render(scenes(seed, start, CHUNK)).image.contiguous(memory_format=torch.channels_last)
+        parts.append(autoencoder.encode(images).contiguous() * SCALE)
+    latents = torch.cat(parts)[:count]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".tmp")
+        safetensors.torch.save_file({"latents": latents}, aside)
+        aside.replace(path)
+    return latents
+
+
+def fingerprint(module: torch.nn.Module) -> str:
+    """16 hexadecimal digits of the weights."""
+    digest = hashlib.sha256()
+    for value in module.state_dict().values():
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+class WorldData:
+    """Scenes of the training split for a ControlNet: the `ControlData` of `zeroctl_core.train`."""
+
+    def __init__(self, condition: str, seed: int, count: int, model: DemoModel, cache: Path | None = None) -> None:
+        self.condition, self.seed, self.count = condition, seed, count
+        self._draw = CONDITIONS[condition]
+        self._latents = latents_of(model.autoencoder, seed, count, cache)
+        captions = [scene(seed, index).caption for index in range(count)]
+        self._numbers = {caption: row for row, caption in enumerate(dict.fromkeys(captions))}
+        self._captions = [self._numbers[caption] for caption in captions]
+        self._contexts = model.context(list(self._numbers))
+        self.empty_context = model.context([""])
+
+    @property
+    def name(self) -> str:
+        return f"world {self.condition} seed {self.seed} count {self.count}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, indices: Sequence[int]) -> ControlBatch:
+        from ..train.data import ControlBatch
+
+        rows = list(indices)
+        return ControlBatch(
+            latent=self._latents[rows],
+            context=self._contexts[[self._captions[row] for row in rows]],
+            condition=self._draw(render([scene(self.seed, row) for row in rows])),
+        )
+
+    def latent(self, indices: Sequence[int]) -> Tensor:
+        return self._latents[list(indices)]

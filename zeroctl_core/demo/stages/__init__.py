@@ -1,0 +1,11 @@
+"""The stages in which the embedded model is made, one a file. Each reads the files of those before it."""
+
+from __future__ import annotations
+
+from .autoencoder import AUTOENCODER
+from .base import BASE
+from .judge import JUDGE
+from .stage import Stage
+
+STAGES: tuple[Stage, ...] = (AUTOENCODER, JUDGE, BASE)
+"""In their order; the controls follow, by `zeroctl_core.train`."""

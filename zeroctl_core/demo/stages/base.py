@@ -1,0 +1,124 @@
+"""Stage 3: the UNet and its text encoder, by the objective of Stable Diffusion on latents of the world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ...bases import BASES
+from ...sd_schedule import N_TIMESTEPS, sd_sigmas
+from ...train.draws import batch_indices, generator
+from ...train.loop import Optimisation
+from ...unet import UNet
+from ..data import latents_of
+from ..following import control_samples, follow_scores
+from ..judging import judged
+from ..model import MODEL, TEXT_PREFIX, UNET_PREFIX, DemoModel, load_autoencoder, load_judge, write_weights
+from ..text import TextEncoder
+from ..words import tokenise
+from ..world import scene, scenes
+from .stage import SEED, Scores, Stage
+
+BATCH = 32
+SCENES = 16_384
+PROMPT_DROPOUT = 0.1  # share of the prompts replaced by the empty one, so that guidance has something to guide from
+HIGH_NOISE = 1.6  # timesteps are 1000 (1 - (1 - u)^1.6): where a shape is decided
+GAMMA = 1.0  # of min-SNR weighting, Hang et al., arXiv 2303.09556
+SCORED = 512
+
+
+class BaseTask:
+    """E w(t) |eps - eps_theta(z_t, t, c)|^2, arXiv 2112.10752 Eq. 2, with w = min(SNR, 1) / SNR."""
+
+    name = f"base seed {SEED} scenes {SCENES}"
+
+    def __init__(self, unet: UNet, text: TextEncoder, latents: Tensor) -> None:
+        self.unet = unet.to(memory_format=torch.channels_last).requires_grad_(True).train()
+        self.text = text.requires_grad_(True).train()
+        self.latents = latents
+        self.numbers = torch.tensor([tokenise(scene(SEED, row).caption).numbers for row in range(SCENES)])
+        self.empty = torch.tensor(tokenise("").numbers)
+        sigmas = torch.tensor(sd_sigmas(), dtype=torch.float64)
+        self.signal = (1 / (1 + sigmas**2)).sqrt().float()
+        self.noise = (sigmas / (1 + sigmas**2).sqrt()).float()
+        snr = (1 / sigmas**2).float()
+        self.weight = snr.clamp(max=GAMMA) / snr
+
+    @property
+    def modules(self) -> Mapping[str, nn.Module]:
+        return {"unet": self.unet, "text": self.text}
+
+    def loss(self, step: int) -> Tensor:
+        rows = batch_indices(SEED, step, BATCH, SCENES)
+        latent = self.latents[rows].contiguous(memory_format=torch.channels_last)
+        numbers = self.numbers[rows]
+        dropped = torch.rand(BATCH, generator=generator(SEED, "dropout", step)) < PROMPT_DROPOUT
+        numbers = torch.where(dropped[:, None], self.empty, numbers)
+        # stratified: one u in every 32nd part of 0..1
+        u = (torch.arange(BATCH) + torch.rand(BATCH, generator=generator(SEED, "timestep", step))) / BATCH
+        t = (N_TIMESTEPS * (1 - (1 - u) ** HIGH_NOISE)).long().clamp(0, N_TIMESTEPS - 1)
+        noise = torch.randn(latent.shape, generator=generator(SEED, "noise", step))
+        noise = noise.contiguous(memory_format=torch.channels_last)
+        noisy = self.signal[t][:, None, None, None] * latent + self.noise[t][:, None, None, None] * noise
+        eps = self.unet(noisy, t.float(), self.text(numbers))
+        return (self.weight[t] * (eps - noise).square().mean(dim=(1, 2, 3))).mean()
+
+
+@torch.no_grad()
+def _quiet_branches(unet: UNet) -> None:
+    """Start the ends of all branches, and the output, at 0, as the released openaimodel.py does."""
+    for name, parameter in unet.named_parameters():
+        if ".out_layers.3." in name or ".proj_out." in name or name.startswith("out.2."):
+            parameter.zero_()
+
+
+def new(weights: Path, work: Path) -> BaseTask:
+    torch.manual_seed(SEED)
+    unet, text = UNet(BASES["tiny"]), TextEncoder()
+    _quiet_branches(unet)
+    return BaseTask(unet, text, latents_of(load_autoencoder(weights), SEED, SCENES, work))
+
+
+def shipped(weights: Path, work: Path) -> BaseTask:
+    model = DemoModel.load(weights)
+    return BaseTask(model.unet, model.text, latents_of(model.autoencoder, SEED, SCENES, work))
+
+
+def save(task: BaseTask, weights: Path, record: Mapping[str, object]) -> Path:
+    write_weights(weights / MODEL, {UNET_PREFIX: task.unet, TEXT_PREFIX: task.text}, {"zeroctl.record": record})
+    return weights / MODEL
+
+
+def score(weights: Path, n: int = SCORED) -> Scores:
+    """Samples of held-out combinations of names, judged by the judge and by closed colour formulas."""
+    model, judge = DemoModel.load(weights), load_judge(weights)
+    world = scenes(SEED, 0, n, "held_out")
+    pictures = torch.cat(
+        [control_samples(model, [], [one.caption for one in world[k : k + 64]], k) for k in range(0, n, 64)]
+    )
+    closed = follow_scores(pictures, world)
+    said = {f"judge_{key}": value for key, value in judged(judge, pictures, world).items()}
+    return {**said, "colour": closed["colour"], "background": closed["background"]}
+
+
+BASE = Stage(
+    name="base",
+    how=Optimisation(
+        steps=4000,
+        learning_rate=1.5e-3,
+        betas=(0.9, 0.99),
+        warmup_steps=100,
+        decay="cosine",
+        ema_decay=0.999,
+        checkpoint_every=250,
+    ),
+    batch_size=BATCH,
+    new=new,
+    shipped=shipped,
+    save=save,
+    score=score,
+    targets={"judge_shape": 0.93, "judge_colour": 0.98, "judge_background": 0.98, "colour": 0.98, "background": 0.98},
+)

@@ -1,0 +1,50 @@
+"""What a stage is: something to train, where it is saved, and what it must reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...train.loop import Averages, Optimisation, Progress, Task, fit
+
+SEED = 1  # of every stage: scenes, start, order and noise
+CHECK_STEPS, CHECK_RATE = 50, 1e-4
+
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`new` makes the task with fresh weights, `shipped` with those that stand in the folder of weights; both read the
+    files of earlier stages there and may keep what is slow to make in the second folder."""
+
+    name: str
+    how: Optimisation
+    batch_size: int
+    new: Callable[[Path, Path], Task]
+    shipped: Callable[[Path, Path], Task]
+    save: Callable[[Task, Path, Mapping[str, object]], Path]
+    score: Callable[[Path], Scores]
+    targets: Mapping[str, float]  # scores that must at least be reached
+
+
+def averaged(averages: Averages | None) -> None:
+    """Put the averaged weights in the place of the last ones."""
+    if averages is not None:
+        averages.swap()
+
+
+def losses_from(task: Task) -> list[float]:
+    """The losses of 50 further steps at a small rate: they repeat on the same weights, data and seeds."""
+    losses: list[float] = []
+
+    def note(now: Progress) -> None:
+        if now.loss is not None:
+            losses.append(now.loss)
+
+    fit(task, replace(CHECK, checkpoint_every=CHECK_STEPS + 1), callbacks=[note])
+    return losses
+
+
+CHECK = Optimisation(steps=CHECK_STEPS, learning_rate=CHECK_RATE, warmup_steps=1)
