@@ -13,12 +13,19 @@ import pytest
 from host_server import HostServer
 from PIL import Image, ImageDraw
 
+from zeroctl_core import ControlStack, ControlUnit
+from zeroctl_core.demo.conditions import CONDITIONS
+from zeroctl_core.demo.model import DemoModel, load_control
+from zeroctl_core.demo.sampling import noise_of, sample
+from zeroctl_core.demo.world import render, scene
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "example_workflows"  # as the browser saves them; the host offers every one as a template
 API_FORMS = ROOT / "tests" / "workflows"
 NAMES = sorted(path.stem for path in API_FORMS.glob("*.json"))
 NOTES = {"MarkdownNote", "Note"}  # of the frontend alone: no prompt holds them
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+EMBEDDED = "zeroctl/"  # before the names of the controls that come with the pack
 PIXELS = 64
 TITLE_HEIGHT = 30  # a node's pos is below its title
 BADGE_HEIGHT = 40  # Nodes 2.0 adds the pack's name at the foot of our nodes
@@ -52,10 +59,12 @@ def _ui(name: str) -> dict[str, Any]:
 
 
 def _files() -> set[tuple[str, str]]:
-    """(folder, name) of every model file that the examples name."""
+    """(folder, name) of every model file that the examples name and that does not come with the pack."""
     inputs = [node["inputs"] for name in NAMES for node in _api(name).values()]
     return {("checkpoints", i["ckpt_name"]) for i in inputs if "ckpt_name" in i} | {
-        ("controlnet", i["control_net_name"]) for i in inputs if "control_net_name" in i
+        ("controlnet", i["control_net_name"])
+        for i in inputs
+        if "control_net_name" in i and not i["control_net_name"].startswith(EMBEDDED)
     }
 
 
@@ -91,6 +100,36 @@ def test_the_workflow_makes_a_picture_that_follows_its_control(bench: HostServer
         node["inputs"].update({key: 0.0 for key in ("strength",) if key in node["inputs"]})
     plain, _ = _picture(bench, graph)
     assert np.abs(controlled - plain).mean() > 0.5
+
+
+def test_the_first_workflow_gives_the_cores_picture_from_nothing_but_the_pack(
+    server: HostServer, demo_weights: Path
+) -> None:
+    """As it is, on a server that has no file at all of those that other workflows need."""
+    graph = _api("start_here")
+    assert not {"ckpt_name", "lora_name", "vae_name"} & {key for node in graph.values() for key in node["inputs"]}
+    (sampler,), (save,), (drawn,) = (
+        _by_type(graph, kind) for kind in ("KSampler", "SaveImage", "ZeroctlDemoScene")
+    )
+    (picture,) = server.images(server.run(graph), save)
+    run, shown = graph[sampler]["inputs"], graph[drawn]["inputs"]
+    prompts = [graph[run[side][0]]["inputs"]["text"] for side in ("positive", "negative")]
+    parts = DemoModel.load(demo_weights)
+    rendering = render([scene(shown["seed"], 0, shown["split"])])
+    control = ControlUnit(load_control("edges", demo_weights), CONDITIONS["edges"](rendering))
+    positive, negative = parts.context(prompts).chunk(2)
+    latent = sample(
+        parts.unet,
+        noise_of([run["seed"]]),
+        positive,
+        negative,
+        stack=ControlStack([control]),
+        guidance=run["cfg"],
+        steps=run["steps"],
+    )
+    expected = (parts.picture(latent)[0].movedim(0, -1) * 255).numpy()
+    # the host cuts off what is behind the point
+    assert np.abs(np.asarray(picture).astype(float) + 0.5 - expected).max() <= 1.0
 
 
 def test_a_switched_off_row_of_the_stack_changes_the_picture(bench: HostServer) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from demo_weights import are_shipped, write_random
 from host_server import HostServer
 from random_weights import save_controlnet_file, thin_checkpoint
 
@@ -74,7 +75,8 @@ def _put_files(base: Path, host: Path) -> None:
     nodes = [node["inputs"] for path in API_FORMS.glob("*.json") for node in json.loads(path.read_text()).values()]
     for name in {inputs["ckpt_name"] for inputs in nodes if "ckpt_name" in inputs}:
         thin_checkpoint(base / "models" / "checkpoints" / name)
-    for seed, name in enumerate(sorted({i["control_net_name"] for i in nodes if "control_net_name" in i})):
+    named = {inputs["control_net_name"] for inputs in nodes if "control_net_name" in inputs}
+    for seed, name in enumerate(sorted(name for name in named if not name.startswith("zeroctl/"))):
         save_controlnet_file(base / "models" / "controlnet" / name, "thin", seed)
     shutil.copy(host / "input" / "example.png", base / "input")
 
@@ -83,6 +85,8 @@ def _put_files(base: Path, host: Path) -> None:
 def server() -> Iterator[HostServer]:
     host = Path(os.environ["ZEROCTL_WEB_HOST"])
     base = Path(tempfile.mkdtemp(prefix="zeroctl-web-server-"))
+    if not are_shipped():
+        os.environ["ZEROCTL_DEMO_WEIGHTS"] = str(write_random(base / "demo"))
     running = HostServer(host, base, ROOT, "zeroctl", python=Path(os.environ["ZEROCTL_WEB_PYTHON"]))
     _put_files(base, host)
     with running:
