@@ -71,10 +71,25 @@ class UNet(Encoder):
 
         Raises `ValueError` for shapes that do not belong together, residuals of another family included.
         """
+        emb, maps = self.encode(x, t, context, y)
+        return self.decode(emb, maps, context, residuals)
+
+    def encode(self, x: Tensor, t: Tensor, context: Tensor, y: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """The first half of a call: the embedding [B, 4 * model_channels], and the maps of all blocks and the middle.
+
+        Apart from `decode`, because training needs no gradient of it.
+        """
         emb = self.embed(x, t, y)
-        *skips, h = self.maps(x, emb, context)
+        return emb, list(self.maps(x, emb, context))
+
+    def decode(self, emb: Tensor, maps: list[Tensor], context: Tensor, residuals: Residuals | None = None) -> Tensor:
+        """The second half of a call, from what `encode` answered; `maps` is left as it is.
+
+        Raises `ValueError` for residuals of another family.
+        """
+        *skips, h = maps
         if residuals is not None:
-            _check_fit(residuals, [*skips, h])
+            _check_fit(residuals, maps)
             h = h + residuals.middle
             skips = [skip + residual for skip, residual in zip(skips, residuals.skips, strict=True)]
         for block in self.output_blocks:

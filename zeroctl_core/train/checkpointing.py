@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import hashlib
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +18,15 @@ from torch import Tensor
 PREFIX = "step-"
 UNFINISHED = "tmp-"
 TENSORS, STATE = "tensors.safetensors", "state.json"
+KEPT = 2  # checkpoints; the older one serves when a disk damages the newer one
 
 
 class ResumeError(ValueError):
     """A checkpoint that does not belong to the run that wants to go on from it."""
+
+
+class DamagedCheckpoint(ValueError):
+    """A folder with the name of a checkpoint that does not hold what was written."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Checkpoint:
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write `folder/step-00000123`; older ones are removed once it stands under its name.
+    """Write `folder/step-00000123`; all but the two newest are removed once it stands under its name.
 
     Written aside, flushed to the disk and renamed: a run that is killed at any moment leaves this one or the last one.
     """
@@ -41,41 +49,81 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     if aside.exists():
         shutil.rmtree(aside)
     aside.mkdir()
-    tensors = {key: value.detach().contiguous().clone() for key, value in checkpoint.tensors.items()}
+    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in checkpoint.tensors.items()}
     safetensors.torch.save_file(tensors, aside / TENSORS)
-    (aside / STATE).write_text(json.dumps({"step": checkpoint.step, "run": checkpoint.run}))
+    state = {"step": checkpoint.step, "run": checkpoint.run, "sha256": _sha256(aside / TENSORS)}
+    (aside / STATE).write_text(json.dumps(state))
     for path in (aside / TENSORS, aside / STATE, aside):
         _flush(path)
     final = folder / name
-    if final.exists():  # the same step again: what it holds is the same
-        shutil.rmtree(aside)
-    else:
-        os.replace(aside, final)
+    if final.exists():  # the same step of a run that went back to an older one: equal, or damaged
+        old = folder / f"{UNFINISHED}{name}-{os.getpid()}-old"
+        os.replace(final, old)
+    os.replace(aside, final)
     _flush(folder)
+    kept = _by_step(folder)[-KEPT:]
     for other in folder.iterdir():
-        if other != final and other.name.startswith((PREFIX, UNFINISHED)):
-            shutil.rmtree(other, ignore_errors=True)
+        if other not in kept and other.name.startswith((PREFIX, UNFINISHED)):
+            shutil.rmtree(other, ignore_errors=True)  # what cannot be removed now is removed the next time
     return final
 
 
 def latest_checkpoint(folder: Path, run: str) -> Checkpoint | None:
-    """The newest whole checkpoint in a folder; None when there is none.
+    """The newest whole checkpoint in a folder; None when there is none. A damaged one is warned of and passed over.
 
     Raises:
         ResumeError: the checkpoint was written by a run with other settings.
     """
     if not folder.is_dir():
         return None
-    names = sorted(path for path in folder.iterdir() if path.name.startswith(PREFIX))
-    if not names:
-        return None
-    state = json.loads((names[-1] / STATE).read_text())
-    if state["run"] != run:
-        raise ResumeError(
-            f"{names[-1]} was written with other settings:\n  there: {state['run']}\n  here:  {run}\n"
-            "Give the same settings to go on, or another folder to begin anew."
-        )
-    return Checkpoint(state["step"], state["run"], safetensors.torch.load_file(names[-1] / TENSORS))
+    for path in reversed(_by_step(folder)):
+        try:
+            found = _read(path)
+        except DamagedCheckpoint as error:
+            warnings.warn(f"{error}; going back to the checkpoint before it", stacklevel=2)
+            continue
+        if found.run != run:
+            raise ResumeError(
+                f"{path} was written with other settings: {_difference(found.run, run)}. "
+                "Give the same settings to go on, or another folder to begin anew"
+            )
+        return found
+    return None
+
+
+def _by_step(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.name.startswith(PREFIX))
+
+
+def _read(path: Path) -> Checkpoint:
+    """Raises `DamagedCheckpoint` for a folder that lacks a file, or whose tensors are not those that were written."""
+    try:
+        state = json.loads((path / STATE).read_text())
+        step, run, written = state["step"], state["run"], state.get("sha256")
+        if written is not None and _sha256(path / TENSORS) != written:
+            raise DamagedCheckpoint(f"{path / TENSORS} is not what was written")
+        return Checkpoint(step, run, safetensors.torch.load_file(path / TENSORS))
+    except (OSError, KeyError, TypeError, json.JSONDecodeError, safetensors.SafetensorError) as error:
+        raise DamagedCheckpoint(f"{path} is no whole checkpoint ({error})") from error
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _difference(there: str, here: str) -> str:
+    """The words that differ, each with the word before it, which names it."""
+    old, new = there.split(), here.split()
+    told = []
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind != "equal":
+            name = old[a - 1 : a] if a else []
+            told.append(f"there {' '.join([*name, *old[a:b]])!r}, here {' '.join([*name, *new[c:d]])!r}")
+    return "; ".join(told)
 
 
 def _flush(path: Path) -> None:

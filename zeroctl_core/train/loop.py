@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -70,7 +71,7 @@ Callback = Callable[[Progress], None]
 
 
 class Averages:
-    """The exponential moving average of weights; used as `with averages.applied():`."""
+    """The exponential moving average of weights; `with averages.applied():` measures what it is worth."""
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
         self.parameters, self.decay = parameters, decay
@@ -89,6 +90,15 @@ class Averages:
                 kept = parameter.detach().clone()
                 parameter.copy_(self.values[key])
                 self.values[key].copy_(kept)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The averages in the place of the weights, inside the block; both are put back to the bit."""
+        self.swap()
+        try:
+            yield
+        finally:
+            self.swap()
 
 
 def fit(
@@ -188,6 +198,8 @@ def _restore(
             parameter.copy_(found.tensors[f"weight.{name}"])
             if averages is not None:
                 averages.values[name].copy_(found.tensors[f"average.{name}"])
-            optimiser.state[parameter] = {
-                key: found.tensors[f"optimiser.{key}.{name}"].clone() for key in ("step", "exp_avg", "exp_avg_sq")
-            }
+            state = {"step": found.tensors[f"optimiser.step.{name}"].clone()}
+            for key in ("exp_avg", "exp_avg_sq"):
+                # in the weight's own layout in memory: arithmetic on another layout may round in another way
+                state[key] = torch.empty_like(parameter).copy_(found.tensors[f"optimiser.{key}.{name}"])
+            optimiser.state[parameter] = state

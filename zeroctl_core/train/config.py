@@ -1,0 +1,166 @@
+"""Every option of a training run of a control, with its unit and source."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from .loop import Optimisation
+from .objective import Objective
+
+WORK = Path("build/train")
+
+PLACES = ("output", "work", "weights", "device", "threads", "resume", "checkpoint_every")
+"""Options that say where and how a run is made; the others say what comes out."""
+
+
+@dataclass(frozen=True)
+class ControlConfig:
+    """Train a ControlNet for one condition of the embedded world, on the locked embedded model.
+
+    Raises `ValueError` for a value out of its range.
+    """
+
+    condition: str = "edges"
+    """What the control follows: a condition of the embedded world (edges, depth, mask, normals, scribble, key_points;
+    zeroctl_core/demo/conditions.py)."""
+
+    form: Literal["released", "paper"] = "released"
+    """Condition encoder: `released` has 3x3 convolutions and SiLU (released cldm.py), `paper` 4x4 and ReLU (arXiv
+    2302.05543, 3.2)."""
+
+    data_seed: int = 1
+    """Which world the scenes come from: scene i of a seed is always the same."""
+
+    n_scenes: int = 8192
+    """Scenes to train on (the paper, Fig. 10: 1 k, 50 k and 3 M images)."""
+
+    seed: int = 0
+    """Of the condition encoder's start, the order of the data, timesteps, noise and dropped prompts."""
+
+    steps: int = 800
+    """Optimiser steps."""
+
+    batch_size: int = 16
+    """Scenes a step."""
+
+    learning_rate: float = 1e-3
+    """Of AdamW, constant after the warm-up (the paper: 1e-5 for Stable Diffusion; a net of 1.8 M parameters bears
+    1e-3)."""
+
+    warmup_steps: int = 50
+    """Steps over which the learning rate rises from 0."""
+
+    ema_decay: float | None = None
+    """Of the moving average of the weights a step; `None` saves the last weights (released code: no average)."""
+
+    prediction: Literal["eps", "v"] = "eps"
+    """What the base predicts: the noise (arXiv 2302.05543, Eq. 1) or v (arXiv 2202.00512). The embedded base: eps."""
+
+    prompt_dropout: float = 0.5
+    """Share of prompts that become empty, drawn anew at every step (arXiv 2302.05543, 3.3: 50 %)."""
+
+    high_noise: float = 1.6
+    """p in t = 1000 (1 - (1 - u)^p) for uniform u: 1 is uniform, above 1 favours noise (the base was trained with
+    1.6)."""
+
+    snr_gamma: float | None = None
+    """Gamma of the min-SNR weight (arXiv 2303.09556); `None` weighs all timesteps alike, as the paper does."""
+
+    score_every: int = 75
+    """Steps between two scores: samples are drawn and compared with their conditions. 0: never."""
+
+    score_steps: tuple[int, ...] = tuple(range(100, 301, 25))
+    """Further steps to score at: where the sudden convergence is expected."""
+
+    n_score: int = 32
+    """Held-out scenes a score."""
+
+    score_sampling_steps: int = 10
+    """Sampling steps of a score's pictures (Euler)."""
+
+    gap_every: int = 25
+    """Steps between two measurements of the paired gap, L(without control) - L(with control) on fixed latents,
+    timesteps and noise. 0: never."""
+
+    checkpoint_every: int = 100
+    """Steps between two checkpoints; Ctrl-C writes one too."""
+
+    output: Path | None = None
+    """File for the trained control, .safetensors, float16, in the layout that hosts load. `None`: CONDITION.safetensors
+    in the folder of the run."""
+
+    work: Path = WORK
+    """Folder for encoded scenes and, in a folder for each run, its checkpoints and its log (log.jsonl)."""
+
+    weights: Path | None = None
+    """Folder of the embedded model. `None`: the package's own."""
+
+    device: str = "cpu"
+    """Where to train: cpu, cuda, cuda:1, mps (a torch device)."""
+
+    threads: int | None = None
+    """CPU threads. `None`: as many as torch chooses."""
+
+    resume: bool = True
+    """Go on from the run's checkpoint where there is one; `--no-resume` deletes it and begins anew."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_scenes", "steps", "batch_size", "n_score", "score_sampling_steps", "checkpoint_every"):
+            self._check(name, getattr(self, name) >= 1, "expected 1 or more")
+        for name in ("data_seed", "seed", "warmup_steps", "score_every", "gap_every"):
+            self._check(name, getattr(self, name) >= 0, "expected 0 or more")
+        self._check("learning_rate", self.learning_rate > 0, "expected a number above 0")
+        self._check("ema_decay", self.ema_decay is None or 0 <= self.ema_decay < 1, "expected 0 to below 1, or none")
+        self._check("threads", self.threads is None or self.threads >= 1, "expected 1 or more, or none")
+        self._check("form", self.form in ("released", "paper"), "expected released or paper")
+        if self.batch_size > self.n_scenes:
+            raise ValueError(
+                f"batch_size is {self.batch_size} and n_scenes {self.n_scenes}: a batch holds no scene twice; "
+                "lower batch_size or raise n_scenes"
+            )
+        if self.output is not None and self.output.suffix != ".safetensors":
+            raise ValueError(f"output is {self.output}; expected a name that ends in .safetensors")
+        _ = self.objective  # checks its own numbers
+
+    def _check(self, name: str, good: bool, expected: str) -> None:
+        if not good:
+            raise ValueError(f"{name} is {getattr(self, name)}; {expected}")
+
+    @property
+    def objective(self) -> Objective:
+        return Objective(self.prediction, self.high_noise, self.snr_gamma, self.prompt_dropout)
+
+    @property
+    def optimisation(self) -> Optimisation:
+        return Optimisation(
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            warmup_steps=self.warmup_steps,
+            ema_decay=self.ema_decay,
+            checkpoint_every=self.checkpoint_every,
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Of this run: its checkpoints and its log."""
+        return self.work / f"{self.condition}-{self.form}-{self.seed}"
+
+    @property
+    def target(self) -> Path:
+        """The file that is written at the end."""
+        return self.output or self.folder / f"{self.condition}.safetensors"
+
+    def is_scored(self, step: int) -> bool:
+        """Whether samples are drawn after a step; the first and the last are, unless scores are off."""
+        if not self.score_every:
+            return False
+        return step % self.score_every == 0 or step in self.score_steps or step == self.steps
+
+    def has_gap(self, step: int) -> bool:
+        return bool(self.gap_every) and (step % self.gap_every == 0 or step == self.steps)
+
+    def record(self) -> dict[str, object]:
+        """What decides the weights, for the header of the file: no paths."""
+        return {key: value for key, value in asdict(self).items() if key not in PLACES}

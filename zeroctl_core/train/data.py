@@ -1,0 +1,48 @@
+"""What a ControlNet is trained on: latents, prompts and condition images by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ControlBatch:
+    """Samples as the networks take them.
+
+    Raises `ValueError` for a condition outside 0..1: released trainers differ here, and a net that was trained in
+    -1..1 follows nothing when it is given 0..1.
+    """
+
+    latent: Tensor  # [B, 4, h, w], scaled to a spread near 1
+    context: Tensor  # [B, T, D], of the full prompts
+    condition: Tensor  # [B, 3, 8h, 8w] in 0..1
+
+    def __post_init__(self) -> None:
+        low, high = float(self.condition.min()), float(self.condition.max())
+        if not 0.0 <= low <= high <= 1.0:
+            raise ValueError(
+                f"a condition image has values from {low:g} to {high:g}; expected 0..1. Divide bytes by 255, and "
+                "undo a normalisation to -1..1 by (x + 1) / 2"
+            )
+
+
+class ControlData(Protocol):
+    """A set of samples, numbered from 0. The same number is always the same sample."""
+
+    @property
+    def name(self) -> str:
+        """Names the data for checkpoints: a run on other data is another run."""
+        ...
+
+    @property
+    def empty_context(self) -> Tensor:
+        """What the text encoder makes of the empty prompt, [1, T, D]."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Sequence[int]) -> ControlBatch: ...

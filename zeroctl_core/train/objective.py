@@ -1,0 +1,75 @@
+"""What a network is asked to predict, at which timesteps, and how the errors are weighted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..sd_schedule import N_TIMESTEPS, sd_sigmas
+from .draws import generator
+
+
+@dataclass(frozen=True)
+class Objective:
+    """E w(t) |target - prediction|^2 over latents, timesteps and noise, with the noise levels of Stable Diffusion.
+
+    `eps`: the target is the noise (arXiv 2302.05543, Eq. 1, the objective of all SD 1.x and SDXL bases).
+    `v`: it is sqrt(abar) eps - sqrt(1 - abar) z (Salimans and Ho, arXiv 2202.00512; the SD 2.1 768 base).
+    """
+
+    prediction: Literal["eps", "v"] = "eps"
+    high_noise: float = 1.0  # timesteps are 1000 (1 - (1 - u)^p) for uniform u: 1 is uniform, above 1 favours noise
+    snr_gamma: float | None = None  # min-SNR weight, Hang et al., arXiv 2303.09556; None: every timestep counts alike
+    prompt_dropout: float = 0.5  # share of prompts replaced by the empty one, per step (the paper, section 3.3: 50 %)
+    _signal: Tensor = field(init=False, repr=False, compare=False)
+    _noise: Tensor = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.prediction not in ("eps", "v"):
+            raise ValueError(f"no objective predicts {self.prediction!r}; expected eps or v")
+        if self.high_noise < 1:
+            raise ValueError(f"high_noise is {self.high_noise:g}; expected 1 (uniform timesteps) or more")
+        if not 0 <= self.prompt_dropout <= 1:
+            raise ValueError(f"prompt_dropout is {self.prompt_dropout:g}; expected a share of 0 to 1")
+        if self.snr_gamma is not None and self.snr_gamma <= 0:
+            raise ValueError(f"snr_gamma is {self.snr_gamma:g}; expected a number above 0, or none")
+        sigmas = torch.tensor(sd_sigmas(), dtype=torch.float64)
+        object.__setattr__(self, "_signal", (1 / (1 + sigmas**2)).sqrt().float())
+        object.__setattr__(self, "_noise", (sigmas / (1 + sigmas**2).sqrt()).float())
+
+    def timesteps(self, seed: int, step: int, batch_size: int) -> Tensor:
+        """Whole timesteps of a batch, int64 [B], stratified: one u in every B-th part of 0..1."""
+        draw = torch.rand(batch_size, generator=generator(seed, "timestep", step))
+        u = (torch.arange(batch_size) + draw) / batch_size
+        return (N_TIMESTEPS * (1 - (1 - u) ** self.high_noise)).long().clamp(0, N_TIMESTEPS - 1)
+
+    def dropped(self, seed: int, step: int, batch_size: int) -> Tensor:
+        """Which rows of a batch lose their prompt, bool [B]: drawn anew at every step."""
+        return torch.rand(batch_size, generator=generator(seed, "dropout", step)) < self.prompt_dropout
+
+    def noised(self, latent: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """z_t = sqrt(abar_t) z + sqrt(1 - abar_t) eps, [B, 4, h, w]."""
+        return self._at(self._signal, t, latent) * latent + self._at(self._noise, t, latent) * noise
+
+    def target(self, latent: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """What the prediction is compared with, [B, 4, h, w]."""
+        if self.prediction == "eps":
+            return noise
+        return self._at(self._signal, t, latent) * noise - self._at(self._noise, t, latent) * latent
+
+    def errors(self, prediction: Tensor, latent: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """The weighted squared error of every row, [B]."""
+        error = (prediction - self.target(latent, noise, t)).square().mean(dim=(1, 2, 3))
+        if self.snr_gamma is None:
+            return error
+        snr = (self._signal / self._noise).square()[t.cpu()].to(error.device)
+        # the weight of the error of z itself is min(SNR, gamma); the other errors are that times SNR, or SNR + 1
+        weight = snr.clamp(max=self.snr_gamma) / (snr if self.prediction == "eps" else snr + 1)
+        return weight * error
+
+    @staticmethod
+    def _at(values: Tensor, t: Tensor, like: Tensor) -> Tensor:
+        return values[t.cpu()].to(like.device, like.dtype)[:, None, None, None]

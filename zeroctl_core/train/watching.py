@@ -1,0 +1,137 @@
+"""What is seen of a run while it goes: scores by sampling, the paired gap, the jump; as lines and as a JSON log."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from .config import ControlConfig
+from .control import ControlTask
+from .display import Say, duration
+from .jump import JumpDetector
+from .loop import Averages, Progress
+
+if TYPE_CHECKING:
+    from ..demo.model import DemoModel
+
+SCORE_SEED = 7  # of the held-out scenes and the noise of scores: the same ones at every step and in every run
+
+Line = dict[str, float]
+"""`step`, `loss` of the batch, `lr`, `seconds` of training up to it in all processes of the run; where measured `gap`,
+and the scores, of which `follow` is the one to watch."""
+
+
+class Log:
+    """One JSON object a line and step, which a resumed run continues without a gap or a repeat."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: list[Line] = []
+        if path.is_file():
+            for text in path.read_text(encoding="utf-8").splitlines(keepends=True):
+                if text.endswith("\n"):  # the last line of a killed run may be half of one
+                    self.lines.append(json.loads(text))
+
+    def cut(self, step: int) -> None:
+        """Drop the lines of this step and later ones: a killed run logged more than its last checkpoint knows."""
+        self.lines[:] = [line for line in self.lines if line["step"] < step]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.path.with_suffix(f".{os.getpid()}.part")
+        aside.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
+        os.replace(aside, self.path)
+
+    def add(self, line: Line) -> None:
+        self.lines.append(line)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def series(self, key: str) -> list[tuple[int, float]]:
+        """(step, value) of every line that has the value."""
+        return [(int(line["step"]), line[key]) for line in self.lines if key in line]
+
+
+class Watch:
+    """A callback of the loop that measures, logs and announces."""
+
+    def __init__(self, config: ControlConfig, task: ControlTask, model: DemoModel, log: Path, say: Say) -> None:
+        self.config, self.task, self.model, self.say = config, task, model, say
+        self.log = Log(log)
+        self.detector = detector_of(self.log)
+        self.step = int(self.lines[-1]["step"]) if self.lines else 0
+        self._before: float | None = None  # seconds of training in earlier processes; None until the first call
+
+    @property
+    def lines(self) -> list[Line]:
+        return self.log.lines
+
+    def __call__(self, now: Progress) -> None:
+        if self._before is None:
+            self.log.cut(now.step)
+            self.detector = detector_of(self.log)
+            self._before = self.lines[-1]["seconds"] if self.lines else 0.0
+        self.step = now.step
+        line: Line = {"step": now.step, "lr": now.learning_rate, "seconds": round(self._before + now.seconds, 2)}
+        if now.loss is not None:
+            line["loss"] = round(now.loss, 6)
+        scored, has_gap = self.config.is_scored(now.step), self.config.has_gap(now.step)
+        if scored or has_gap:
+            with _averaged(now.averaged):
+                if has_gap:
+                    line["gap"] = round(self.task.paired_gap(), 6)
+                if scored:
+                    line |= {key: round(value, 4) for key, value in self.scores().items()}
+        self.log.add(line)
+        if scored:
+            self._tell(line, now)
+
+    def scores(self) -> dict[str, float]:
+        """How well samples of held-out scenes follow the condition; the sampler works on the CPU."""
+        from ..demo.following import score_control
+        from ..demo.model import DemoModel
+
+        model, net, device = self.model, self.task.net, self.task.device
+        if device.type != "cpu":
+            model = DemoModel(copy.deepcopy(model.unet).cpu(), model.text, model.autoencoder)
+            net = copy.deepcopy(net).cpu()
+        net.eval()
+        with torch.no_grad():
+            scores = score_control(
+                model,
+                net,  # type: ignore[arg-type]  # a module that is called like a ControlNet
+                self.config.condition,
+                self.config.n_score,
+                SCORE_SEED,
+                self.config.score_sampling_steps,
+            )
+        net.train()
+        return scores
+
+    def _tell(self, line: Line, now: Progress) -> None:
+        told = [f"{key} {line[key]:.4f}" for key in ("loss", "gap") if key in line]
+        told += [f"{key} {line[key]:.3f}" for key in ("iou", "edge_f1", "shading") if key in line]
+        left = f", {duration(now.seconds_left)} left" if now.seconds_left else ""
+        self.say(f"step {now.step}/{now.steps}: {', '.join(told)}{left}")
+        if jump := self.detector.add(now.step, line["follow"]):
+            self.say(f"*** {jump}")
+
+
+def detector_of(log: Log) -> JumpDetector:
+    """A detector that has seen the scores of a log."""
+    detector = JumpDetector()
+    for step, score in log.series("follow"):
+        detector.add(step, score)
+    return detector
+
+
+@contextmanager
+def _averaged(averages: Averages | None) -> Iterator[None]:
+    """The averaged weights in the place of the last ones, for as long as something is measured."""
+    with nullcontext() if averages is None else averages.applied():
+        yield
