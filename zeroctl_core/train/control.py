@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from ..residuals import Residuals
 from ..unet import UNet
 from .data import ControlData
 from .draws import batch_indices, generator
@@ -18,6 +19,16 @@ from .objective import Objective
 M = TypeVar("M", bound=nn.Module)
 
 GAP_STEPS = 10_000_000  # the first step whose draws the paired gap uses: no training gets there
+
+
+class Control(Protocol):
+    """What is trained, beside being a module: a `ControlNet`, or something that is called like one."""
+
+    def encode(self, image: Tensor, /) -> Tensor: ...
+
+    def __call__(
+        self, x: Tensor, t: Tensor, context: Tensor, /, *, feature: Tensor, y: Tensor | None = None
+    ) -> Residuals: ...
 
 
 @dataclass(frozen=True)
@@ -42,8 +53,8 @@ class ControlTask:
     through it to the residuals, but no gradient of its weights is computed. (The released trainer computes and keeps
     those of the decoder.)
 
-    `net` is a `ControlNet`, or whatever module is called like one: `encode(image)`, and
-    `net(x, t, context, feature=..., y=None) -> Residuals`. `label` says what else makes the run what it is.
+    `net` is a `ControlNet`, or another module that is called as `Control` says. `label` says what else makes the run
+    what it is.
 
     Raises `ValueError` for a batch larger than the data.
     """
@@ -113,8 +124,9 @@ class ControlTask:
         """The weighted squared error of every row, [B]."""
         residuals = None
         if with_control:
-            feature = self.net.encode(drawn.condition)
-            residuals = self.net(drawn.noisy, drawn.times, drawn.context, feature=feature)
+            control = cast(Control, self.net)
+            feature = control.encode(drawn.condition)
+            residuals = control(drawn.noisy, drawn.times, drawn.context, feature=feature)
         prediction = self.unet.decode(drawn.emb, drawn.maps, drawn.context, residuals)
         return self.objective.errors(prediction, drawn.latent, drawn.noise, drawn.t)
 

@@ -153,7 +153,7 @@ def fit(
                     f"the loss of {task.name} is {value} at step {step}; lower the learning rate "
                     f"({how.learning_rate}), or look for images that are not finite"
                 )
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(list(parameters.values()), how.clip_norm)
             for group in optimiser.param_groups:
                 group["lr"] = how.rate(step)
