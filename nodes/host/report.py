@@ -18,7 +18,7 @@ __all__ = ["never_acts", "report"]
 
 STEPS = 20
 SCHEDULERS = ("normal", "karras", "exponential", "sgm_uniform", "simple", "beta")
-TYPICAL = {"sdxl": 128}  # latent side at which the cost is counted; 64 elsewhere
+TYPICAL = {"sdxl": 128, "tiny": 16}  # latent side at which the cost is counted; 64 elsewhere
 
 
 def never_acts(unit: Unit, model_sampling: Any, sigmas: Sequence[float]) -> bool:

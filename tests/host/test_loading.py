@@ -21,6 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from zeroctl_core.demo.model import control_files
 from zeroctl_core.layouts import to_diffusers
 
 CLOSE = 1e-4
@@ -165,7 +166,7 @@ def test_a_pooling_net_is_known_and_pools_as_in_the_host(host, graph_of, files, 
 # ---- where files are, and when they are read again
 
 
-def test_the_hosts_folders_are_ours(host, files, loaded, scratch) -> None:
+def test_the_hosts_folders_are_ours(host, files, loaded, scratch, demo_weights) -> None:
     extra = scratch / "elsewhere"
     host.folder_paths.add_model_folder_path("controlnet", str(extra))
     names = [
@@ -175,7 +176,8 @@ def test_the_hosts_folders_are_ours(host, files, loaded, scratch) -> None:
     node_classes = host.nodes.NODE_CLASS_MAPPINGS
     theirs = node_classes["ControlNetLoader"].INPUT_TYPES()["required"]["control_net_name"][0]
     listed = node_classes["ZeroctlLoadControlNet"].INPUT_TYPES()["required"]["control_net_name"]
-    assert (listed[1]["options"] if "options" in listed[1] else listed[0]) == theirs
+    embedded = [f"zeroctl/{name}" for name in control_files(demo_weights)]
+    assert (listed[1]["options"] if "options" in listed[1] else listed[0]) == [*theirs, *embedded]
     assert set(names) <= set(theirs)
     for name in names:
         assert "family: SD 1.5" in loaded(name)[1]
