@@ -56,10 +56,12 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     for path in (aside / TENSORS, aside / STATE, aside):
         _flush(path)
     final = folder / name
-    if final.exists():  # the same step of a run that went back to an older one: equal, or damaged
-        old = folder / f"{UNFINISHED}{name}-{os.getpid()}-old"
-        os.replace(final, old)
-    os.replace(aside, final)
+    if _is_whole(final, state):  # the same step of a run that was stopped while it cleared up
+        shutil.rmtree(aside)
+    else:
+        if final.exists():
+            shutil.rmtree(final)
+        os.replace(aside, final)
     _flush(folder)
     kept = _by_step(folder)[-KEPT:]
     for other in folder.iterdir():
@@ -105,6 +107,14 @@ def _read(path: Path) -> Checkpoint:
         return Checkpoint(step, run, safetensors.torch.load_file(path / TENSORS))
     except (OSError, KeyError, TypeError, json.JSONDecodeError, safetensors.SafetensorError) as error:
         raise DamagedCheckpoint(f"{path} is no whole checkpoint ({error})") from error
+
+
+def _is_whole(path: Path, state: Mapping[str, object]) -> bool:
+    """Whether a folder holds what a checkpoint with this state would."""
+    try:
+        return bool(json.loads((path / STATE).read_text()) == state and _sha256(path / TENSORS) == state["sha256"])
+    except (OSError, json.JSONDecodeError):
+        return False
 
 
 def _sha256(path: Path) -> str:

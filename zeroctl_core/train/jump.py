@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 EARLIER = 3  # scores before the rise, at least: fewer tell nothing of how much they scatter
 SCATTERS = 5.0  # the rise in standard deviations of the earlier scores
-LEAST_SCATTER = 0.02  # of a score in 0..1: what 32 samples leave (the IoU of one varies by about .1)
+LEAST_SCATTER = 0.02  # of a score in 0..1: what 32 samples leave when one varies by .1
 OF_THE_GAP = 0.25  # share of what was missing to a perfect score that the rise must close
-OF_THE_RISE = 2 / 3  # share of all that was gained since the start that must fall into the rise,
-OF_THE_TIME = 1 / 3  # within so much of the run up to its end: a steady rise gains a third in a third of the time
+OF_THE_RISE = 0.7  # share of all that was gained since the start that must fall into the rise
+OF_THE_TIME = 0.3  # share of the run so far that a rise over several scores may take: a steady one gains .3 in .3
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Jump:
 
     step: int  # the first scored step above half the rise
     before: float  # mean score up to the foot of the rise
-    after: float  # score that was held when it was recognised
+    after: float  # the score that confirmed it
     foot: int  # the rise lies between this step
     top: int  # and this one
 
@@ -69,15 +69,15 @@ class JumpDetector:
         for foot in range(top - 1, EARLIER - 2, -1):
             before = self.scores[: foot + 1]
             level, held = statistics.fmean(before), min(self.scores[top:])
-            # a deviation from few scores is too small as often as not: twice as much for three, 1.2 for ten
-            scatter = statistics.stdev(before) * (len(before) + 1) / (len(before) - 1)
+            # a deviation from few scores is too small as often as not: 3 times as much for three, 1.4 for ten
+            scatter = statistics.stdev(before) * (len(before) + 3) / (len(before) - 1)
             rise = held - max(level, before[-1])
             enough = max(SCATTERS * max(scatter, LEAST_SCATTER), OF_THE_GAP * (self.perfect - level))
             gained = held - statistics.fmean(before[:2])
             begun = self.steps[top] - self.steps[0]
-            sudden = self.steps[top] - self.steps[foot] <= OF_THE_TIME * begun and rise >= OF_THE_RISE * gained
-            if rise >= enough and sudden:
+            short = foot == top - 1 or self.steps[top] - self.steps[foot] <= OF_THE_TIME * begun
+            if short and rise >= enough and rise >= OF_THE_RISE * gained:
                 half = (level + held) / 2
                 first = next(place for place in range(foot + 1, top + 1) if self.scores[place] >= half)
-                return Jump(self.steps[first], level, held, self.steps[foot], self.steps[top])
+                return Jump(self.steps[first], level, self.scores[-1], self.steps[foot], self.steps[top])
         return None

@@ -76,6 +76,7 @@ class Averages:
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
         self.parameters, self.decay = parameters, decay
         self.values = {key: value.detach().clone() for key, value in parameters.items()}
+        self._put_aside: dict[str, Tensor] = {}  # the weights, while the averages are in their place
 
     def update(self, step: int) -> None:
         """Short at first, so that the start is forgotten: the decay of step n is at most (1 + n) / (10 + n)."""
@@ -93,12 +94,22 @@ class Averages:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The averages in the place of the weights, inside the block; both are put back to the bit."""
-        self.swap()
+        """The averages in the place of the weights, inside the block; afterwards the weights are back to the bit."""
+        self._put_aside = {key: parameter.detach().clone() for key, parameter in self.parameters.items()}
         try:
+            with torch.no_grad():
+                for key, parameter in self.parameters.items():
+                    parameter.copy_(self.values[key])
             yield
         finally:
-            self.swap()
+            self.put_back()
+
+    def put_back(self) -> None:
+        """Put the weights back, also when `applied` was interrupted while it did so; else nothing."""
+        with torch.no_grad():
+            for key, weight in self._put_aside.items():
+                self.parameters[key].copy_(weight)
+        self._put_aside = {}
 
 
 def fit(
@@ -106,12 +117,13 @@ def fit(
 ) -> Averages | None:
     """Train a task; go on from the newest checkpoint in `folder`, if there is one. Answers the averaged weights.
 
-    Ctrl-C (or any exception that ends the loop) writes a checkpoint of the last whole step. `stop_at` ends the run
-    after that step with a checkpoint, as if it had been interrupted there.
+    Ctrl-C, or any other exception that ends the loop between two steps, writes a checkpoint of the last step; one in
+    the middle of a step leaves the checkpoint before. `stop_at` ends the run after that step with a checkpoint, as if
+    it had been interrupted there.
 
     Raises:
         ResumeError: the folder holds a run with other settings.
-        FloatingPointError: the loss is not finite.
+        FloatingPointError: the loss or its gradient is not finite; no checkpoint is written of such weights.
     """
     parameters = {
         f"{module_name}.{name}": parameter
@@ -128,6 +140,7 @@ def fit(
     if folder is not None and (found := latest_checkpoint(folder, run)) is not None:
         _restore(found, parameters, optimiser, averages)
         step = found.step
+    optimiser.zero_grad(set_to_none=True)  # of a step that was interrupted in this very process
     begun, first = time.monotonic(), step
 
     def report(loss: float | None) -> None:
@@ -149,12 +162,11 @@ def fit(
             loss = task.loss(step)
             value = float(loss.detach())
             if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"the loss of {task.name} is {value} at step {step}; lower the learning rate "
-                    f"({how.learning_rate}), or look for images that are not finite"
-                )
+                raise FloatingPointError(_not_finite("loss", value, task, step, how))
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(list(parameters.values()), how.clip_norm)
+            norm = float(torch.nn.utils.clip_grad_norm_(list(parameters.values()), how.clip_norm))
+            if not math.isfinite(norm):
+                raise FloatingPointError(_not_finite("gradient", norm, task, step, how))
             for group in optimiser.param_groups:
                 group["lr"] = how.rate(step)
             whole = False
@@ -169,11 +181,22 @@ def fit(
                 save()
             if step == stop_at:
                 break
+    except FloatingPointError:
+        raise
     except BaseException:
+        if averages is not None:
+            averages.put_back()
         if whole and step > first:
             save()
         raise
     return averages
+
+
+def _not_finite(what: str, value: float, task: Task, step: int, how: Optimisation) -> str:
+    return (
+        f"the {what} of {task.name} is {value} at step {step}; lower the learning rate ({how.learning_rate:g}), "
+        "or look for images that are not finite"
+    )
 
 
 def _state(
