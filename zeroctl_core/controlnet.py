@@ -78,8 +78,9 @@ class ControlNet(Encoder):
         """A ControlNet whose encoder equals the UNet's to the bit, in memory of its own, with all zero convolutions 0.
 
         The condition encoder has `condition_widths`, by default those of the UNet's base for its own form, and for
-        another form the form's. Of an inpaint base (9 input channels) the first convolution keeps the 4 channels of the noisy latent. Layers,
-        dtype and device are the UNet's unless given; `dtype=torch.float32` is usual for training.
+        another form the form's. Of an inpaint base (9 input channels) the first convolution keeps the 4 channels of
+        the noisy latent. Layers, dtype and device are the UNet's unless given; `dtype=torch.float32` is usual for
+        training.
         """
         from .condition import CONDITION_FORMS
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from ..train.loop import Progress, Task, fit
+from ..train.loop import Callback, Progress, Task, fit
 from .model import WEIGHTS
 from .stages import STAGES
 from .stages.controls import control_stages
@@ -75,54 +75,73 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def build_stage(stage: Stage, weights: Path, work: Path, log: Log, every: int) -> bool:
-    """Train, save, score; whether every target was reached. A stage whose file the log knows is left as it is."""
+def build_stage(stage: Stage[Any], weights: Path, work: Path, log: Log, every: int, rescore: bool) -> bool:
+    """Train, save, score; whether every target was reached. A stage whose file the log knows is left as it is, or is
+    scored again."""
     entry = log.stage(stage.name)
     if "sha256" in entry and (weights / entry["file"]).is_file() and sha256(weights / entry["file"]) == entry["sha256"]:
         print(f"{stage.name}: finished before, {entry['file']}", flush=True)
+        if rescore:
+            _judge_stage(stage, weights, log)
         return bool(entry["reached"])
     print(f"{stage.name}: {stage.how.steps} steps of {stage.batch_size}", flush=True)
-    began, cpu = time.monotonic(), time.process_time()
+    began, cpu, before = time.monotonic(), time.process_time(), float(entry["seconds"])
     task: Task = stage.new(weights, work)
 
     def note(now: Progress) -> None:
         if now.loss is None or (now.step % every and now.step != now.steps):
             return
-        entry["losses"].append([now.step, round(now.loss, 6), round(time.monotonic() - began, 1)])
+        entry["seconds"] = round(before + time.monotonic() - began, 1)
+        entry["losses"].append([now.step, round(now.loss, 6), entry["seconds"]])
         left = f", {now.seconds_left / 60:.1f} min left" if now.seconds_left is not None else ""
         print(f"{stage.name}: step {now.step}/{now.steps}, loss {now.loss:.5f}{left}", flush=True)
         log.write()
 
-    averages = fit(task, stage.how, folder=work / stage.name, callbacks=[note])
-    averaged(averages)
-    seconds = time.monotonic() - began
+    watcher = None if stage.watch is None else stage.watch(task, weights, work)
+    callbacks: list[Callback] = [note] if watcher is None else [note, watcher]
+    averaged(fit(task, stage.how, folder=work / stage.name, callbacks=callbacks))
+    seconds = before + time.monotonic() - began
     record = {"stage": stage.name, "steps": stage.how.steps, "batch_size": stage.batch_size, "task": task.name}
-    path = stage.save(task, weights, record)
-    scores = stage.score(weights)
-    reached = all(scores[key] >= target for key, target in stage.targets.items())
+    path = stage.save(task, weights, work, record)
     entry.update(
         file=str(path.relative_to(weights)),
         sha256=sha256(path),
         bytes=path.stat().st_size,
         optimisation=repr(stage.how),
-        seconds=round(entry["seconds"] + seconds, 1),
+        seconds=round(seconds, 1),
         cpu_seconds=round(time.process_time() - cpu, 1),
-        scores={key: round(value, 4) for key, value in scores.items()},
-        targets=dict(stage.targets),
-        reached=reached,
         check_losses=[round(loss, 6) for loss in losses_from(stage.shipped(weights, work))],
     )
+    if watcher is not None:
+        entry["scored"] = [line for line in watcher.lines if "follow" in line]
+    print(f"{stage.name}: {seconds / 60:.1f} min", flush=True)
+    return _judge_stage(stage, weights, log)
+
+
+def _judge_stage(stage: Stage[Any], weights: Path, log: Log) -> bool:
+    """Score what a stage saved; whether every target was reached."""
+    scores = stage.score(weights)
+    reached = all(scores[key] >= target for key, target in stage.targets.items())
+    reached &= all(scores[key] <= target for key, target in stage.at_most.items())
+    log.stage(stage.name).update(
+        scores={key: round(value, 4) for key, value in scores.items()},
+        targets=dict(stage.targets),
+        at_most=dict(stage.at_most),
+        reached=reached,
+    )
     log.write()
-    shown = ", ".join(f"{key} {value:.3f}{_against(stage.targets.get(key))}" for key, value in scores.items())
-    print(f"{stage.name}: {seconds / 60:.1f} min; {shown}{'' if reached else '; TARGET MISSED'}", flush=True)
+    shown = ", ".join(f"{key} {value:.3f}{_against(stage, key)}" for key, value in scores.items())
+    print(f"{stage.name}: {shown}{'' if reached else '; TARGET MISSED'}", flush=True)
     return reached
 
 
-def _against(target: float | None) -> str:
-    return "" if target is None else f" (target {target:g})"
+def _against(stage: Stage[Any], key: str) -> str:
+    if key in stage.targets:
+        return f" (at least {stage.targets[key]:g})"
+    return f" (at most {stage.at_most[key]:g})" if key in stage.at_most else ""
 
 
-def check_stage(stage: Stage, weights: Path, work: Path, log: Log) -> bool:
+def check_stage(stage: Stage[Any], weights: Path, work: Path, log: Log) -> bool:
     """Whether 50 further steps from the shipped weights lose what the log says they lost."""
     entry = log.stage(stage.name)
     if "check_losses" not in entry:
@@ -134,7 +153,7 @@ def check_stage(stage: Stage, weights: Path, work: Path, log: Log) -> bool:
     losses = losses_from(stage.shipped(weights, work))
     apart = max(abs(a - b) for a, b in zip(losses, entry["check_losses"], strict=True))
     print(f"{stage.name}: {len(losses)} losses, at most {apart:.1e} apart (tolerance {TOLERANCE:g})", flush=True)
-    return apart <= TOLERANCE
+    return bool(apart <= TOLERANCE)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -148,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stages", nargs="+", choices=names, default=names, help="only these (default: all)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     parser.add_argument("--every", type=int, default=50, help="steps between two lines of the log (default 50)")
+    parser.add_argument("--rescore", action="store_true", help="score stages that are finished once more")
     parser.add_argument("--check", action="store_true", help="repeat 50 steps of each stage and compare the losses")
     options = parser.parse_args(arguments)
     keep_memory()
@@ -161,12 +181,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.check:
             good &= check_stage(stage, options.weights, options.work, log)
         else:
-            good &= build_stage(stage, options.weights, options.work, log, options.every)
+            good &= build_stage(stage, options.weights, options.work, log, options.every, options.rescore)
     print(_closing(good, options.check, log.content["stages"]))
     return 0 if good else 1
 
 
-def _stage(name: str) -> Stage:
+def _stage(name: str) -> Stage[Any]:
     for stage in STAGES:
         if stage.name == name:
             return stage

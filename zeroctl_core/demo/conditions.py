@@ -71,7 +71,9 @@ def key_points(rendering: Rendering) -> Tensor:
     sheets = torch.zeros(len(rendering.scenes), 3, SIZE, SIZE)
     for row, one in enumerate(rendering.scenes):
         cos, sin = math.cos(one.angle), math.sin(one.angle)
-        corners = [(one.radius * (u * cos - v * sin), one.radius * (u * sin + v * cos)) for u, v in SHAPES[one.shape].corners]
+        corners = [
+            (one.radius * (u * cos - v * sin), one.radius * (u * sin + v * cos)) for u, v in SHAPES[one.shape].corners
+        ]
         for channel, (right, down) in [(0, (0.0, 0.0)), *((1, corner) for corner in corners)]:
             away = torch.hypot(grid[None, :] - one.x - right, grid[:, None] - one.y - down)
             sheets[row, channel] = torch.maximum(sheets[row, channel], (KEY_POINT_RADIUS + 0.5 - away).clamp(0, 1))
@@ -80,7 +82,7 @@ def key_points(rendering: Rendering) -> Tensor:
 
 @CONDITIONS.register("colours")
 def colours(rendering: Rendering) -> Tensor:
-    """The two colours and nothing of the shape: a disc of fixed size and place in the object's colour on the ground's."""
+    """The two colours, nothing of the shape: a disc of fixed size and place in the object's colour on the ground's."""
     grid = torch.arange(SIZE) + 0.5 - SIZE / 2
     disc = (COLOUR_DISC + 0.5 - torch.hypot(grid[None, :], grid[:, None])).clamp(0, 1)
     of_object = torch.tensor([COLOURS[one.colour] for one in rendering.scenes])[:, :, None, None]

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .following import background_colour
 from .shapes import SHAPES
 from .world import COLOURS
 
 SIDE = 64  # pixels that it looks at
 WIDTHS = (16, 32, 48, 64)
+FULLY = 0.3  # distance from the background's colour from which a pixel is wholly the object's
 
 
 class Judge(nn.Module):
     """Pictures [B, 3, H, W] in 0..1 -> scores of every shape, colour and background name, [B, n] each.
 
-    Trained on renders and on their reconstructions, which is what the best sample can look like.
+    It sees the shape in what differs from the background, so that a shape looks alike in all colours, and the colours
+    in the pixels. Trained on renders and on their reconstructions, which is what the best sample can look like.
     """
 
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        channels = 3
+        channels = 1
         for width in WIDTHS:
             layers += [
                 nn.Conv2d(channels, width, 3, padding=1),
@@ -32,16 +34,18 @@ class Judge(nn.Module):
                 nn.ReLU(),
             ]
             channels = width
-        self.features = nn.Sequential(*layers, nn.Flatten())
-        self.pixels = nn.Sequential(nn.Conv2d(3, 32, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten())
         cells = (SIDE // 2 ** len(WIDTHS)) ** 2
-        self.hidden = nn.Sequential(nn.Linear(channels * cells + 32 * 16, 64), nn.ReLU())
-        self.shape = nn.Linear(64, len(SHAPES))
-        self.colour = nn.Linear(64, len(COLOURS))
-        self.background = nn.Linear(64, len(COLOURS))
+        self.shape = nn.Sequential(
+            *layers, nn.Flatten(), nn.Linear(channels * cells, 64), nn.ReLU(), nn.Linear(64, len(SHAPES))
+        )
+        self.colour = nn.Sequential(nn.Linear(3, 64), nn.ReLU(), nn.Linear(64, len(COLOURS)))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         image = F.interpolate(image.clamp(0, 1), size=(SIDE, SIDE), mode="area")
-        seen = torch.cat((self.features(image * 2 - 1), self.pixels(image * 2 - 1)), dim=1)
-        hidden = self.hidden(seen)
-        return self.shape(hidden), self.colour(hidden), self.background(hidden)
+        ground = background_colour(image)
+        away = (image - ground[:, :, None, None]).square().sum(dim=1, keepdim=True).sqrt()
+        inside = (away / FULLY).clamp(0, 1)
+        inner = inside > 0.9
+        share = inner.sum(dim=(2, 3)).clamp(min=1)
+        of_object = (image * inner).sum(dim=(2, 3)) / share
+        return self.shape(inside * 2 - 1), self.colour(of_object * 2 - 1), self.colour(ground * 2 - 1)

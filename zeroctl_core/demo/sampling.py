@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from ..rows import Rows
-from ..sd_schedule import N_TIMESTEPS, sd_percent_to_sigma, sd_sigma, sd_sigmas
+from ..sd_schedule import N_TIMESTEPS, sd_percent_to_sigma, sd_sigmas
 from ..stack import ControlStack, Run
 from ..unet import UNet
 from .autoencoder import DOWNSAMPLE, LATENT_CHANNELS
@@ -22,10 +23,26 @@ STEPS, GUIDANCE = 20, 3.0
 def normal_sigmas(steps: int) -> Tensor:
     """The noise levels of a run of `steps` steps: even in the timestep from 999 to 0, then 0; [steps + 1], falling.
 
-    Equal to the scheduler "normal" of ComfyUI.
+    Equal to the scheduler "normal" of ComfyUI to the bit: where a step lies halfway between two timesteps, the last
+    bit decides which one the UNet is told.
     """
-    timesteps = torch.linspace(N_TIMESTEPS - 1, 0, steps)
-    return torch.tensor([*(sd_sigma(float(t)) for t in timesteps), 0.0])
+    levels = _log_sigmas()
+    sigmas = []
+    for t in torch.linspace(N_TIMESTEPS - 1, 0, steps):
+        share = t.frac()
+        log_sigma = (1 - share) * levels[t.floor().long()] + share * levels[t.ceil().long()]
+        sigmas.append(float(log_sigma.exp()))
+    return torch.tensor([*sigmas, 0.0])
+
+
+def timestep_of(sigma: Tensor) -> Tensor:
+    """The training timestep whose noise level is nearest in log sigma: sigma [] -> [], a whole number as float32."""
+    return (_log_sigmas() - sigma.log()).abs().argmin().float()
+
+
+@cache
+def _log_sigmas() -> Tensor:
+    return torch.tensor(sd_sigmas(), dtype=torch.float64).log().float()
 
 
 def noise_of(seeds: Sequence[int], size: tuple[int, int] = (SIZE, SIZE)) -> Tensor:
@@ -66,11 +83,10 @@ def sample(
     rows = Rows(roles, tuple(range(batch)) * (1 + guided), (None,) * len(roles))
     if guided:
         context = torch.cat((context, empty.expand_as(context)))
-    levels = torch.tensor(sd_sigmas()).log()
     x = noise * math.sqrt(1 + float(sigmas[0]) ** 2)  # as much as the noisiest training latent has
     for step in range(len(sigmas) - 1):
         sigma, following = float(sigmas[step]), float(sigmas[step + 1])
-        t = (levels - math.log(sigma)).abs().argmin().float().expand(len(roles))  # the nearest timestep, as hosts do
+        t = timestep_of(sigmas[step]).expand(len(roles))
         scaled = (x / math.sqrt(sigma**2 + 1)).repeat(1 + guided, 1, 1, 1)
         residuals = None if stack is None else stack(scaled, t, context, sigma=sigma, run=run, rows=rows)
         eps = unet(scaled, t, context, residuals=residuals)

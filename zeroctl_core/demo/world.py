@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -103,6 +103,11 @@ def scene(seed: int, index: int, split: Split = "train") -> Scene:
     )
 
 
+def flat(one: Scene) -> Scene:
+    """The same scene with a surface as flat as the ground."""
+    return replace(one, bevel=0, wave_slope=0.0)
+
+
 def scenes(seed: int, start: int, count: int, split: Split = "train") -> list[Scene]:
     return [scene(seed, index, split) for index in range(start, start + count)]
 
@@ -123,7 +128,9 @@ def render(world: Sequence[Scene]) -> Rendering:
     """Draw scenes. Lambert's law with ambient light; a flat surface has a brightness of exactly 1, and so the median
     colour of an object is close to its colour's albedo."""
     count = len(world)
-    place = _column(world, "x", "y", "radius", "angle", "bevel", "wave_slope", "wave_period", "wave_angle", "wave_phase")
+    place = _column(
+        world, "x", "y", "radius", "angle", "bevel", "wave_slope", "wave_period", "wave_angle", "wave_phase"
+    )
     grid = torch.arange(SIZE) + 0.5
     right = grid.expand(count, SIZE, SIZE) - place["x"]
     down = grid[:, None].expand(count, SIZE, SIZE) - place["y"]
@@ -176,4 +183,5 @@ def _normals(height: Tensor) -> Tensor:
     slope_right = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
     slope_down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
     normal = torch.stack((-slope_right, slope_down, torch.ones_like(height)), dim=1)
-    return normal / normal.norm(dim=1, keepdim=True)
+    unit: Tensor = normal / normal.norm(dim=1, keepdim=True)
+    return unit

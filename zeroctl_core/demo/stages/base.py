@@ -12,6 +12,7 @@ from ...bases import BASES
 from ...sd_schedule import N_TIMESTEPS, sd_sigmas
 from ...train.draws import batch_indices, generator
 from ...train.loop import Optimisation
+from ...train.memory_format import channels_last
 from ...unet import UNet
 from ..data import latents_of
 from ..following import control_samples, follow_scores
@@ -36,7 +37,7 @@ class BaseTask:
     name = f"base seed {SEED} scenes {SCENES}"
 
     def __init__(self, unet: UNet, text: TextEncoder, latents: Tensor) -> None:
-        self.unet = unet.to(memory_format=torch.channels_last).requires_grad_(True).train()
+        self.unet = channels_last(unet).requires_grad_(True).train()
         self.text = text.requires_grad_(True).train()
         self.latents = latents
         self.numbers = torch.tensor([tokenise(scene(SEED, row).caption).numbers for row in range(SCENES)])
@@ -64,7 +65,8 @@ class BaseTask:
         noise = noise.contiguous(memory_format=torch.channels_last)
         noisy = self.signal[t][:, None, None, None] * latent + self.noise[t][:, None, None, None] * noise
         eps = self.unet(noisy, t.float(), self.text(numbers))
-        return (self.weight[t] * (eps - noise).square().mean(dim=(1, 2, 3))).mean()
+        loss: Tensor = (self.weight[t] * (eps - noise).square().mean(dim=(1, 2, 3))).mean()
+        return loss
 
 
 @torch.no_grad()
@@ -87,7 +89,7 @@ def shipped(weights: Path, work: Path) -> BaseTask:
     return BaseTask(model.unet, model.text, latents_of(model.autoencoder, SEED, SCENES, work))
 
 
-def save(task: BaseTask, weights: Path, record: Mapping[str, object]) -> Path:
+def save(task: BaseTask, weights: Path, work: Path, record: Mapping[str, object]) -> Path:
     write_weights(weights / MODEL, {UNET_PREFIX: task.unet, TEXT_PREFIX: task.text}, {"zeroctl.record": record})
     return weights / MODEL
 

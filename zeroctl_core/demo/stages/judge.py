@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...train.draws import generator
 from ...train.loop import Optimisation
+from ...train.memory_format import channels_last
 from ..autoencoder import Autoencoder
 from ..judge import Judge
 from ..judging import judged, names_of
@@ -32,7 +33,7 @@ class JudgeTask:
 
     def __init__(self, judge: Judge, autoencoder: Autoencoder) -> None:
         self.judge = judge.requires_grad_(True).train()
-        self.autoencoder = autoencoder.to(memory_format=torch.channels_last)
+        self.autoencoder = channels_last(autoencoder)
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -51,7 +52,9 @@ class JudgeTask:
             images[:half] = self.autoencoder.decode(self.autoencoder.encode(part)).float()
         images = images + BLUR * torch.randn(images.shape, generator=draw)
         truth = names_of(world)
-        return torch.stack([F.cross_entropy(said, right) for said, right in zip(self.judge(images), truth, strict=True)]).sum()
+        return torch.stack(
+            [F.cross_entropy(said, right) for said, right in zip(self.judge(images), truth, strict=True)]
+        ).sum()
 
 
 def new(weights: Path, work: Path) -> JudgeTask:
@@ -63,7 +66,7 @@ def shipped(weights: Path, work: Path) -> JudgeTask:
     return JudgeTask(load_judge(weights), load_autoencoder(weights))
 
 
-def save(task: JudgeTask, weights: Path, record: Mapping[str, object]) -> Path:
+def save(task: JudgeTask, weights: Path, work: Path, record: Mapping[str, object]) -> Path:
     write_weights(weights / FILE, {"": task.judge}, {"zeroctl.record": record})
     return weights / FILE
 
@@ -74,7 +77,7 @@ def score(weights: Path) -> Scores:
     autoencoder, judge = load_autoencoder(weights), load_judge(weights)
     world = scenes(SEED, SCENES_FROM, SCORED, "held_out")
     images = render(world).image
-    again = torch.cat([autoencoder.decode(autoencoder.encode(part)) for part in images.split(64)])
+    again = torch.cat([autoencoder.decode(autoencoder.encode(part)) for part in torch.split(images, 64)])
     scores = {f"render_{key}": value for key, value in judged(judge, images, world).items()}
     return {**scores, **{f"reconstruction_{key}": value for key, value in judged(judge, again, world).items()}}
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from ...train.loop import Averages, Optimisation, Progress, Task, fit
 
@@ -12,21 +13,33 @@ SEED = 1  # of every stage: scenes, start, order and noise
 CHECK_STEPS, CHECK_RATE = 50, 1e-4
 
 Scores = dict[str, float]
+T = TypeVar("T", bound=Task)
+
+
+class Watcher(Protocol):
+    """A callback of the loop that keeps what it saw."""
+
+    @property
+    def lines(self) -> list[dict[str, float]]: ...
+
+    def __call__(self, now: Progress) -> None: ...
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(Generic[T]):
     """`new` makes the task with fresh weights, `shipped` with those that stand in the folder of weights; both read the
-    files of earlier stages there and may keep what is slow to make in the second folder."""
+    files of earlier stages there and may keep what is slow to make in the second folder, where checkpoints are too."""
 
     name: str
     how: Optimisation
     batch_size: int
-    new: Callable[[Path, Path], Task]
-    shipped: Callable[[Path, Path], Task]
-    save: Callable[[Task, Path, Mapping[str, object]], Path]
+    new: Callable[[Path, Path], T]
+    shipped: Callable[[Path, Path], T]
+    save: Callable[[T, Path, Path, Mapping[str, object]], Path]
     score: Callable[[Path], Scores]
     targets: Mapping[str, float]  # scores that must at least be reached
+    at_most: Mapping[str, float] = field(default_factory=dict)  # scores that must not be exceeded
+    watch: Callable[[T, Path, Path], Watcher] | None = None  # what is seen of the run beside its losses
 
 
 def averaged(averages: Averages | None) -> None:

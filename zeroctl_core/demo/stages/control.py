@@ -1,0 +1,120 @@
+"""A control as a stage of the build: `zeroctl_core.train` with the options of the command line, and its targets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ...controlnet import ControlNet
+from ...train.config import ControlConfig
+from ...train.control import ControlTask
+from ...train.run import LOG, new_control, new_task, read_log, save_trained
+from ...train.watching import Watch
+from ...unit import ControlUnit
+from ..conditions import CONDITIONS
+from ..following import control_samples, follow_scores, score_control
+from ..model import CONTROLS, DemoModel, load_control
+from ..world import flat, render, scenes
+from .stage import Scores, Stage
+
+STEPS, EMA_DECAY = 600, 0.99
+SHOWN = "edges"  # is scored often enough to see its sudden convergence
+SCORED = 512
+SCORE_SEED = 3  # of held-out scenes that no other score uses
+CONDITION_OF = {"edges_paper": "edges"}
+FORMS: dict[str, Literal["released", "paper"]] = {"edges_paper": "paper"}
+RELIEF = ("depth", "normals")  # conditions that carry more than the outline
+
+OUTLINE_TARGETS = {"iou": 0.85, "edge_f1": 0.93}
+TARGETS: dict[str, dict[str, float]] = {
+    "edges": OUTLINE_TARGETS,
+    "edges_paper": OUTLINE_TARGETS,
+    "mask": {"iou": 0.80},
+    "depth": {"iou": 0.80, "shading": 0.80},
+    "normals": {"iou": 0.80, "shading": 0.80},
+}
+
+
+def config_of(name: str, weights: Path, work: Path) -> ControlConfig:
+    return ControlConfig(
+        condition=CONDITION_OF.get(name, name),
+        form=FORMS.get(name, "released"),
+        steps=STEPS,
+        ema_decay=EMA_DECAY,
+        score_every=75 if name == SHOWN else 200,
+        score_steps=tuple(range(100, 301, 25)) if name == SHOWN else (),
+        n_score=24,
+        gap_every=50,
+        output=weights / CONTROLS / f"{name}.safetensors",
+        work=work,
+        weights=weights,
+    )
+
+
+def make_stage(name: str) -> Stage[ControlTask]:
+    defaults = config_of(name, Path(), Path())
+
+    def new(weights: Path, work: Path) -> ControlTask:
+        config, model = config_of(name, weights, work), DemoModel.load(weights)
+        return new_task(config, model, new_control(config, model))
+
+    def shipped(weights: Path, work: Path) -> ControlTask:
+        config, model = config_of(name, weights, work), DemoModel.load(weights)
+        return new_task(config, model, load_control(name, weights))
+
+    def watch(task: ControlTask, weights: Path, work: Path) -> Watch:
+        config = config_of(name, weights, work)
+        return Watch(config, task, DemoModel.load(weights), config.folder / LOG, lambda line: print(f"{name}: {line}"))
+
+    def save(task: ControlTask, weights: Path, work: Path, record: Mapping[str, object]) -> Path:
+        config = config_of(name, weights, work)
+        assert isinstance(task.net, ControlNet)
+        return save_trained(config, task.net, read_log(config))
+
+    def score(weights: Path) -> Scores:
+        model, net = DemoModel.load(weights), load_control(name, weights)
+        condition = defaults.condition
+        scores = score_control(model, net, condition, SCORED, SCORE_SEED, steps=20)
+        if name == SHOWN:  # without control every control's pictures are the same
+            without = score_control(model, net, condition, SCORED, SCORE_SEED, steps=20, strength=0.0)
+            scores["iou_at_strength_0"] = without["iou"]
+        if name in RELIEF:
+            scores["shading_flat_map"] = flat_map_shading(model, net, condition)
+        return scores
+
+    at_most = {"iou_at_strength_0": 0.25} if name == SHOWN else {}
+    if name in RELIEF:
+        at_most["shading_flat_map"] = 0.30
+    return Stage(
+        name=f"control-{name}",
+        how=defaults.optimisation,
+        batch_size=defaults.batch_size,
+        new=new,
+        shipped=shipped,
+        save=save,
+        score=score,
+        targets=TARGETS[name],
+        at_most=at_most,
+        watch=watch,
+    )
+
+
+@torch.no_grad()
+def flat_map_shading(model: DemoModel, net: ControlNet, condition: str, n: int = SCORED // 2, batch: int = 64) -> float:
+    """Correlation with the scene's own shading when the map shows a flat surface of the same outline.
+
+    What is left is what follows from the outline alone.
+    """
+    total = 0.0
+    for start in range(0, n, batch):
+        world = scenes(SCORE_SEED, start, min(batch, n - start), "held_out")
+        image: Tensor = CONDITIONS[condition](render([flat(one) for one in world]))
+        pictures = control_samples(
+            model, [ControlUnit(net, image)], [one.caption for one in world], SCORE_SEED * 100_000 + start
+        )
+        total += follow_scores(pictures, world)["shading"] * len(world) / n
+    return total
