@@ -66,6 +66,8 @@ def bare_host(scratch: Path) -> Host:
 @pytest.fixture(scope="session")
 def demo_weights(scratch: Path) -> Path:
     """The folder of the embedded model, for this process and for the servers that it starts."""
+    if named := os.environ.get("ZEROCTL_DEMO_WEIGHTS"):  # to try others
+        return Path(named)
     if are_shipped():
         return WEIGHTS
     folder = write_random(scratch / "demo")

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from zeroctl_core import ControlStack, ControlUnit
 from zeroctl_core.demo.autoencoder import SCALE
 from zeroctl_core.demo.model import AUTOENCODER, MODEL, DemoModel, load_control
-from zeroctl_core.demo.sampling import noise_of, sample
+from zeroctl_core.demo.sampling import noise_of, normal_sigmas, sample, timestep_of
 from zeroctl_core.demo.world import SIZE
 
 SAME_RUN = 1e-5
@@ -59,7 +59,19 @@ def test_the_hosts_network_equals_ours(demo: Any, demo_weights: Path, height: in
     assert (found - unet(x, t, context)).abs().max() <= SAME_CALL
 
 
-@pytest.mark.parametrize("steps, cfg", [(20, 3.0), (8, 1.0)])
+def test_the_core_takes_the_hosts_steps(demo: Any) -> None:
+    """To the bit: 3, 7 or 19 steps lie halfway between two timesteps, and the last bit decides which one it is."""
+    from comfy.samplers import calculate_sigmas
+
+    sampling = demo["model"].get_model_object("model_sampling")
+    for steps in range(1, 61):
+        theirs = calculate_sigmas(sampling, "normal", steps)
+        assert torch.equal(normal_sigmas(steps), theirs), steps
+        told = [float(sampling.timestep(sigma[None])) for sigma in theirs[:-1]]
+        assert [float(timestep_of(sigma)) for sigma in theirs[:-1]] == told, steps
+
+
+@pytest.mark.parametrize("steps, cfg", [(20, 3.0), (7, 1.0)])
 @pytest.mark.parametrize("by", ["nobody", "ours"])
 def test_a_run_of_the_core_gives_the_same_latents(
     host: Host, demo_weights: Path, steps: int, cfg: float, by: str
