@@ -41,8 +41,11 @@ def with_tests_importable() -> None:
             sys.path.append(str(folder))
 
 
-def conditions(host: Path) -> dict[str, Any]:
-    """Machine, versions and date. Call it before measuring: the load average is what others did to the machine."""
+def conditions(host: Path | None = None) -> dict[str, Any]:
+    """Machine, versions (the host's where there is one) and date.
+
+    Call it before measuring: the load average is what others did to the machine.
+    """
     import torch
 
     found: dict[str, Any] = {
@@ -55,7 +58,7 @@ def conditions(host: Path) -> dict[str, Any]:
             "system": platform.system(),
         },
         "versions": {
-            "host": _host_version(host),
+            **({} if host is None else {"host": _host_version(host)}),
             "zeroctl": _commit(),
             "python": platform.python_version(),
             "torch": torch.__version__,  # with the build, such as +cu128

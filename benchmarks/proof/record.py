@@ -1,0 +1,73 @@
+"""What every proof does: say under which conditions it ran, write its figure and its numbers."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.conditions import RESULTS, conditions, write
+from zeroctl_core.demo.build import keep_memory
+from zeroctl_core.demo.sheet import Tile, write_sheet
+
+FOLDER = RESULTS / "proof"
+
+
+class Proof:
+    """One claim: `python -m benchmarks.proof.NAME`. Writes `benchmarks/results/proof/NAME.json` and `NAME*.png`."""
+
+    def __init__(self, name: str, claim: str, **options: Any) -> None:
+        parser = argparse.ArgumentParser(prog=f"python -m benchmarks.proof.{name}", description=claim)
+        parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run for each (default 0)")
+        parser.add_argument("--out", type=Path, default=FOLDER, help="folder for figure and numbers")
+        for key, value in options.items():
+            parser.add_argument(f"--{key}", type=type(value), default=value, help=f"default {value}")
+        self.options = parser.parse_args()
+        self.name, self.claim = name, claim
+        keep_memory()
+        self.conditions = conditions()
+        self.began = time.monotonic()
+
+    def path(self, suffix: str) -> Path:
+        self.options.out.mkdir(parents=True, exist_ok=True)
+        return Path(self.options.out / f"{self.name}{suffix}")
+
+    def sheet(self, rows: Sequence[tuple[str, Sequence[Tile]]], suffix: str = ".png") -> None:
+        print(f"figure: {write_sheet(self.path(suffix), rows)}")
+
+    def curves(self, draw: Callable[[Any], None], suffix: str = ".png") -> None:
+        """A plot: `draw(axes)`."""
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+
+        figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+        draw(axes)
+        figure.savefig(self.path(suffix), dpi=120)
+        pyplot.close(figure)
+        print(f"figure: {self.path(suffix)}")
+
+    def write(self, results: Mapping[str, Any], verdict: str) -> None:
+        options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(self.options).items() if k != "out"}
+        print(verdict)
+        write(
+            self.path(".json"),
+            {
+                "claim": self.claim,
+                "verdict": verdict,
+                "seconds": round(time.monotonic() - self.began, 1),
+                "options": options,
+                "conditions": self.conditions,
+                "results": results,
+            },
+        )
+
+
+def same(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Equal to the bit."""
+    return bool(torch.equal(a, b))
