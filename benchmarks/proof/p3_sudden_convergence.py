@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from benchmarks.proof.record import Proof
 from zeroctl_core import ControlUnit
@@ -58,7 +59,7 @@ def main() -> None:
         "_samples.png",
     )
 
-    def draw(axes) -> None:
+    def draw(axes: Any) -> None:
         for seed, found in results.items():
             steps, scores = zip(*found["score"], strict=True)
             axes.plot(steps, scores, "o-", label=f"IoU of samples, seed {seed}")

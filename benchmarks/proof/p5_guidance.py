@@ -1,5 +1,5 @@
-"""P5. Guidance without a prompt: control on both branches, on the conditional one, and with 64/h_i (arXiv 2302.05543, 3.4
-and Fig. 5)."""
+"""P5. Guidance without a prompt: control on both branches, on the conditional one, and with 64/h_i
+(arXiv 2302.05543, 3.4 and Fig. 5)."""
 
 from __future__ import annotations
 

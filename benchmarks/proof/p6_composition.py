@@ -1,5 +1,5 @@
-"""P6. Two controls compose by plain addition (arXiv 2302.05543, 3.4 and Fig. 6): edges carry the shape, a colour map the
-colours, and no prompt says anything."""
+"""P6. Two controls compose by plain addition (arXiv 2302.05543, 3.4 and Fig. 6): edges carry the shape, a colour map
+the colours, and no prompt says anything."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -119,7 +120,7 @@ def main() -> None:
         found["sd15_flop_ratio"] = round(found["sd15_gflop_a_step"] / base["sd15_gflop_a_step"], 3)
         print(f"{way}: {found}")
 
-    def draw(axes) -> None:
+    def draw(axes: Any) -> None:
         labels = ("time_ratio", "memory_ratio", "sd15_flop_ratio")
         for n, way in enumerate(WAYS):
             axes.bar([k + 0.27 * (n - 1) for k in range(3)], [results[way][label] for label in labels], 0.25, label=way)
