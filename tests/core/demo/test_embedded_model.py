@@ -1,0 +1,139 @@
+"""The weights that are shipped: their size, their origin, and what they draw."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from zeroctl_core import ControlNet, ControlUnit, load_controlnet
+from zeroctl_core.demo import __main__ as demo
+from zeroctl_core.demo.autoencoder import SCALE, Autoencoder
+from zeroctl_core.demo.build import LOG
+from zeroctl_core.demo.conditions import CONDITIONS
+from zeroctl_core.demo.following import control_samples, follow_scores
+from zeroctl_core.demo.judging import judged
+from zeroctl_core.demo.model import WEIGHTS, DemoModel, control_files, load_control, load_judge, read_weights
+from zeroctl_core.demo.sampling import normal_sigmas
+from zeroctl_core.demo.stages.controls import CONTROLS
+from zeroctl_core.demo.world import render, scenes
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return DemoModel.load()
+
+
+@pytest.fixture(scope="module")
+def held_out():
+    return scenes(77, 0, 16, "held_out")
+
+
+def test_all_weights_together_are_small():
+    assert sum(path.stat().st_size for path in WEIGHTS.rglob("*.safetensors")) <= 25e6
+
+
+def test_every_file_is_the_one_that_the_build_log_tells_of():
+    stages = json.loads((ROOT / LOG).read_text())["stages"]
+    told = {entry["file"]: entry["sha256"] for entry in stages.values()}
+    found = {
+        str(path.relative_to(WEIGHTS).as_posix()): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in WEIGHTS.rglob("*.safetensors")
+    }
+    assert found == told
+
+
+def test_the_controls_are_ordinary_files():
+    files = control_files()
+    assert set(files) == set(CONTROLS)
+    for path in files.values():
+        net = load_controlnet(path)
+        assert net.base.name == "tiny" and net.info is not None and net.info.layout == "ldm"
+        assert net.info.dtype == torch.float16
+    assert load_controlnet(files["edges_paper"]).spec.condition_form == "paper"
+
+
+def test_an_unknown_control_names_the_known_ones():
+    with pytest.raises(ValueError, match="no embedded control 'canny'; there are: depth, edges"):
+        load_control("canny")
+
+
+def test_a_missing_file_says_how_to_get_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="zeroctl_core.demo.build"):
+        DemoModel.load(tmp_path)
+
+
+def test_a_file_of_other_weights_is_refused():
+    with pytest.raises(ValueError, match="not a file of this version"):
+        read_weights(WEIGHTS / "judge.safetensors", {"": Autoencoder()})
+
+
+def test_latents_have_the_spread_of_stable_diffusions(model, held_out):
+    latents = model.autoencoder.encode(render(held_out).image) * SCALE
+    assert latents.shape == (16, 4, 16, 16)
+    assert 0.8 < float(latents.std()) < 1.2 and abs(float(latents.mean())) < 0.2
+
+
+def test_prompts_are_drawn(model, held_out):
+    pictures = control_samples(model, [], [one.caption for one in held_out], 0)
+    seen = judged(load_judge(), pictures, held_out)
+    assert seen["colour"] == seen["background"] == 1.0 and seen["shape"] >= 0.8
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_every_control_is_followed(name, model, held_out):
+    image = CONDITIONS["edges" if name == "edges_paper" else name](render(held_out))
+    prompts = [one.caption for one in held_out]
+    with_control = control_samples(model, [ControlUnit(load_control(name), image)], prompts, 0)
+    assert follow_scores(with_control, held_out)["iou"] > 0.7
+    switched_off = control_samples(model, [ControlUnit(load_control(name), image, 0.0)], prompts[:2], 0)
+    assert torch.equal(switched_off, control_samples(model, [], prompts[:2], 0))
+
+
+def test_the_order_of_two_controls_does_not_matter(model, held_out):
+    truth, prompts = render(held_out[:4]), [one.caption for one in held_out[:4]]
+    units = [ControlUnit(load_control(name), CONDITIONS[name](truth), 0.6) for name in ("edges", "normals")]
+    there, back = (control_samples(model, order, prompts, 0) for order in (units, units[::-1]))
+    assert float((there - back).abs().max()) < 1e-3
+
+
+def test_an_untrained_copy_changes_no_bit(model, held_out):
+    truth, prompts = render(held_out[:2]), [one.caption for one in held_out[:2]]
+    copy = ControlNet.trainable_copy(model.unet).eval()
+    own = dict(model.unet.named_parameters())
+    assert all(torch.equal(value, own[name]) for name, value in copy.named_parameters() if name in own)
+    unit = ControlUnit(copy, CONDITIONS["edges"](truth))
+    assert torch.equal(control_samples(model, [unit], prompts, 0), control_samples(model, [], prompts, 0))
+
+
+def test_noise_levels_are_those_of_the_normal_schedule():
+    sigmas = normal_sigmas(20)
+    assert len(sigmas) == 21 and float(sigmas[-1]) == 0.0
+    assert float(sigmas[0]) == pytest.approx(14.6146, abs=1e-3) and float(sigmas[-2]) == pytest.approx(0.0292, abs=1e-3)
+    assert bool((sigmas.diff() < 0).all())
+
+
+def test_a_picture_of_ones_own_is_followed(tmp_path, capsys):
+    from PIL import Image, ImageDraw
+
+    drawing = Image.new("RGB", (300, 200))
+    ImageDraw.Draw(drawing).ellipse((90, 40, 210, 160), outline="white", width=3)
+    drawing.save(tmp_path / "mine.png")
+    out = tmp_path / "out.png"
+    asked = ["--condition", str(tmp_path / "mine.png"), "--prompt", "a shiny red circle on a white background"]
+    assert demo.main([*asked, "--out", str(out)]) == 0
+    assert "'shiny'" in capsys.readouterr().out
+    with Image.open(out) as sheet:
+        assert sheet.width > 700 and sheet.height > 256
+
+
+def test_what_is_not_there_is_refused_before_weights_are_read(tmp_path):
+    with pytest.raises(SystemExit):
+        demo.main(["--control", "canny"])
+    with pytest.raises(SystemExit):
+        demo.main(["--condition", str(tmp_path / "nothing.png")])
