@@ -23,8 +23,8 @@ class ControlConfig:
     """
 
     condition: str = "edges"
-    """What the control follows: a condition of the embedded world (edges, depth, mask, normals, scribble, key_points;
-    zeroctl_core/demo/conditions.py)."""
+    """What the control follows: a condition of the embedded world, such as edges, depth, mask, normals or scribble (an
+    unknown name lists all; zeroctl_core/demo/conditions.py)."""
 
     form: Literal["released", "paper"] = "released"
     """Condition encoder: `released` has 3x3 convolutions and SiLU (released cldm.py), `paper` 4x4 and ReLU (arXiv
@@ -80,7 +80,7 @@ class ControlConfig:
     score_sampling_steps: int = 10
     """Sampling steps of a score's pictures (Euler)."""
 
-    gap_every: int = 25
+    gap_every: int = 50
     """Steps between two measurements of the paired gap, L(without control) - L(with control) on fixed latents,
     timesteps and noise. 0: never."""
 

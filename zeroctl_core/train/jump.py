@@ -7,7 +7,6 @@ hardly shows it, so it is looked for in a score of how well samples follow the c
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import dataclass
 
 EARLIER = 3  # scores before the rise, at least: fewer tell nothing of how much they scatter
@@ -66,14 +65,16 @@ class JumpDetector:
     def _look(self) -> Jump | None:
         """A rise that ends at the last score but one and was held by the last; the steepest of those that qualify."""
         top = len(self.scores) - 2
+        start = sum(self.scores[:2]) / 2
         for foot in range(top - 1, EARLIER - 2, -1):
             before = self.scores[: foot + 1]
-            level, held = statistics.fmean(before), min(self.scores[top:])
+            n = len(before)
+            level, held = sum(before) / n, min(self.scores[top:])
             # a deviation from few scores is too small as often as not: 3 times as much for three, 1.4 for ten
-            scatter = statistics.stdev(before) * (len(before) + 3) / (len(before) - 1)
+            scatter = math.sqrt(sum((score - level) ** 2 for score in before) / (n - 1)) * (n + 3) / (n - 1)
             rise = held - max(level, before[-1])
             enough = max(SCATTERS * max(scatter, LEAST_SCATTER), OF_THE_GAP * (self.perfect - level))
-            gained = held - statistics.fmean(before[:2])
+            gained = held - start
             begun = self.steps[top] - self.steps[0]
             short = foot == top - 1 or self.steps[top] - self.steps[foot] <= OF_THE_TIME * begun
             if short and rise >= enough and rise >= OF_THE_RISE * gained:
