@@ -19,8 +19,9 @@ from zeroctl_core.demo.model import AUTOENCODER, MODEL, DemoModel, load_control
 from zeroctl_core.demo.sampling import noise_of, normal_sigmas, sample, timestep_of
 from zeroctl_core.demo.world import SIZE
 
-SAME_RUN = 1e-5
-"""Largest difference of two latents of spread 1 after up to 20 steps; 1.5e-6 was measured on both hosts."""
+SAME_RUN = 5e-4
+"""Largest difference of two latents of spread 1 after up to 20 steps. On both hosts 1.5e-6 was measured with random
+weights and at most 1.2e-4 (RMS 6e-6) with the trained ones: what noise that is rounded otherwise makes too (1.4e-4)."""
 SAME_CALL = 1e-5  # of two calls of the UNet
 CLOSE = 1e-4  # as in the other tests of controls: largest difference of latents, see `largest_difference`
 FELT = 1e-2

@@ -22,7 +22,7 @@ PATCHES: dict[str, tuple[str, dict[str, Any]]] = {
     "lora": ("LoraLoaderModelOnly", {"lora_name": LORA, "strength_model": 0.8}),
     "freeu": ("FreeU", {"b1": 1.1, "b2": 1.2, "s1": 0.9, "s2": 0.2}),
     "freeu v2": ("FreeU_V2", {"b1": 1.3, "b2": 1.4, "s1": 0.9, "s2": 0.2}),
-    "pag": ("PerturbedAttentionGuidance", {"scale": 3.0}),
+    "pag": ("PerturbedAttentionGuidance", {"scale": 30.0}),  # its block has 4 tokens here, which do little
     "hypertile": ("HyperTile", {"tile_size": 32, "swap_size": 1, "max_depth": 0, "scale_depth": False}),
     "self attention": ("UNetSelfAttentionMultiply", {"q": 1.2, "k": 0.9, "v": 1.1, "out": 1.0}),
     "rescale": ("RescaleCFG", {"multiplier": 0.7}),
