@@ -1,0 +1,158 @@
+"""A run from its settings to its file, on an untrained model: what is logged, resumed, refused and saved."""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+import torch
+from demo_weights import write_random
+from safetensors import safe_open
+from toy_training import apart, weights_of
+
+from zeroctl_core import load_controlnet
+from zeroctl_core.demo.conditions import CONDITIONS
+from zeroctl_core.demo.model import DemoModel
+from zeroctl_core.train.__main__ import main
+from zeroctl_core.train.checkpointing import ResumeError
+from zeroctl_core.train.config import ControlConfig
+from zeroctl_core.train.interrupt import deferred_interrupts
+from zeroctl_core.train.run import new_control, train_control
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    return write_random(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def config(weights, tmp_path_factory) -> ControlConfig:
+    return ControlConfig(
+        n_scenes=4,
+        steps=3,
+        batch_size=1,
+        warmup_steps=1,
+        ema_decay=0.9,
+        score_every=2,
+        n_score=1,
+        score_sampling_steps=1,
+        gap_every=2,
+        checkpoint_every=2,
+        work=tmp_path_factory.mktemp("work"),
+        weights=weights,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(config):
+    said: list[str] = []
+    return train_control(config, say=said.append), said
+
+
+def test_the_log_has_every_step_once_with_what_was_measured(config, trained):
+    lines = [json.loads(line) for line in (config.folder / "log.jsonl").read_text().splitlines()]
+    assert lines == list(trained[0].log)
+    assert [line["step"] for line in lines] == [0, 1, 2, 3]
+    assert ["loss" in line for line in lines] == [False, True, True, True]
+    assert ["gap" in line for line in lines] == ["follow" in line for line in lines] == [True, False, True, True]
+    assert lines[0]["gap"] == 0 and lines[1]["lr"] == config.learning_rate
+    assert all(one["seconds"] <= other["seconds"] for one, other in zip(lines, lines[1:], strict=False))
+
+
+def test_the_file_loads_as_a_control_and_tells_how_it_was_made(config, trained):
+    net = load_controlnet(trained[0].path)
+    assert trained[0].path == config.folder / "edges.safetensors" and net.base.name == "tiny"
+    half = {name: weight.half() for name, weight in weights_of(trained[0].net).items()}
+    assert not apart(half, weights_of(net))
+    with safe_open(trained[0].path, framework="pt") as file:
+        told = json.loads(file.metadata()["zeroctl.provenance"])
+    assert told["config"]["condition"] == "edges" and told["config"]["steps"] == 3
+    assert [step for step, _ in told["training"]["follow"]] == [0, 2, 3]
+    assert "work" not in told["config"] and str(config.work) not in json.dumps(told)
+
+
+def test_a_run_that_was_interrupted_says_how_to_go_on_and_ends_in_the_same_bits(config, trained, tmp_path):
+    def press(now) -> None:
+        if now.step == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    here, said = replace(config, work=tmp_path), []
+    with pytest.raises(KeyboardInterrupt):
+        train_control(here, callbacks=[press], say=said.append)
+    assert "after step 1 of 3" in said[-1] and str(here.folder) in said[-1] and "goes on from there" in said[-1]
+    seen: list[int] = []
+    again = train_control(here, callbacks=[lambda now: seen.append(now.step)], say=said.append)
+    assert seen == [2, 3] and not apart(weights_of(again.net), weights_of(trained[0].net))
+    for mine, theirs in zip(again.log, trained[0].log, strict=True):
+        assert {**mine, "seconds": 0} == {**theirs, "seconds": 0}
+
+
+def test_a_folder_with_another_run_is_refused_and_can_be_begun_anew(config, trained, tmp_path):
+    here = replace(config, work=tmp_path, steps=1, score_every=0, gap_every=0)
+    train_control(here, say=lambda text: None)
+    other = replace(here, learning_rate=1e-4)
+    with pytest.raises(ResumeError, match="there .*0.001,.*here .*0.0001,"):
+        train_control(other, say=lambda text: None)
+    assert [line["step"] for line in train_control(replace(other, resume=False), say=lambda text: None).log] == [0, 1]
+
+
+@pytest.mark.parametrize("form", ["released", "paper"])
+def test_the_start_is_a_copy_and_depends_on_the_seed_alone(weights, form):
+    model, state = DemoModel.load(weights), torch.random.get_rng_state()
+    config = ControlConfig(form=form, seed=5)
+    one, same, other = (new_control(c, model) for c in (config, config, replace(config, seed=6)))
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert not apart(weights_of(one), weights_of(same))
+    base = dict(model.unet.named_parameters())
+    assert {name.split(".")[0] for name in apart(weights_of(one), weights_of(other))} == {"input_hint_block"}
+    assert not apart({name: weight for name, weight in weights_of(one).items() if name in base}, base)
+
+
+def test_the_second_ctrl_c_stops_at_once_and_handlers_are_put_back():
+    before, said = signal.getsignal(signal.SIGINT), []
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts(said.append) as interruption:
+        interruption()
+        signal.raise_signal(signal.SIGINT)
+        assert interruption.asked and len(said) == 1
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--condition", "egdes"], ["no condition 'egdes'", *CONDITIONS]),
+        (["--device", "warp"], ["the device 'warp' cannot be used", "cpu always can"]),
+        (["--batch-size", "9", "--n-scenes", "8"], ["batch_size is 9 and n_scenes 8", "lower batch_size"]),
+        (["--steps", "0"], ["steps is 0; expected 1 or more"]),
+        (["--ema-decay", "1"], ["ema_decay is 1.0; expected 0 to below 1"]),
+        (["--prompt-dropout", "50"], ["prompt_dropout is 50; expected a share of 0 to 1"]),
+        (["--output", "control.ckpt"], ["output is control.ckpt", ".safetensors"]),
+    ],
+)
+def test_bad_options_are_refused_before_weights_are_looked_for(options, named, capsys):
+    try:
+        status = main([*options, "--weights", "/nowhere"])
+    except SystemExit as stopped:  # by tyro, for what the settings themselves refuse
+        status = stopped.code
+    shown = capsys.readouterr()
+    said = " ".join((shown.out + shown.err).replace("│", " ").split())
+    assert status == 2 and not [part for part in named if part not in said], said
+
+
+def test_missing_weights_are_named(capsys):
+    assert main(["--weights", "/nowhere"]) == 2
+    assert "/nowhere/model.safetensors is missing" in capsys.readouterr().err
+
+
+def test_help_documents_every_option(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    said = capsys.readouterr().out
+    assert stopped.value.code == 0
+    for option in fields(ControlConfig):
+        assert f"--{option.name.replace('_', '-')}" in said
+    assert " ".join(said.replace("│", " ").split()).count("(default: ") == len(fields(ControlConfig))
