@@ -17,7 +17,9 @@ CACHE = Path(tempfile.gettempdir()) / "zeroctl-proofs"  # encoded scenes, for th
 
 
 def config(condition: str, seed: int, steps: int, n_scenes: int = 8192) -> ControlConfig:
-    return ControlConfig(condition=condition, seed=seed, steps=steps, n_scenes=n_scenes, ema_decay=0.99, work=CACHE)
+    return ControlConfig(
+        condition=condition, seed=seed, steps=steps, n_scenes=n_scenes, ema_decay=0.99, snr_gamma=1.0, work=CACHE
+    )
 
 
 def trained(settings: ControlConfig, model: DemoModel, net: nn.Module) -> tuple[nn.Module, list[float]]:
