@@ -71,7 +71,7 @@ class ControlConfig:
     score_every: int = 75
     """Steps between two scores: samples are drawn and compared with their conditions. 0: never."""
 
-    score_steps: tuple[int, ...] = tuple(range(100, 301, 25))
+    score_steps: tuple[int, ...] = tuple(range(25, 226, 25))
     """Further steps to score at: where the sudden convergence is expected."""
 
     n_score: int = 32

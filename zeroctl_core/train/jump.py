@@ -7,9 +7,10 @@ hardly shows it, so it is looked for in a score of how well samples follow the c
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-EARLIER = 3  # scores before the rise, at least: fewer tell nothing of how much they scatter
+EARLIER = 2  # scores before the rise, at least; they must span as many steps as the rise takes
 SCATTERS = 5.0  # the rise in standard deviations of the earlier scores
 LEAST_SCATTER = 0.02  # of a score in 0..1: what 32 samples leave when one varies by .1
 OF_THE_GAP = 0.25  # share of what was missing to a perfect score that the rise must close
@@ -35,9 +36,11 @@ class Jump:
 
 
 class JumpDetector:
-    """Look for a jump while scores come in. A rise counts once the next score has confirmed it.
+    """Look for a jump while scores come in.
 
-    `perfect` is the best score there is, higher being better.
+    A rise counts once the next score has confirmed it and no later one has lost half of it, and once it is short
+    beside the run so far: one in the first hundred steps is recognised some scores later. `perfect` is the best score
+    there is, higher being better.
     """
 
     def __init__(self, perfect: float = 1.0) -> None:
@@ -63,22 +66,31 @@ class JumpDetector:
         return self.found
 
     def _look(self) -> Jump | None:
-        """A rise that ends at the last score but one and was held by the last; the steepest of those that qualify."""
-        top = len(self.scores) - 2
-        start = sum(self.scores[:2]) / 2
-        for foot in range(top - 1, EARLIER - 2, -1):
-            before = self.scores[: foot + 1]
-            n = len(before)
-            level, held = sum(before) / n, min(self.scores[top:])
-            # a deviation from few scores is too small as often as not: 3 times as much for three, 1.4 for ten
-            scatter = math.sqrt(sum((score - level) ** 2 for score in before) / (n - 1)) * (n + 3) / (n - 1)
-            rise = held - max(level, before[-1])
-            enough = max(SCATTERS * max(scatter, LEAST_SCATTER), OF_THE_GAP * (self.perfect - level))
-            gained = held - start
-            begun = self.steps[top] - self.steps[0]
-            short = foot == top - 1 or self.steps[top] - self.steps[foot] <= OF_THE_TIME * begun
-            if short and rise >= enough and rise >= OF_THE_RISE * gained:
-                half = (level + held) / 2
-                first = next(place for place in range(foot + 1, top + 1) if self.scores[place] >= half)
-                return Jump(self.steps[first], level, self.scores[-1], self.steps[foot], self.steps[top])
+        """The latest rise that qualifies, from its foot to its top; of several with one top the shortest."""
+        steps, scores, last = self.steps, self.scores, len(self.scores) - 1
+        gained, begun = max(scores) - sum(scores[:2]) / 2, steps[last] - steps[0]
+        lowest = scores[last]  # from the top on
+        for top in range(last - 1, EARLIER - 1, -1):
+            lowest, held = min(lowest, scores[top]), min(scores[top : top + 2])
+            for foot in range(top - 1, EARLIER - 2, -1):
+                took = steps[top] - steps[foot]
+                if took > steps[foot] - steps[0] or (foot < top - 1 and took > OF_THE_TIME * begun):
+                    break
+                before = scores[: foot + 1]
+                level = sum(before) / len(before)
+                rise = held - max(level, scores[foot])
+                enough = max(OF_THE_GAP * (self.perfect - level), OF_THE_RISE * gained)
+                if rise < enough or lowest < level + rise / 2 or rise < SCATTERS * scatter(before):
+                    continue
+                first = next(place for place in range(foot + 1, top + 1) if scores[place] >= (level + held) / 2)
+                return Jump(steps[first], level, scores[last], steps[foot], steps[top])
         return None
+
+
+def scatter(scores: Sequence[float]) -> float:
+    """The standard deviation, enlarged for few scores (5 times for two, 1.4 times for ten), from which it comes out too
+    small as often as not; never less than what is known of a score."""
+    n = len(scores)
+    mean = sum(scores) / n
+    deviation = math.sqrt(sum((score - mean) ** 2 for score in scores) / (n - 1))
+    return max(LEAST_SCATTER, deviation * (n + 3) / (n - 1))
