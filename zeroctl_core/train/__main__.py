@@ -24,8 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description="Train a ControlNet for one condition of the embedded world, on the locked embedded model.",
             args=arguments,
         )
-        from .run import train_control  # after --help: it reads torch's larger half
+        from ..demo.build import keep_memory  # after --help, which needs neither of the two
+        from .run import train_control
 
+        keep_memory()
         train_control(config)
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT, as shells count

@@ -66,8 +66,8 @@ class ControlConfig:
     1.6)."""
 
     snr_gamma: float | None = 1.0
-    """Gamma of the min-SNR weight (arXiv 2303.09556), 1 as for the base; `None` weighs all timesteps alike, as the paper
-    does (a control of the embedded model then needs about 1.5 times the steps)."""
+    """Gamma of the min-SNR weight (arXiv 2303.09556), 1 as for the base; `None` weighs all timesteps alike, as the
+    paper does (a control of the embedded model then needs about 1.5 times the steps)."""
 
     score_every: int = 75
     """Steps between two scores: samples are drawn and compared with their conditions. 0: never."""
