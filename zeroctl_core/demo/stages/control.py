@@ -21,14 +21,16 @@ from ..model import CONTROLS, DemoModel, load_control
 from ..world import flat, render, scenes
 from .stage import Scores, Stage
 
-STEPS, EMA_DECAY = 450, 0.99
-SNR_GAMMA = 1.0  # as the base: without it a control needs about 1.5 times the steps
+EMA_DECAY = 0.99
+OUTLINE_STEPS, RELIEF_STEPS = 450, 800
+OUTLINE_GAMMA = 1.0  # of min-SNR weights, as the base: an outline is decided at high noise
 SHOWN = "edges"  # is scored often enough to see its sudden convergence
 SCORED = 512
 SAMPLING_STEPS = 10  # of Euler; 20 take twice as long
 SCORE_SEED = 3  # of held-out scenes that no other score uses
 CONDITION_OF = {"edges_paper": "edges"}
 FORMS: dict[str, Literal["released", "paper"]] = {"edges_paper": "paper"}
+STEPS_OF = {"mask": 300, "edges_paper": 300}
 RELIEF = ("depth", "normals")  # conditions that carry more than the outline
 
 OUTLINE_TARGETS = {"iou": 0.85, "edge_f1": 0.93}
@@ -45,9 +47,10 @@ def config_of(name: str, weights: Path, work: Path) -> ControlConfig:
     return ControlConfig(
         condition=CONDITION_OF.get(name, name),
         form=FORMS.get(name, "released"),
-        steps=STEPS,
+        steps=RELIEF_STEPS if name in RELIEF else STEPS_OF.get(name, OUTLINE_STEPS),
         ema_decay=EMA_DECAY,
-        snr_gamma=SNR_GAMMA,
+        # ridges are decided at low noise, which min-SNR weights at 1 hardly count: after 300 steps none was followed
+        snr_gamma=None if name in RELIEF else OUTLINE_GAMMA,
         score_every=75 if name == SHOWN else 150,
         score_steps=tuple(range(50, 226, 25)) if name == SHOWN else (),
         n_score=24,

@@ -8,11 +8,11 @@ from typing import Any
 
 from .stage import Stage
 
-CONTROLS = ("edges", "depth", "mask", "normals", "edges_paper")
+CONTROLS = ("edges", "normals", "mask", "edges_paper", "depth")
 
 
 def control_stages() -> dict[str, Callable[[], Stage[Any]]]:
-    """Name of the stage -> how to make it; the last one has the condition encoder of the paper's text."""
+    """Name of the stage -> how to make it; `edges_paper` has the condition encoder of the paper's text."""
     return {f"control-{name}": functools.partial(control_stage, name) for name in CONTROLS}
 
 
