@@ -20,13 +20,19 @@ from zeroctl_core.train.run import train_control
 
 
 def main() -> None:
-    proof = Proof("p3_sudden_convergence", "The score of following jumps; the loss hardly moves.", steps=300)
+    proof = Proof("p3_sudden_convergence", "The score of following jumps; the loss hardly moves.", steps=250)
     results = {}
     runs = {}
     for seed in proof.options.seeds:
         with tempfile.TemporaryDirectory() as work:
             config = ControlConfig(
-                condition="edges", seed=seed, steps=proof.options.steps, n_score=24, gap_every=25, work=Path(work)
+                condition="edges",
+                seed=seed,
+                snr_gamma=None,
+                steps=proof.options.steps,
+                n_score=24,
+                gap_every=25,
+                work=Path(work),
             )
             trained = train_control(config)
         runs[seed] = trained

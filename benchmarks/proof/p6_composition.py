@@ -15,7 +15,7 @@ from zeroctl_core.train.run import new_control
 
 
 def main() -> None:
-    proof = Proof("p6_composition", "Added controls each give what they carry, without weights.", steps=200, n=64)
+    proof = Proof("p6_composition", "Added controls each give what they carry, without weights.", steps=150, n=48)
     model, edges_net = DemoModel.load(), load_control("edges")
     results: dict[str, dict[int, dict[str, float]]] = {}
     shown = {}
