@@ -1,8 +1,9 @@
 """Run a toy training in processes that are killed until one gets to the end: kill_often.py FOLDER KILLS
 
 Every other one kills itself at a random line of the loop or of the writing of checkpoints, the others are killed from
-outside while they write one. Prints as JSON how often, and the fingerprints of the weights and of their averages.
-The processes are forked from this one, which has imported torch, so that a life costs no start.
+outside while they write one. Prints as JSON how often, and the fingerprints of the weights and of their averages, also
+those of a run that nobody kills. The processes are forked from this one, which has imported torch, so that a life costs
+no start.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from zeroctl_core.train.control import ControlTask
 from zeroctl_core.train.fingerprint import fingerprint
 from zeroctl_core.train.loop import fit
 
-STEPS = 50
+STEPS = 40
 LINES = 2500  # of a life at most: resuming takes about 500, a step with its checkpoint about 700
 
 
-def train(task: ControlTask, folder: Path, result: Path, *, dies_at: int | None) -> None:
+def train(task: ControlTask, folder: Path | None, result: Path, dies_at: int | None = None) -> None:
     how = replace(HOW, steps=STEPS, checkpoint_every=1)
     if dies_at is None:
         averages = fit(task, how, folder=folder)
@@ -59,10 +60,10 @@ def main(folder: Path, kills: int) -> None:
         dies_at = draw.randint(1, LINES) if by_itself and killed < kills else None
         child = os.fork()
         if child == 0:
-            train(task, checkpoints, result, dies_at=dies_at)
+            train(task, checkpoints, result, dies_at)
             os._exit(0)
         if not by_itself and killed < kills:
-            wait_for_writing(checkpoints, child, draw.randint(1, 3))
+            wait_for_writing(checkpoints, child, draw.randint(1, 2))
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):
@@ -70,7 +71,9 @@ def main(folder: Path, kills: int) -> None:
             left_half += any(checkpoints.glob("tmp-*"))
         elif os.WEXITSTATUS(status):
             sys.exit(f"a training failed with exit status {os.WEXITSTATUS(status)}")
-    print(json.dumps({"killed": killed, "left_half": left_half, "prints": json.loads(result.read_text())}))
+    train(task, None, folder / "whole.json")  # the start that all had: this process has not trained it yet
+    prints = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("result", "whole")}
+    print(json.dumps({"killed": killed, "left_half": left_half, **prints}))
 
 
 if __name__ == "__main__":

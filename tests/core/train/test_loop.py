@@ -85,7 +85,7 @@ def test_stopping_it_at_random_lines_never_changes_the_result(tmp_path, uninterr
     with at_line(0, stop) as lines:
         fit(new_task(), HOW, folder=tmp_path / "counted", callbacks=[Measure()])
     draw = random.Random(11)
-    for moment in sorted(draw.sample(range(1, lines[0]), 4)):
+    for moment in sorted(draw.sample(range(1, lines[0]), 3)):
         folder = tmp_path / str(moment)
         with pytest.raises(KeyboardInterrupt), at_line(moment, stop):
             fit(new_task(), HOW, folder=folder, callbacks=[Measure()])
@@ -94,23 +94,18 @@ def test_stopping_it_at_random_lines_never_changes_the_result(tmp_path, uninterr
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, which this system cannot")
 def test_a_run_killed_at_20_random_moments_ends_in_the_same_bits(tmp_path):
-    def run(kills: int) -> dict:
-        folder = tmp_path / str(kills)
-        folder.mkdir()
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("kill_often.py")), str(folder), str(kills)],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    whole, killed = run(0), run(20)
-    assert killed["killed"] == 20 and whole["killed"] == 0
-    assert killed["left_half"] > 0, "no process died while it wrote a checkpoint"
-    assert killed["prints"] == whole["prints"]
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("kill_often.py")), str(tmp_path), "20"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["killed"] == 20
+    assert told["left_half"] > 0, "no process died while it wrote a checkpoint"
+    assert told["result"] == told["whole"]
 
 
 def test_ctrl_c_between_two_steps_loses_no_step(tmp_path):
@@ -151,20 +146,20 @@ def test_a_step_is_adamws():
     """From zero state the first step is the rate times the sign; the decay of a weight that is 0 is nothing."""
     task = Line()
     fit(task, Optimisation(steps=1, learning_rate=0.01, warmup_steps=1))
-    assert float(task.layer.weight) == pytest.approx(0.01, rel=1e-5)
+    assert task.layer.weight.item() == pytest.approx(0.01, rel=1e-5)
 
 
 def test_the_average_follows_its_formula():
     task, seen = Line(), []
     how = Optimisation(steps=5, learning_rate=0.1, warmup_steps=1, ema_decay=0.3)
-    averages = fit(task, how, callbacks=[lambda now: seen.append(float(task.layer.weight))])
+    averages = fit(task, how, callbacks=[lambda now: seen.append(task.layer.weight.item())])
     expected = seen[0]
     for step, weight in enumerate(seen[1:], start=1):
         decay = min(0.3, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * weight
     with averages.applied():
-        assert float(task.layer.weight) == pytest.approx(expected, rel=1e-5)
-    assert float(task.layer.weight) == seen[-1]
+        assert task.layer.weight.item() == pytest.approx(expected, rel=1e-5)
+    assert task.layer.weight.item() == seen[-1]
 
 
 def test_looking_at_the_averages_does_not_change_the_run(uninterrupted):
