@@ -32,7 +32,7 @@ from .words import tokenise
 from .world import SIZE, render, scenes
 
 PICTURE = "zeroctl-demo.png"
-N_SHOWN, N_SCORED = 5, 24
+N_SHOWN, N_SCORED = 4, 16
 WORLD_SEED = 11  # of scenes that neither training nor any target used
 N_TRIES = 8  # seeds for every shape that the world does not contain
 PHOTOGRAPH_BLUR = 1.5  # pixels, before Canny: 128 pixels of a photograph have more edges than one object
