@@ -45,7 +45,7 @@ def test_they_stand_behind_the_users_files(host: Host, demo_weights: Path, own_f
     assert names[-len(embedded) :] == embedded and own_file in names[: -len(embedded)]
 
 
-@pytest.mark.parametrize("name", ["edges", "depth", "mask", "normals"])
+@pytest.mark.parametrize("name", ["edges", "mask", "normals"])
 def test_each_loads_and_says_what_it_is(host: Host, name: str) -> None:
     load = node("ZeroctlLoadControlNet", control_net_name=f"zeroctl/{name}")
     info = host.run({"net": load}, keep={"info": ["net", 1]})["info"]

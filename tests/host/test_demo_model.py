@@ -164,7 +164,7 @@ def test_a_batch_equals_its_rows(host: Host, by: str) -> None:
     both = latents(host, graph)
     graph["second"] = node("LatentFromBatch", samples=["two", 0], batch_index=1, length=1)
     graph["sampler"]["inputs"]["latent_image"] = ["second", 0]
-    assert largest_difference(both[1:], latents(host, graph)) <= CLOSE
+    assert largest_difference(both[1:], latents(host, graph)) <= SAME_RUN  # 1.5e-4 without control: a batch is rounded otherwise
 
 
 # ---- conds
