@@ -5,6 +5,8 @@ Its context width of 64 is its own, which tells it from every published family.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..reading import context_width, label_width, read_encoder_spec
 from ..spec import EncoderSpec
 from . import BASES, Base, Shapes
@@ -20,9 +22,12 @@ def detect(shapes: Shapes) -> bool:
 
 
 def read_spec(shapes: Shapes) -> EncoderSpec:
-    return read_encoder_spec(
+    spec = read_encoder_spec(
         shapes, context_dim=CONTEXT_DIM, use_linear=True, head_channels=HEAD_CHANNELS, groups=GROUPS
     )
+    if not any(key.startswith("input_hint_block.") for key in shapes):  # a UNet's file says nothing of its controls
+        return replace(spec, condition_widths=CONDITION_WIDTHS)
+    return spec
 
 
 BASES.register("tiny")(
