@@ -93,9 +93,7 @@ class ZeroctlDemoScene(ComfyNode):
         shown = scene(seed, 0, "train" if split == "train" else "held_out")
         rendering = render([shown])
         map_of_it = CONDITIONS[condition](rendering)
-        return NodeOutput(
-            rendering.image.movedim(1, -1), rendering.mask[:, 0], map_of_it.movedim(1, -1), shown.caption
-        )
+        return NodeOutput(rendering.image.movedim(1, -1), rendering.mask[:, 0], map_of_it.movedim(1, -1), shown.caption)
 
 
 NODES = [ZeroctlDemoModel, ZeroctlDemoScene]
