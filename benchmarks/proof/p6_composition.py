@@ -7,8 +7,9 @@ from benchmarks.proof.record import Proof
 from benchmarks.proof.training import config, trained
 from zeroctl_core import ControlUnit
 from zeroctl_core.demo.conditions import CONDITIONS
-from zeroctl_core.demo.following import control_samples, follow_scores
+from zeroctl_core.demo.following import follow_scores
 from zeroctl_core.demo.model import DemoModel, load_control
+from zeroctl_core.demo.scoring import control_samples
 from zeroctl_core.demo.sheet import Tile
 from zeroctl_core.demo.world import render, scenes
 from zeroctl_core.train.run import new_control

@@ -23,10 +23,11 @@ from ..rows import Branches
 from ..unit import ControlUnit
 from ..weighting import MODES, RULES
 from .conditions import CONDITIONS
-from .following import control_samples, edge_f1, follow_scores, iou, object_mask, outline
+from .following import edge_f1, follow_scores, iou, object_mask, outline
 from .model import WEIGHTS, DemoModel, control_files, load_control
 from .outside import OUTSIDE, photograph
 from .sampling import GUIDANCE, STEPS
+from .scoring import control_samples
 from .sheet import Tile, write_sheet
 from .words import tokenise
 from .world import SIZE, render, scenes

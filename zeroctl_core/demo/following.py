@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..annotators.canny import canny
-from ..stack import ControlStack
-from ..unit import ControlUnit
-from .conditions import CONDITIONS
-from .sampling import GUIDANCE, noise_of, sample
-from .world import COLOURS, Scene, render, scenes
-
-if TYPE_CHECKING:
-    from ..unit import Net
-    from .model import DemoModel
+from .world import COLOURS, Scene, render
 
 BORDER = 3  # pixels along the edge of the picture that are background in every scene
 DIFFERENT = 0.2  # Euclidean distance in RGB from which a pixel is not background
@@ -121,48 +112,3 @@ def follow_scores(image: Tensor, world: Sequence[Scene]) -> dict[str, float]:
         luminance, shading = image.mean(dim=1)[shaded], truth.shading[shaded, 0]
         scores["shading"] = float(correlation(luminance, shading, inner[shaded]).mean())
     return scores
-
-
-def control_samples(
-    model: DemoModel,
-    units: Sequence[ControlUnit],
-    prompts: Sequence[str],
-    seed: int,
-    *,
-    steps: int = 20,
-    guidance: float = GUIDANCE,
-) -> Tensor:
-    """Pictures [B, 3, 128, 128] of prompts with a stack of controls; row r starts from the noise of seed + r."""
-    device = next(model.unet.parameters()).device
-    latent = sample(
-        model.unet,
-        noise_of(range(seed, seed + len(prompts))).to(device),
-        model.context(prompts).to(device),
-        model.context([""]).to(device),
-        stack=ControlStack(units) if units else None,
-        guidance=guidance,
-        steps=steps,
-    )
-    return model.picture(latent.cpu())
-
-
-def score_control(
-    model: DemoModel,
-    net: Net,
-    condition: str,
-    n: int = 32,
-    seed: int = 0,
-    steps: int = 10,
-    *,
-    strength: float = 1.0,
-    batch: int = 64,
-) -> dict[str, float]:
-    """`follow_scores` of n samples of held-out scenes with the right prompt, and `follow`, the one to watch: IoU."""
-    totals: dict[str, float] = {}
-    for start in range(0, n, batch):
-        world = scenes(seed, start, min(batch, n - start), "held_out")
-        units = [ControlUnit(net, CONDITIONS[condition](render(world)), strength)]
-        pictures = control_samples(model, units, [one.caption for one in world], seed * 100_000 + start, steps=steps)
-        for key, value in follow_scores(pictures, world).items():
-            totals[key] = totals.get(key, 0.0) + value * len(world) / n
-    return {"follow": totals["iou"], **totals}

@@ -93,8 +93,8 @@ class Watch:
 
     def scores(self) -> dict[str, float]:
         """How well samples of held-out scenes follow the condition; the sampler works on the CPU."""
-        from ..demo.following import score_control
         from ..demo.model import DemoModel
+        from ..demo.scoring import score_control
 
         model, net, device = self.model, self.task.net, self.task.device
         if device.type != "cpu":

@@ -14,10 +14,11 @@ from zeroctl_core.demo import __main__ as demo
 from zeroctl_core.demo.autoencoder import SCALE, Autoencoder
 from zeroctl_core.demo.build import LOG
 from zeroctl_core.demo.conditions import CONDITIONS
-from zeroctl_core.demo.following import control_samples, follow_scores
+from zeroctl_core.demo.following import follow_scores
 from zeroctl_core.demo.judging import judged
 from zeroctl_core.demo.model import WEIGHTS, DemoModel, control_files, load_control, load_judge, read_weights
 from zeroctl_core.demo.sampling import normal_sigmas
+from zeroctl_core.demo.scoring import control_samples
 from zeroctl_core.demo.stages.controls import CONTROLS
 from zeroctl_core.demo.world import render, scenes
 

@@ -15,9 +15,10 @@ from ...train.loop import Optimisation
 from ...train.memory_format import channels_last
 from ...unet import UNet
 from ..data import latents_of
-from ..following import control_samples, follow_scores
+from ..following import follow_scores
 from ..judging import judged
 from ..model import MODEL, TEXT_PREFIX, UNET_PREFIX, DemoModel, load_autoencoder, load_judge, write_weights
+from ..scoring import control_samples
 from ..text import TextEncoder
 from ..words import tokenise
 from ..world import scene, scenes

@@ -16,8 +16,9 @@ from ...train.run import LOG, new_control, new_task, read_log, save_trained
 from ...train.watching import Watch
 from ...unit import ControlUnit
 from ..conditions import CONDITIONS
-from ..following import control_samples, follow_scores, score_control
+from ..following import follow_scores
 from ..model import CONTROLS, DemoModel, load_control
+from ..scoring import control_samples, score_control
 from ..world import flat, render, scenes
 from .stage import Scores, Stage
 
