@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from benchmarks.conditions import RESULTS, conditions, write
-from zeroctl_core.demo.build import keep_memory
 from zeroctl_core.demo.sheet import Tile, write_sheet
+from zeroctl_core.train.keep_memory import keep_memory
 
 FOLDER = RESULTS / "proof"
 

@@ -8,8 +8,6 @@ every stage from the weights that are there and compares the losses with those i
 from __future__ import annotations
 
 import argparse
-import ctypes
-import hashlib
 import json
 import os
 import platform
@@ -21,10 +19,11 @@ from typing import Any
 
 import torch
 
+from ..train.fingerprint import file_sha256
+from ..train.keep_memory import keep_memory
 from ..train.loop import Callback, Progress, Task, fit
 from .model import WEIGHTS
 from .stages import STAGES
-from .stages.controls import control_stages
 from .stages.stage import Stage, averaged, losses_from
 
 TOLERANCE = 1e-3  # by which a repeated loss may differ
@@ -60,29 +59,14 @@ def conditions() -> dict[str, object]:
     }
 
 
-def keep_memory() -> None:
-    """Ask the GNU C library to keep freed memory: pages that come back from the system cost 15 % of the time here."""
-    if platform.libc_ver()[0] != "glibc":
-        return
-    trim_threshold, top_pad, mmap_threshold = -1, -2, -3
-    library = ctypes.CDLL(None)
-    library.mallopt(mmap_threshold, 1 << 30)
-    library.mallopt(trim_threshold, (1 << 31) - 1)
-    library.mallopt(top_pad, 1 << 28)
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def build_stage(stage: Stage[Any], weights: Path, work: Path, log: Log, every: int, rescore: bool) -> bool:
     """Train, save, score; whether every target was reached. A stage whose file the log knows is left as it is, or is
     scored again."""
     entry = log.stage(stage.name)
-    if "sha256" in entry and (weights / entry["file"]).is_file() and sha256(weights / entry["file"]) == entry["sha256"]:
+    if "sha256" in entry and _is(weights / entry["file"], entry["sha256"]):
         print(f"{stage.name}: finished before, {entry['file']}", flush=True)
-        if rescore:
-            _judge_stage(stage, weights, log)
+        if rescore or "reached" not in entry:
+            return _judge_stage(stage, weights, log)
         return bool(entry["reached"])
     print(f"{stage.name}: {stage.how.steps} steps of {stage.batch_size}", flush=True)
     began, cpu, before = time.monotonic(), time.process_time(), float(entry["seconds"])
@@ -92,6 +76,8 @@ def build_stage(stage: Stage[Any], weights: Path, work: Path, log: Log, every: i
         if now.loss is None or (now.step % every and now.step != now.steps):
             return
         entry["seconds"] = round(before + time.monotonic() - began, 1)
+        # steps that a killed process logged after its last checkpoint are taken again
+        entry["losses"] = [line for line in entry["losses"] if line[0] < now.step]
         entry["losses"].append([now.step, round(now.loss, 6), entry["seconds"]])
         left = f", {now.seconds_left / 60:.1f} min left" if now.seconds_left is not None else ""
         print(f"{stage.name}: step {now.step}/{now.steps}, loss {now.loss:.5f}{left}", flush=True)
@@ -105,7 +91,7 @@ def build_stage(stage: Stage[Any], weights: Path, work: Path, log: Log, every: i
     path = stage.save(task, weights, work, record)
     entry.update(
         file=str(path.relative_to(weights)),
-        sha256=sha256(path),
+        sha256=file_sha256(path),
         bytes=path.stat().st_size,
         optimisation=repr(stage.how),
         seconds=round(seconds, 1),
@@ -114,8 +100,13 @@ def build_stage(stage: Stage[Any], weights: Path, work: Path, log: Log, every: i
     )
     if watcher is not None:
         entry["scored"] = [line for line in watcher.lines if "follow" in line]
+    log.write()
     print(f"{stage.name}: {seconds / 60:.1f} min", flush=True)
     return _judge_stage(stage, weights, log)
+
+
+def _is(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_sha256(path) == sha256
 
 
 def _judge_stage(stage: Stage[Any], weights: Path, log: Log) -> bool:
@@ -147,7 +138,7 @@ def check_stage(stage: Stage[Any], weights: Path, work: Path, log: Log) -> bool:
     if "check_losses" not in entry:
         print(f"{stage.name}: the log {log.path} has no losses to compare with; run the build first")
         return False
-    if sha256(weights / entry["file"]) != entry["sha256"]:
+    if not _is(weights / entry["file"], entry["sha256"]):
         print(f"{stage.name}: {entry['file']} is not the file that the log {log.path} tells of")
         return False
     losses = losses_from(stage.shipped(weights, work))
@@ -157,14 +148,13 @@ def check_stage(stage: Stage[Any], weights: Path, work: Path, log: Log) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    names = [*(stage.name for stage in STAGES), *control_stages()]
     parser = argparse.ArgumentParser(
         prog="python -m zeroctl_core.demo.build", description="Train the embedded model and its controls from nothing."
     )
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder for the weights (default: the package's)")
     parser.add_argument("--work", type=Path, default=Path("build/demo"), help="folder for checkpoints and latents")
     parser.add_argument("--log", type=Path, default=LOG, help=f"the record of the build (default {LOG})")
-    parser.add_argument("--stages", nargs="+", choices=names, default=names, help="only these (default: all)")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="only these (default: all)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     parser.add_argument("--every", type=int, default=50, help="steps between two lines of the log (default 50)")
     parser.add_argument("--rescore", action="store_true", help="score stages that are finished once more")
@@ -177,20 +167,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.content["conditions"] = conditions()
     good = True
     for name in options.stages:
-        stage = _stage(name)
+        stage = STAGES[name]
         if options.check:
             good &= check_stage(stage, options.weights, options.work, log)
         else:
             good &= build_stage(stage, options.weights, options.work, log, options.every, options.rescore)
     print(_closing(good, options.check, log.content["stages"]))
     return 0 if good else 1
-
-
-def _stage(name: str) -> Stage[Any]:
-    for stage in STAGES:
-        if stage.name == name:
-            return stage
-    return control_stages()[name]()
 
 
 def _closing(good: bool, check: bool, stages: Mapping[str, Any]) -> str:

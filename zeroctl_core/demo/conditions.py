@@ -17,7 +17,7 @@ from .world import COLOURS, NEAREST, SIZE, Rendering
 CONDITIONS: Registry[Callable[[Rendering], Tensor]] = Registry("condition of the world")
 """Name -> function from a rendering to the condition images [B, 3, 128, 128] in 0..1."""
 
-DEPTH_OF_GROUND, DEPTH_OF_OBJECT = 0.0, 0.3  # of an object's lowest place
+DEPTH_OF_OBJECT = 0.3  # of a height of 0 inside the object; the ground is 0
 KEY_POINT_RADIUS = 3.0  # pixels
 COLOUR_DISC = 24.0  # pixels
 

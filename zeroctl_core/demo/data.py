@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from ..train.fingerprint import fingerprint
 from .autoencoder import SCALE, Autoencoder
 from .conditions import CONDITIONS
 from .world import render, scene, scenes
@@ -44,14 +44,6 @@ def latents_of(autoencoder: Autoencoder, seed: int, count: int, cache: Path | No
     return latents
 
 
-def fingerprint(module: torch.nn.Module) -> str:
-    """16 hexadecimal digits of the weights."""
-    digest = hashlib.sha256()
-    for value in module.state_dict().values():
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
 class WorldData:
     """Scenes of the training split for a ControlNet: the `ControlData` of `zeroctl_core.train`."""
 
@@ -81,6 +73,3 @@ class WorldData:
             context=self._contexts[[self._captions[row] for row in rows]],
             condition=self._draw(render([scene(self.seed, row) for row in rows])),
         )
-
-    def latent(self, indices: Sequence[int]) -> Tensor:
-        return self._latents[list(indices)]

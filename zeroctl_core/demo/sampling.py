@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -64,8 +64,6 @@ def sample(
     stack: ControlStack | None = None,
     guidance: float = GUIDANCE,
     steps: int = STEPS,
-    sigmas: Tensor | None = None,
-    each_step: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Denoise by Euler's method (Karras et al., arXiv 2206.00364, Algorithm 1 without the second-order correction).
 
@@ -74,8 +72,7 @@ def sample(
     eps_u + guidance (eps_c - eps_u); at 1 the rows without prompt are not computed. Sample r of the batch has the
     condition image r mod n of a unit.
     """
-    if sigmas is None:
-        sigmas = normal_sigmas(steps)
+    sigmas = normal_sigmas(steps)
     batch = noise.shape[0]
     run = Run(sd_percent_to_sigma, sigmas)
     guided = guidance != 1.0
@@ -94,6 +91,4 @@ def sample(
             with_prompt, without = eps.chunk(2)
             eps = without + guidance * (with_prompt - without)
         x = x + (following - sigma) * eps
-        if each_step is not None:
-            each_step(step + 1)
     return x

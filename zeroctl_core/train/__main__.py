@@ -24,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description="Train a ControlNet for one condition of the embedded world, on the locked embedded model.",
             args=arguments,
         )
-        from ..demo.build import keep_memory  # after --help, which needs neither of the two
-        from .run import train_control
+        from .keep_memory import keep_memory
+        from .run import train_control  # after --help, which does not need it
 
         keep_memory()
         train_control(config)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import os
 import shutil
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import safetensors.torch
 from torch import Tensor
+
+from .fingerprint import file_sha256
 
 PREFIX = "step-"
 UNFINISHED = "tmp-"
@@ -51,7 +52,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     aside.mkdir()
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in checkpoint.tensors.items()}
     safetensors.torch.save_file(tensors, aside / TENSORS)
-    state = {"step": checkpoint.step, "run": checkpoint.run, "sha256": _sha256(aside / TENSORS)}
+    state = {"step": checkpoint.step, "run": checkpoint.run, "sha256": file_sha256(aside / TENSORS)}
     (aside / STATE).write_text(json.dumps(state))
     for path in (aside / TENSORS, aside / STATE, aside):
         _flush(path)
@@ -102,7 +103,7 @@ def _read(path: Path) -> Checkpoint:
     try:
         state = json.loads((path / STATE).read_text())
         step, run, written = state["step"], state["run"], state.get("sha256")
-        if written is not None and _sha256(path / TENSORS) != written:
+        if written is not None and file_sha256(path / TENSORS) != written:
             raise DamagedCheckpoint(f"{path / TENSORS} is not what was written")
         return Checkpoint(step, run, safetensors.torch.load_file(path / TENSORS))
     except (OSError, KeyError, TypeError, json.JSONDecodeError, safetensors.SafetensorError) as error:
@@ -112,17 +113,9 @@ def _read(path: Path) -> Checkpoint:
 def _is_whole(path: Path, state: Mapping[str, object]) -> bool:
     """Whether a folder holds what a checkpoint with this state would."""
     try:
-        return bool(json.loads((path / STATE).read_text()) == state and _sha256(path / TENSORS) == state["sha256"])
+        return bool(json.loads((path / STATE).read_text()) == state and file_sha256(path / TENSORS) == state["sha256"])
     except (OSError, json.JSONDecodeError):
         return False
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def _difference(there: str, here: str) -> str:

@@ -6,8 +6,11 @@ from typing import Any
 
 from .autoencoder import AUTOENCODER
 from .base import BASE
+from .controls import CONTROLS, control_stage
 from .judge import JUDGE
 from .stage import Stage
 
-STAGES: tuple[Stage[Any], ...] = (AUTOENCODER, JUDGE, BASE)
-"""In their order; the controls follow, by `zeroctl_core.train`."""
+_IN_ORDER: list[Stage[Any]] = [AUTOENCODER, JUDGE, BASE, *map(control_stage, CONTROLS)]
+
+STAGES = {stage.name: stage for stage in _IN_ORDER}
+"""Name -> stage, in their order."""

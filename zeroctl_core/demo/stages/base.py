@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ...bases import BASES
-from ...sd_schedule import N_TIMESTEPS, sd_sigmas
 from ...train.draws import batch_indices, generator
 from ...train.loop import Optimisation
 from ...train.memory_format import channels_last
+from ...train.objective import Objective
 from ...unet import UNet
 from ..data import latents_of
 from ..following import follow_scores
@@ -26,14 +26,16 @@ from .stage import SEED, Scores, Stage
 
 BATCH = 32
 SCENES = 16_384
-PROMPT_DROPOUT = 0.1  # share of the prompts replaced by the empty one, so that guidance has something to guide from
-HIGH_NOISE = 1.6  # timesteps are 1000 (1 - (1 - u)^1.6): where a shape is decided
-GAMMA = 1.0  # of min-SNR weighting, Hang et al., arXiv 2303.09556
+OBJECTIVE = Objective(
+    high_noise=1.6,  # where a shape is decided
+    snr_gamma=1.0,
+    prompt_dropout=0.1,  # so that guidance has something to guide from
+)
 SCORED = 512
 
 
 class BaseTask:
-    """E w(t) |eps - eps_theta(z_t, t, c)|^2, arXiv 2112.10752 Eq. 2, with w = min(SNR, 1) / SNR."""
+    """The objective of latent diffusion, arXiv 2112.10752 Eq. 2, for the UNet and its text encoder together."""
 
     name = f"base seed {SEED} scenes {SCENES}"
 
@@ -43,11 +45,6 @@ class BaseTask:
         self.latents = latents
         self.numbers = torch.tensor([tokenise(scene(SEED, row).caption).numbers for row in range(SCENES)])
         self.empty = torch.tensor(tokenise("").numbers)
-        sigmas = torch.tensor(sd_sigmas(), dtype=torch.float64)
-        self.signal = (1 / (1 + sigmas**2)).sqrt().float()
-        self.noise = (sigmas / (1 + sigmas**2).sqrt()).float()
-        snr = (1 / sigmas**2).float()
-        self.weight = snr.clamp(max=GAMMA) / snr
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -57,17 +54,12 @@ class BaseTask:
         rows = batch_indices(SEED, step, BATCH, SCENES)
         latent = self.latents[rows].contiguous(memory_format=torch.channels_last)
         numbers = self.numbers[rows]
-        dropped = torch.rand(BATCH, generator=generator(SEED, "dropout", step)) < PROMPT_DROPOUT
-        numbers = torch.where(dropped[:, None], self.empty, numbers)
-        # stratified: one u in every 32nd part of 0..1
-        u = (torch.arange(BATCH) + torch.rand(BATCH, generator=generator(SEED, "timestep", step))) / BATCH
-        t = (N_TIMESTEPS * (1 - (1 - u) ** HIGH_NOISE)).long().clamp(0, N_TIMESTEPS - 1)
+        numbers = torch.where(OBJECTIVE.dropped(SEED, step, BATCH)[:, None], self.empty, numbers)
+        t = OBJECTIVE.timesteps(SEED, step, BATCH)
         noise = torch.randn(latent.shape, generator=generator(SEED, "noise", step))
         noise = noise.contiguous(memory_format=torch.channels_last)
-        noisy = self.signal[t][:, None, None, None] * latent + self.noise[t][:, None, None, None] * noise
-        eps = self.unet(noisy, t.float(), self.text(numbers))
-        loss: Tensor = (self.weight[t] * (eps - noise).square().mean(dim=(1, 2, 3))).mean()
-        return loss
+        eps = self.unet(OBJECTIVE.noised(latent, noise, t), t.float(), self.text(numbers))
+        return OBJECTIVE.errors(eps, latent, noise, t).mean()
 
 
 @torch.no_grad()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from ...train.loop import Averages, Optimisation, Progress, Task, fit
 
 SEED = 1  # of every stage: scenes, start, order and noise
-CHECK_STEPS, CHECK_RATE = 50, 1e-4
+CHECK = Optimisation(steps=50, learning_rate=1e-4, warmup_steps=1, checkpoint_every=51)
 
 Scores = dict[str, float]
 T = TypeVar("T", bound=Task)
@@ -56,8 +56,5 @@ def losses_from(task: Task) -> list[float]:
         if now.loss is not None:
             losses.append(now.loss)
 
-    fit(task, replace(CHECK, checkpoint_every=CHECK_STEPS + 1), callbacks=[note])
+    fit(task, CHECK, callbacks=[note])
     return losses
-
-
-CHECK = Optimisation(steps=CHECK_STEPS, learning_rate=CHECK_RATE, warmup_steps=1)
