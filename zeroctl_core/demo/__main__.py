@@ -130,9 +130,10 @@ class Demo:
             )
         )
 
-    def own(self, path: Path, name: str, prompt: str) -> None:
+    def own(self, path: Path, image: Tensor, name: str, prompt: str) -> None:
         """Somebody's own picture as the condition."""
-        image = read_picture(path)
+        if name.startswith("edges") and float(image.mean()) > 0.5:
+            print(f"{path} is mostly white: edges are white lines on black, this control knows no others. Invert it")
         said = tokenise(prompt)
         for word in said.unknown:
             print(f"the model does not know the word {word!r}, it was left out")
@@ -165,9 +166,12 @@ def read_picture(path: Path) -> Tensor:
 
     try:
         with Image.open(path) as file:
-            picture = ImageOps.fit(ImageOps.exif_transpose(file).convert("RGB"), (SIZE, SIZE))
+            upright = ImageOps.exif_transpose(file).convert("RGB")
     except UnidentifiedImageError:
         raise ValueError(f"{path} is not a picture that Pillow can read; give a PNG or a JPEG") from None
+    if upright.width != upright.height:
+        print(f"{path} has {upright.width}x{upright.height} pixels; only its middle square is used")
+    picture = ImageOps.fit(upright, (SIZE, SIZE))
     return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255).movedim(-1, 0)[None].contiguous()
 
 
@@ -188,12 +192,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--control is {options.control}; the embedded controls are: {', '.join(names) or 'none'}")
     if options.condition is not None and not options.condition.is_file():
         parser.error(f"--condition is {options.condition}; there is no such file")
-    demo = Demo(options.weights, options.seed)
+    try:
+        image = None if options.condition is None else read_picture(options.condition)
+        demo = Demo(options.weights, options.seed)
+    except (ValueError, FileNotFoundError) as error:
+        parser.error(str(error))
     print(
         f"zeroctl demo: embedded model of {sum(p.numel() for p in demo.model.unet.parameters()) / 1e6:.1f} M parameters"
     )
-    if options.condition is not None:
-        demo.own(options.condition, options.control, options.prompt)
+    if image is not None:
+        demo.own(options.condition, image, options.control, options.prompt)
     else:
         demo.held_out()
         demo.without_prompt()

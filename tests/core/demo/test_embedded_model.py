@@ -137,3 +137,11 @@ def test_what_is_not_there_is_refused_before_weights_are_read(tmp_path):
         demo.main(["--control", "canny"])
     with pytest.raises(SystemExit):
         demo.main(["--condition", str(tmp_path / "nothing.png")])
+
+
+def test_a_file_that_is_no_picture_is_named_without_a_traceback(tmp_path, capsys):
+    path = tmp_path / "mine.png"
+    path.write_text("no picture")
+    with pytest.raises(SystemExit):
+        demo.main(["--condition", str(path)])
+    assert "mine.png is not a picture that Pillow can read" in capsys.readouterr().err
