@@ -20,7 +20,7 @@ from zeroctl_core.train.run import train_control
 
 
 def main() -> None:
-    proof = Proof("p3_sudden_convergence", "The score of following jumps; the loss hardly moves.", steps=250)
+    proof = Proof("p3_sudden_convergence", "The score of following jumps; the loss hardly moves.", steps=450)
     results = {}
     runs = {}
     for seed in proof.options.seeds:

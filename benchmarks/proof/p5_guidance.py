@@ -39,7 +39,7 @@ def quality(pictures: Tensor) -> dict[str, float]:
 
 
 def main() -> None:
-    proof = Proof("p5_guidance", "64/h_i on the conditional branch gives guidance without a prompt.", n=32)
+    proof = Proof("p5_guidance", "64/h_i on the conditional branch gives guidance without a prompt.", n=48)
     model, net = DemoModel.load(), load_control("edges")
     results: dict[str, dict[str, dict[str, float]]] = {}
     pictures = {}

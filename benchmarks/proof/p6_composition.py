@@ -16,7 +16,7 @@ from zeroctl_core.train.run import new_control
 
 
 def main() -> None:
-    proof = Proof("p6_composition", "Added controls each give what they carry, without weights.", steps=150, n=48)
+    proof = Proof("p6_composition", "Added controls each give what they carry, without weights.", steps=600, n=64)
     model, edges_net = DemoModel.load(), load_control("edges")
     results: dict[str, dict[int, dict[str, float]]] = {}
     shown = {}
@@ -26,16 +26,18 @@ def main() -> None:
         world = scenes(51 + seed, 0, proof.options.n, "held_out")
         truth = render(world)
         edges, colours = CONDITIONS["edges"](truth), CONDITIONS["colours"](truth)
+        # cond only: without a prompt the two branches differ by the controls alone, see p5_guidance
+        shape, colour = (
+            ControlUnit(edges_net, edges, branches="cond"),
+            ControlUnit(colours_net, colours, branches="cond"),
+        )
         units = {
-            "edges alone": [ControlUnit(edges_net, edges)],
-            "colours alone": [ControlUnit(colours_net, colours)],
-            "edges + colours": [ControlUnit(edges_net, edges), ControlUnit(colours_net, colours)],
-            "colours + edges": [ControlUnit(colours_net, colours), ControlUnit(edges_net, edges)],
+            "edges alone": [shape],
+            "colours alone": [colour],
+            "edges + colours": [shape, colour],
+            "colours + edges": [colour, shape],
         }
-        pictures = {
-            name: control_samples(model, some, [""] * len(world), 51 + seed, guidance=1.0)
-            for name, some in units.items()
-        }
+        pictures = {name: control_samples(model, some, [""] * len(world), 51 + seed) for name, some in units.items()}
         for name, samples in pictures.items():
             scores = follow_scores(samples, world)
             kept = {key: round(scores[key], 4) for key in ("iou", "edge_f1", "colour", "background")}

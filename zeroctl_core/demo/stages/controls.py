@@ -35,7 +35,7 @@ SAMPLING_STEPS = 10  # of Euler; 20 take twice as long
 SCORE_SEED = 3  # of held-out scenes that no other score uses
 CONDITION_OF = {"edges_paper": "edges"}
 FORMS: dict[str, Literal["released", "paper"]] = {"edges_paper": "paper"}
-STEPS_OF = {"mask": 300, "edges_paper": 300}
+STEPS_OF = {"mask": 300}
 RELIEF = ("depth", "normals")  # conditions that carry more than the outline
 
 OUTLINE_TARGETS = {"iou": 0.85, "edge_f1": 0.93}
