@@ -12,12 +12,13 @@ from torch import Tensor
 from ..annotators.canny import canny
 from ..registry import Registry
 from .shapes import SHAPES
-from .world import COLOURS, NEAREST, SIZE, Rendering
+from .world import COLOURS, SIZE, Rendering
 
 CONDITIONS: Registry[Callable[[Rendering], Tensor]] = Registry("condition of the world")
 """Name -> function from a rendering to the condition images [B, 3, 128, 128] in 0..1."""
 
-DEPTH_OF_OBJECT = 0.3  # of a height of 0 inside the object; the ground is 0
+LOWEST = 0.3  # of an object in a depth map; the ground is 0
+FLAT = 1e-3  # pixels of relief below which a surface counts as flat
 KEY_POINT_RADIUS = 3.0  # pixels
 COLOUR_DISC = 24.0  # pixels
 
@@ -30,10 +31,17 @@ def edges(rendering: Rendering) -> Tensor:
 
 @CONDITIONS.register("depth")
 def depth(rendering: Rendering) -> Tensor:
-    """Height above the ground: near is white, the ground is black."""
-    on_object = (rendering.mask > 0.5).float()
-    height = DEPTH_OF_OBJECT + (1 - DEPTH_OF_OBJECT) * rendering.height / NEAREST
-    return (height * on_object).clamp(0, 1).expand(-1, 3, -1, -1)
+    """Relative depth as monocular estimators answer it: each picture stretched to its own range, near is white.
+
+    The ground is 0, the object goes from .3 at its lowest place to 1 at its highest; a flat one is .65 everywhere.
+    """
+    on_object = rendering.mask > 0.5
+    height = rendering.height
+    low = height.masked_fill(~on_object, math.inf).amin(dim=(1, 2, 3), keepdim=True)
+    high = height.masked_fill(~on_object, -math.inf).amax(dim=(1, 2, 3), keepdim=True)
+    span = high - low
+    share = torch.where(span > FLAT, (height - low) / span.clamp(min=FLAT), 0.5)
+    return (LOWEST + (1 - LOWEST) * share).where(on_object, torch.zeros(())).clamp(0, 1).expand(-1, 3, -1, -1)
 
 
 @CONDITIONS.register("mask")

@@ -38,7 +38,6 @@ LIGHT = (-0.50, -0.58, 0.64)  # towards the light, of length 1: right, down, tow
 AMBIENT = 0.45  # share of the light that comes from everywhere
 GLOSS = 0.25  # white light reflected beside the albedo, so that shading shows on black too
 BEVEL = 7.0  # width of the bevel, pixels
-NEAREST = 24.0  # height that is white in a depth map, pixels above the ground
 PLATEAU = 12.0  # height of an object's flat top
 
 

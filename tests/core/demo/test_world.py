@@ -80,6 +80,15 @@ def test_a_flat_map_has_the_same_outline_and_no_relief(some):
     assert torch.allclose(normals, torch.tensor([0.5, 0.5, 1.0])[:, None].expand_as(normals), atol=1e-6)
 
 
+def test_depth_uses_its_whole_range_on_every_uneven_object(some):
+    world, truth = some
+    for one, image, mask in zip(world, CONDITIONS["depth"](truth), truth.mask, strict=True):
+        inside = image[0][mask[0] > 0.5]
+        assert not bool(image[:, mask[0] <= 0.5].any())
+        expected = (0.65, 0.65) if one.is_flat else (0.3, 1.0)
+        assert (float(inside.min()), float(inside.max())) == pytest.approx(expected, abs=1e-5)
+
+
 def test_colours_say_nothing_of_the_shape():
     one = scene(1, 0)
     from dataclasses import replace
