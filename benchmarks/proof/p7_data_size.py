@@ -17,7 +17,7 @@ SIZES = (100, 1000, 10_000)
 
 
 def main() -> None:
-    proof = Proof("p7_data_size", "More data follows better; little data does not collapse.", steps=450, n=64)
+    proof = Proof("p7_data_size", "More data follows better; little data does not collapse.", steps=300, n=64)
     model = DemoModel.load()
     world = scenes(61, 0, proof.options.n, "held_out")
     truth = render(world)

@@ -41,7 +41,7 @@ def test_all_weights_together_are_small():
 
 def test_every_file_is_the_one_that_the_build_log_tells_of():
     stages = json.loads((ROOT / LOG).read_text())["stages"]
-    told = {entry["file"]: entry["sha256"] for entry in stages.values() if "sha256" in entry}
+    told = {entry["file"]: entry["sha256"] for entry in stages.values()}
     found = {
         str(path.relative_to(WEIGHTS).as_posix()): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in WEIGHTS.rglob("*.safetensors")
@@ -51,15 +51,16 @@ def test_every_file_is_the_one_that_the_build_log_tells_of():
 
 def test_the_controls_are_ordinary_files():
     files = control_files()
-    assert {"edges", "mask", "normals"} <= set(files) <= set(CONTROLS)
+    assert set(files) == set(CONTROLS)
     for path in files.values():
         net = load_controlnet(path)
         assert net.base.name == "tiny" and net.info is not None and net.info.layout == "ldm"
         assert net.info.dtype == torch.float16
+    assert load_controlnet(files["edges_paper"]).spec.condition_form == "paper"
 
 
 def test_an_unknown_control_names_the_known_ones():
-    with pytest.raises(ValueError, match="no embedded control 'canny'; there are: edges, mask"):
+    with pytest.raises(ValueError, match="no embedded control 'canny'; there are: depth, edges"):
         load_control("canny")
 
 
@@ -85,7 +86,7 @@ def test_prompts_are_drawn(model, held_out):
     assert seen["colour"] == seen["background"] == 1.0 and seen["shape"] >= 0.8
 
 
-@pytest.mark.parametrize("name", control_files())
+@pytest.mark.parametrize("name", CONTROLS)
 def test_every_control_is_followed(name, model, held_out):
     image = CONDITIONS["edges" if name == "edges_paper" else name](render(held_out))
     prompts = [one.caption for one in held_out]
