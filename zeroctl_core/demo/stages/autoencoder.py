@@ -17,6 +17,7 @@ from ..following import follow_scores
 from ..model import AUTOENCODER as FILE
 from ..model import load_autoencoder, write_weights
 from ..world import render, scenes
+from .precision import bfloat16_if_native
 from .stage import SEED, Scores, Stage
 
 BATCH = 16
@@ -27,7 +28,7 @@ SCORED = 512
 
 class AutoencoderTask:
     """L1 + 2 MSE + half the L1 distance of the gradients, which keeps edges sharp, + 0.001 KL divergence, which keeps
-    latents near a unit ball. bfloat16 in the convolutions, as in Rombach et al. 2022 without the discriminator."""
+    latents near a unit ball, as in Rombach et al. 2022 without the discriminator."""
 
     name = f"autoencoder seed {SEED}"
 
@@ -43,7 +44,7 @@ class AutoencoderTask:
         draw = generator(SEED, "augment", step)
         flips = [axis for axis in (2, 3) if torch.rand((), generator=draw) < 0.5]
         image = image.flip(flips).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with bfloat16_if_native():
             mean, log_variance = self.autoencoder.distribution(image)
             noise = torch.randn(mean.shape, generator=draw)
             decoded = self.autoencoder.decode(mean + noise * (0.5 * log_variance).exp()).float()

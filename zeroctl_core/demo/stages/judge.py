@@ -18,6 +18,7 @@ from ..judging import judged, names_of
 from ..model import JUDGE as FILE
 from ..model import load_autoencoder, load_judge, write_weights
 from ..world import render, scenes
+from .precision import bfloat16_if_native
 from .stage import SEED, Scores, Stage
 
 BATCH = 32  # half of them renders, the other half reconstructions
@@ -47,7 +48,7 @@ class JudgeTask:
         world = [world[row] for row in order]
         images = render(world).image
         draw = generator(SEED, "augment", step)
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad(), bfloat16_if_native():
             part = images[:half].contiguous(memory_format=torch.channels_last)
             images[:half] = self.autoencoder.decode(self.autoencoder.encode(part)).float()
         images = images + BLUR * torch.randn(images.shape, generator=draw)
