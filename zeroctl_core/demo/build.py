@@ -14,6 +14,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,13 @@ class Log:
     def stage(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.content["stages"].setdefault(name, {"losses": [], "seconds": 0.0})
         return found
+
+    def ran(self, began: datetime, stages: Sequence[str]) -> None:
+        """Note a run that came to its end: a log with one run over every stage is of one that nothing interrupted."""
+        seconds = round((datetime.now(timezone.utc) - began).total_seconds())
+        run = {"began": began.isoformat(timespec="seconds"), "seconds": seconds, "stages": list(stages)}
+        self.content.setdefault("runs", []).append({**run, "conditions": conditions()})
+        self.write()
 
     def write(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,8 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_memory()
     torch.set_num_threads(options.threads)
     log = Log(options.log)
-    if not options.check:
-        log.content["conditions"] = conditions()
+    began = datetime.now(timezone.utc)
     good = True
     for name in options.stages:
         stage = STAGES[name]
@@ -172,6 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             good &= check_stage(stage, options.weights, options.work, log)
         else:
             good &= build_stage(stage, options.weights, options.work, log, options.every, options.rescore)
+    if not options.check:
+        log.ran(began, options.stages)
     print(_closing(good, options.check, log.content["stages"]))
     return 0 if good else 1
 
