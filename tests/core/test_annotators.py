@@ -9,7 +9,7 @@ import pytest
 import torch
 from skimage import data
 
-from zeroctl_core.annotators import ANNOTATORS, Annotator, Param
+from zeroctl_core.annotators import ANNOTATORS, Annotator, Choice, Param, Switch
 from zeroctl_core.annotators.annotator import annotator
 from zeroctl_core.annotators.opencv import import_cv2
 from zeroctl_core.annotators.pixels import from_uint8, over_white, to_uint8
@@ -42,7 +42,9 @@ def test_says_what_it_is(name):
 @pytest.mark.parametrize("name", ANNOTATORS)
 def test_defaults_lie_in_their_ranges_and_have_help(name):
     for param in ANNOTATORS[name].params:
-        assert param.min <= param.default <= param.max and param.step > 0 and param.help.endswith(".")
+        param.check(name, param.default)
+        assert param.help.endswith(".")
+        assert not isinstance(param, Param) or param.step > 0
 
 
 @pytest.mark.parametrize("name", IMAGE_KINDS)
@@ -104,6 +106,10 @@ def test_refuses_parameters_out_of_range_and_unknown_ones(name):
     with pytest.raises(ValueError, match="no parameter is called 'strngth'"):
         ANNOTATORS[name](image, strngth=1)
     for param in ANNOTATORS[name].params:
+        if isinstance(param, (Choice, Switch)):
+            with pytest.raises(ValueError, match=f"{param.name} is 7; expected"):
+                ANNOTATORS[name](image, **{param.name: 7})
+            continue
         for value in (param.min - 1, param.max + 1, float("nan"), "7", True, None):
             with pytest.raises(ValueError, match=f"{param.name} is .*expected a .*from {param.min} to {param.max}"):
                 ANNOTATORS[name](image, **{param.name: value})
@@ -119,7 +125,7 @@ def test_whole_numbers_only_where_the_default_is_one():
 
 def test_kinds_get_what_they_need_and_nothing_else():
     masked = Annotator("m", "masked", lambda image, mask: image * mask)
-    model = Annotator("n", "model", lambda image, net: net(image))
+    model = Annotator("n", "model", lambda image, net: net(image), networks={"": "identity"})
     plain = Annotator("p", "image", lambda image: image)
     image, mask = torch.ones(2, 3, 4, 4), torch.zeros(2, 1, 4, 4)
     assert masked(image, mask=mask).sum() == 0

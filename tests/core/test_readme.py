@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from benchmarks.readme import filled
 from zeroctl_core import BASES, MODES, RULES, save_controlnet
 from zeroctl_core.random_net import random_controlnet
 from zeroctl_core.schedule import UNITS
@@ -43,3 +44,7 @@ def test_modes_and_units_are_listed():
     modes = {name: (cells[0].strip("`"), cells[1]) for name, cells in rows("Modes").items()}
     assert modes == dict(MODES)
     assert set(rows("Schedule")) == set(UNITS)
+
+
+def test_the_tables_say_what_the_records_say():
+    assert filled(README) == README, "run python -m benchmarks.readme"

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ..registry import Registry
+from .params import Choice, Setting, Value
 
 OVERSHOOT = 0.25
 """How far outside 0..1 an image may lie. Bicubic enlargement overshoots a black and white edge by up to
 1.1055^2 - 1 = 0.22 (a = -0.75), and such images are fine once rounded to 8 bits; images in -1..1 or 0..255 are not."""
-
-
-@dataclass(frozen=True)
-class Param:
-    """One number that a user may set. Whole numbers only when `default` is an `int`. `step` is for sliders."""
-
-    name: str
-    default: int | float
-    min: int | float
-    max: int | float
-    step: int | float
-    help: str
-
-    def check(self, owner: str, value: object) -> None:
-        """Raises `ValueError` for what is not a number in min..max; nothing is clamped."""
-        whole = isinstance(self.default, int)
-        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and self.min <= value <= self.max
-        if not fits or (whole and value not in range(int(self.min), int(self.max) + 1)):
-            wanted = f"a {'whole ' if whole else ''}number from {self.min} to {self.max}"
-            raise ValueError(f"{owner}: {self.name} is {value!r}; expected {wanted} (default {self.default})")
 
 
 @dataclass(frozen=True)
@@ -42,42 +23,49 @@ class Annotator:
 
     [B, 3, H, W] in 0..1  ->  [B, 3, H, W] float32 on the same device, in 0..1 (inpaint: -1..1)
 
-    `kind` says what `fn` gets besides the image and its parameters: `image` nothing, `masked` a `mask`
-    [B, 1, H, W], `model` a `net` that the caller has loaded (the core finds no files).
-    `needs` names what must be there beyond torch and numpy: a package (`cv2`) or the file of the net.
+    `kind` says what `fn` gets besides the image and its settings: `image` nothing, `masked` a `mask` [B, 1, H, W],
+    `model` a `net` that the caller has loaded (the core finds no files).
+    `needs` names the packages that must be there beyond torch and numpy (`cv2`).
+    `networks` says which network of `NETWORKS` is the `net`: the option of a `Choice` -> its name, or "" -> the name of
+    the one that every setting needs. An annotator of kind `image` may have options that need none.
+    `takes` is what the node calls its picture.
     `title` and `summary` are for people: the name to show, and a sentence or two on what it draws.
     """
 
     name: str
     kind: Literal["image", "masked", "model"]
     fn: Callable[..., Tensor]
-    params: tuple[Param, ...] = ()
+    params: tuple[Setting, ...] = ()
     needs: tuple[str, ...] = ()
+    networks: Mapping[str, str] = field(default_factory=dict)
+    takes: str = "image"
     title: str = ""
     summary: str = ""
 
+    def network(self, **params: Value) -> str | None:
+        """The name of the network that these settings need, the defaults for all that are not given."""
+        if "" in self.networks:
+            return self.networks[""]
+        chosen = (params.get(param.name, param.default) for param in self.params if isinstance(param, Choice))
+        return next((self.networks[option] for option in chosen if option in self.networks), None)
+
     def __call__(
-        self, image: Tensor, *, mask: Tensor | None = None, net: torch.nn.Module | None = None, **params: int | float
+        self, image: Tensor, *, mask: Tensor | None = None, net: torch.nn.Module | None = None, **params: Value
     ) -> Tensor:
         """Annotate a batch.
 
-        Raises `ValueError` for an image of another shape, type or range, an unknown parameter, one that is out of its
+        Raises `ValueError` for an image of another shape, type or range, an unknown setting, one that is out of its
         range, and for a mask or net that is missing or of no use.
         """
         check_image(self.name, image)
-        known = {param.name: param for param in self.params}
-        for name, value in params.items():
-            if name not in known:
-                raise ValueError(
-                    f"{self.name}: no parameter is called {name!r}; known are: {', '.join(known) or 'none'}"
-                )
-            known[name].check(self.name, value)
+        self.check(**params)
+        wanted = self.network(**params)
         extra: dict[str, Tensor | torch.nn.Module] = {}
-        for word, given, kind in (("mask", mask, "masked"), ("net", net, "model")):
-            if (given is None) == (self.kind == kind):
-                raise ValueError(
-                    f"{self.name} is of kind {self.kind!r} and {'needs' if given is None else 'takes no'} {word}"
-                )
+        for word, given, required in (("mask", mask, self.kind == "masked"), ("net", net, wanted is not None)):
+            if (given is None) == required:
+                what = f"needs {word}" if required else f"takes no {word}"
+                which = f", the network {wanted!r}" if word == "net" and required else ""
+                raise ValueError(f"{self.name} with these settings {what}{which}")
             if given is not None:
                 extra[word] = given
         if mask is not None and mask.shape != (image.shape[0], 1, *image.shape[2:]):
@@ -88,6 +76,16 @@ class Annotator:
         defaults = {param.name: param.default for param in self.params}
         with torch.no_grad():
             return self.fn(image, **extra, **{**defaults, **params})
+
+    def check(self, **params: Value) -> None:
+        """Raises `ValueError` for an unknown setting, and for one that is out of its range."""
+        known = {param.name: param for param in self.params}
+        for name, value in params.items():
+            if name not in known:
+                raise ValueError(
+                    f"{self.name}: no parameter is called {name!r}; known are: {', '.join(known) or 'none'}"
+                )
+            known[name].check(self.name, value)
 
 
 def check_image(owner: str, image: Tensor) -> None:
@@ -124,14 +122,17 @@ ANNOTATORS: Registry[Annotator] = Registry("annotator")
 def annotator(
     name: str,
     kind: Literal["image", "masked", "model"] = "image",
-    params: tuple[Param, ...] = (),
+    params: tuple[Setting, ...] = (),
     needs: tuple[str, ...] = (),
+    networks: Mapping[str, str] | None = None,
+    takes: str = "image",
     title: str = "",
     summary: str = "",
 ) -> Callable[[Callable[..., Tensor]], Annotator]:
     """Decorate the function of one annotator file: it becomes an `Annotator` in `ANNOTATORS`."""
 
     def add(fn: Callable[..., Tensor]) -> Annotator:
-        return ANNOTATORS.register(name)(Annotator(name, kind, fn, params, needs, title, summary))
+        made = Annotator(name, kind, fn, params, needs, networks or {}, takes, title, summary)
+        return ANNOTATORS.register(name)(made)
 
     return add

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from .annotator import Param, annotator
+from .annotator import annotator
 from .opencv import import_cv2
+from .params import Param
 from .pixels import from_uint8, to_uint8
 
 PARAMS = (

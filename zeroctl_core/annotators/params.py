@@ -1,0 +1,62 @@
+"""What a user may set on an annotator: numbers, choices and switches. Nodes make their sliders from these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Value = int | float | str | bool
+
+
+@dataclass(frozen=True)
+class Param:
+    """One number. Whole numbers only when `default` is an `int`. `step` is for sliders."""
+
+    name: str
+    default: int | float
+    min: int | float
+    max: int | float
+    step: int | float
+    help: str
+
+    def check(self, owner: str, value: object) -> None:
+        """Raises `ValueError` for what is not a number in min..max; nothing is clamped."""
+        whole = isinstance(self.default, int)
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and self.min <= value <= self.max
+        if not fits or (whole and value not in range(int(self.min), int(self.max) + 1)):
+            wanted = f"a {'whole ' if whole else ''}number from {self.min} to {self.max}"
+            raise ValueError(f"{owner}: {self.name} is {value!r}; expected {wanted} (default {self.default})")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several words; the first is the default."""
+
+    name: str
+    options: tuple[str, ...]
+    help: str
+
+    @property
+    def default(self) -> str:
+        return self.options[0]
+
+    def check(self, owner: str, value: object) -> None:
+        """Raises `ValueError` for a word that is not among the options."""
+        if value not in self.options:
+            raise ValueError(f"{owner}: {self.name} is {value!r}; expected one of {', '.join(self.options)}")
+
+
+@dataclass(frozen=True)
+class Switch:
+    """On or off."""
+
+    name: str
+    default: bool
+    help: str
+
+    def check(self, owner: str, value: object) -> None:
+        """Raises `ValueError` for anything but True and False."""
+        if not isinstance(value, bool):
+            raise ValueError(f"{owner}: {self.name} is {value!r}; expected True or False (default {self.default})")
+
+
+Setting = Param | Choice | Switch
