@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from control_graphs import counted, largest_difference, latents, picture, with_host_control, with_our_control
+from control_graphs import CLOSE, counted, largest_difference, latents, picture, with_host_control, with_our_control
 from host_graphs import Graph, node, sample
 from host_process import Host
 
-CLOSE = 1e-4  # max abs over the latents
 FELT = 1e-2  # by what a random control moves them at least
 SEEN = 1e-3  # by what another condition image does
 

@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from control_graphs import counted, largest_difference, latents, picture, with_host_control, with_our_control
+from control_graphs import CLOSE, counted, largest_difference, latents, picture, with_host_control, with_our_control
 from host_graphs import Graph, node
 
-CLOSE = 1e-4  # max abs over the latents
 SEEN = 1e-3  # by what another crop of the condition moves them at least
 SIDE = 128  # pixels of the canvas, 16 cells
 

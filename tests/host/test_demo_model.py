@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from control_graphs import largest_difference, latents
+from control_graphs import CLOSE, largest_difference, latents
 from demo_graphs import PROMPT, controlled, demo_graph, edges_of_a_scene
 from host_graphs import Graph, node
 from host_process import Host, NodeFailed
@@ -23,7 +23,6 @@ SAME_RUN = 5e-4
 """Largest difference of two latents of spread 1 after up to 20 steps. On both hosts 1.5e-6 was measured with random
 weights and at most 1.2e-4 (RMS 6e-6) with the trained ones: what noise that is rounded otherwise makes too (1.4e-4)."""
 SAME_CALL = 1e-5  # of two calls of the UNet
-CLOSE = 1e-4  # as in the other tests of controls: largest difference of latents, see `largest_difference`
 FELT = 1e-2
 BY = ["nobody", "ours", "host"]
 
@@ -162,9 +161,7 @@ def test_a_batch_equals_its_rows(host: Host, by: str) -> None:
     both = latents(host, graph)
     graph["second"] = node("LatentFromBatch", samples=["two", 0], batch_index=1, length=1)
     graph["sampler"]["inputs"]["latent_image"] = ["second", 0]
-    assert (
-        largest_difference(both[1:], latents(host, graph)) <= SAME_RUN
-    )  # 1.5e-4 seen
+    assert largest_difference(both[1:], latents(host, graph)) <= SAME_RUN  # 1.5e-4 seen
 
 
 # ---- conds

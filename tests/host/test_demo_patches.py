@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from control_graphs import counted, largest_difference, latents
+from control_graphs import CLOSE, counted, largest_difference, latents
 from demo_graphs import controlled, demo_graph
 from host_graphs import Graph, node
 from host_process import Host
@@ -15,7 +15,6 @@ from safetensors.torch import load_file, save_file
 
 from zeroctl_core.demo.model import MODEL, UNET_PREFIX
 
-CLOSE = 1e-4
 FELT = 1e-3
 LORA = "demo.safetensors"
 PATCHES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from control_graphs import largest_difference, latents, picture, with_host_control, with_our_control
+from control_graphs import CLOSE, largest_difference, latents, picture, with_host_control, with_our_control
 from host_graphs import Graph, node, sample
 from host_models import filled, flux_config, flux_model
 from host_process import Host, NodeFailed
@@ -18,7 +18,6 @@ from random_weights import SPECS, prefixed, random_controlnet
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-CLOSE = 1e-4  # max abs over the latents
 FELT = 1e-3  # by what a control moves them at least
 ADAPTED = replace(SPECS["thin"], channel_mult=(1, 2), num_res_blocks=(2, 2))  # has the places of a T2I-Adapter
 Net = Callable[[], dict[str, Any]]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from control_graphs import largest_difference, latents, picture, with_host_control, with_our_control
+from control_graphs import CLOSE, largest_difference, latents, picture, with_host_control, with_our_control
 from host_graphs import node, sample
 from host_models import FAMILIES, random_conditioning
 from host_process import BenchGive, Host
@@ -23,7 +23,6 @@ from zeroctl_core.layouts import to_diffusers
 
 pytestmark = pytest.mark.full
 ROOT = Path(__file__).resolve().parents[2]
-CLOSE = 1e-4  # max abs over the latents
 SAME = 1e-5  # relative L2 over the residuals, in float32
 LAYOUTS = ("ldm", "diffusers")
 

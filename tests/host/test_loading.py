@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from control_graphs import largest_difference, latents, picture, with_host_control, with_our_control
+from control_graphs import CLOSE, largest_difference, latents, picture, with_host_control, with_our_control
 from host_graphs import Graph, node
 from host_models import cut_model
 from host_process import Host, NodeFailed
@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from zeroctl_core.demo.model import control_files
 from zeroctl_core.layouts import to_diffusers
 
-CLOSE = 1e-4
 INPAINT = replace(SPECS["thin"], in_channels=9)
 State = dict[str, Tensor]
 

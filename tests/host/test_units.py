@@ -8,7 +8,6 @@ import pytest
 import torch
 from control_graphs import counted, largest_difference, latents, picture, with_our_control
 
-CLOSE = 1e-4
 FELT = 1e-2
 
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from control_graphs import largest_difference, latents, picture, with_our_control
+from control_graphs import CLOSE, largest_difference, latents, picture, with_our_control
 from host_graphs import Graph, node
 from host_process import Host
 
-CLOSE = 1e-4
 SOFT_SDXL = [0.1770, 0.2146, 0.2601, 0.3153, 0.3822, 0.4633, 0.5615, 0.6806, 0.8250, 1.0]
 RESOLUTION_SD = [1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8, 8]
 

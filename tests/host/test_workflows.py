@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from host_server import HostServer
 from PIL import Image, ImageDraw
 
 from zeroctl_core import ControlStack, ControlUnit
 from zeroctl_core.demo.conditions import CONDITIONS
+from zeroctl_core.demo.following import iou, object_mask
 from zeroctl_core.demo.model import DemoModel, load_control
 from zeroctl_core.demo.sampling import noise_of, sample
 from zeroctl_core.demo.world import render, scene
@@ -89,7 +91,7 @@ def _picture(server: HostServer, graph: dict[str, Any]) -> tuple[np.ndarray, dic
     return np.asarray(picture).astype(float), outputs
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "start_here"])  # the demo model draws no 64 pixels
 def test_the_workflow_makes_a_picture_that_follows_its_control(bench: HostServer, name: str) -> None:
     graph = _small(_api(name))
     controlled, outputs = _picture(bench, graph)
@@ -108,9 +110,7 @@ def test_the_first_workflow_gives_the_cores_picture_from_nothing_but_the_pack(
     """As it is, on a server that has no file at all of those that other workflows need."""
     graph = _api("start_here")
     assert not {"ckpt_name", "lora_name", "vae_name"} & {key for node in graph.values() for key in node["inputs"]}
-    (sampler,), (save,), (drawn,) = (
-        _by_type(graph, kind) for kind in ("KSampler", "SaveImage", "ZeroctlDemoScene")
-    )
+    (sampler,), (save,), (drawn,) = (_by_type(graph, kind) for kind in ("KSampler", "SaveImage", "ZeroctlDemoScene"))
     (picture,) = server.images(server.run(graph), save)
     run, shown = graph[sampler]["inputs"], graph[drawn]["inputs"]
     prompts = [graph[run[side][0]]["inputs"]["text"] for side in ("positive", "negative")]
@@ -128,6 +128,8 @@ def test_the_first_workflow_gives_the_cores_picture_from_nothing_but_the_pack(
         steps=run["steps"],
     )
     expected = (parts.picture(latent)[0].movedim(0, -1) * 255).numpy()
+    found = torch.from_numpy(np.array(picture)).movedim(-1, 0)[None] / 255
+    assert float(iou(object_mask(found), rendering.mask[:, 0] > 0.5)) > 0.8
     # the host cuts off what is behind the point
     assert np.abs(np.asarray(picture).astype(float) + 0.5 - expected).max() <= 1.0
 
