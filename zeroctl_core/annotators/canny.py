@@ -46,5 +46,6 @@ def canny(image: Tensor, low: int, high: int, blur_sigma: float) -> Tensor:
     for row, picture in enumerate(pixels):
         if blur_sigma > 0:
             picture = cv2.GaussianBlur(picture, (0, 0), float(blur_sigma))
-        edges[row] = cv2.Canny(picture, int(low), int(high), apertureSize=3, L2gradient=False)[..., None]
+        found = cv2.Canny(picture, int(low), int(high), apertureSize=3, L2gradient=False)
+        cv2.cvtColor(found, cv2.COLOR_GRAY2RGB, dst=edges[row])
     return from_uint8(edges, image.device)

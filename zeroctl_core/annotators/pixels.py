@@ -11,14 +11,22 @@ def to_uint8(image: Tensor) -> np.ndarray:
     """[B, C, H, W] in 0..1 -> [B, H, W, C] uint8, contiguous, in the CPU's memory.
 
     Rounds; truncation would darken decoded images by half a level, and a value of 1.004 would wrap to 0.
+    One picture at a time: what a batch of large ones needs in between would not stay in the processor's cache.
     """
-    pixels = image.detach().float().mul(255).round().clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(pixels.movedim(1, -1).cpu().numpy())
+    image = image.detach().movedim(1, -1)
+    pixels = torch.empty(image.shape, dtype=torch.uint8, device=image.device)
+    for target, picture in zip(pixels, image, strict=True):
+        target.copy_(picture.float().mul(255).round_().clamp_(0, 255))
+    return np.ascontiguousarray(pixels.cpu().numpy())
 
 
 def from_uint8(pixels: np.ndarray, device: torch.device) -> Tensor:
-    """[B, H, W, C] uint8 -> [B, C, H, W] float32 in 0..1."""
-    return torch.from_numpy(pixels).to(device).movedim(-1, 1).float().div(255).contiguous()
+    """[B, H, W, C] uint8 -> [B, C, H, W] float32 in 0..1, channels last in memory, as hosts want their pictures."""
+    given = torch.from_numpy(pixels).to(device)
+    image = torch.empty(given.shape, dtype=torch.float32, device=device)
+    for target, picture in zip(image, given, strict=True):
+        torch.div(picture, 255, out=target)
+    return image.movedim(-1, 1)
 
 
 def over_white(image: Tensor) -> Tensor:
