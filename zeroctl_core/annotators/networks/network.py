@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ...registry import Registry
+
+Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Network:
     """`build()` makes it with random weights; its state dict has the keys and the shapes of the file, no others.
 
-    `file` is the file's published name, `url` where it is published, `size` in bytes (None: not known). `licence` is
-    that of the weights, in words for people.
+    Most are maps from picture to picture, `net(image [B, 3, h, w] in 0..1) -> [B, 1, h, w] in 0..1`, in the dtype and
+    on the device of their weights; what the published net was fed (0..255, -1..1, grey) is made inside.
+
+    `file` is the file's published name, `url` where it is published, `size` about how many bytes it has (None: not
+    known). `licence` is that of the weights, in words for people.
     """
 
     name: str
@@ -24,6 +31,16 @@ class Network:
     url: str
     size: int | None
     licence: str
+
+    def shapes(self) -> Shapes:
+        """Key -> shape of its state dict; no memory is taken for the weights."""
+        return dict(_shapes(self.build))
+
+
+@cache
+def _shapes(build: Callable[[], nn.Module]) -> Shapes:
+    with torch.device("meta"):
+        return {key: tuple(tensor.shape) for key, tensor in build().state_dict().items()}
 
 
 NETWORKS: Registry[Network] = Registry("network")
@@ -39,3 +56,12 @@ def network(
         return build
 
     return add
+
+
+def check_size(owner: str, image: Tensor, multiple: int) -> None:
+    """Raises `ValueError` for a height or width that is no multiple of this: the net's levels would not meet again."""
+    height, width = image.shape[2:]
+    if height % multiple or width % multiple:
+        raise ValueError(
+            f"{owner}: an image is {height} x {width}; both must be multiples of {multiple}: pad it and crop the map"
+        )

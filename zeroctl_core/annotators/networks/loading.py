@@ -1,0 +1,112 @@
+"""Load the network of an annotator from its published file, or say what the file is instead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ...suspects import suspect
+from ...weight_file import CheckpointError, open_weight_file
+from .network import NETWORKS, Network, Shapes
+
+__all__ = ["CheckpointError", "load_network"]
+
+NAMED_KEYS = 3
+"""So many keys of each kind are named in an error."""
+
+DATA_PARALLEL = "module."
+"""Before every key of a net that was saved while it trained on several devices."""
+
+
+def load_network(name: str, path: str | os.PathLike[str], *, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The network `name` of `NETWORKS` with the weights of a file, in eval mode and without gradients, on the CPU.
+
+    .safetensors, or .pth read with `weights_only`; half precision files become `dtype` like all others. Nothing is
+    searched for or downloaded.
+
+    Raises `KeyError` for a name that is not known, `FileNotFoundError` for a missing file, `CheckpointError` for
+    whatever else is wrong with it: which keys, what was expected, and what the file seems to be.
+    """
+    network = NETWORKS[name]
+    file = open_weight_file(Path(path))
+    weights = {key.removeprefix(DATA_PARALLEL): tensor for key, tensor in file.tensors.items()}
+    _check(network, file.path.name, weights)
+    with torch.device("meta"):
+        net = network.build()
+    net.load_state_dict(weights, assign=True)
+    return net.to(dtype).requires_grad_(False).eval()
+
+
+def fitting(shapes: Mapping[str, tuple[int, ...]]) -> list[Network]:
+    """The networks whose keys and shapes are exactly these."""
+    return [network for network in NETWORKS.values() if network.shapes() == shapes]
+
+
+def _check(network: Network, file: str, weights: Mapping[str, Tensor]) -> None:
+    """Refuse a file that lacks a key, has another one, one in another shape, or one that is quantised."""
+    expected = network.shapes()
+    shapes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
+    faults = _faults(expected, shapes)
+    if faults:
+        raise CheckpointError(
+            f"{file} does not fit the network {network.name!r}: {'; '.join(faults)}. {_seems(shapes)}. "
+            f"Expected is {network.file} from {network.url}"
+        )
+    integers = [f"{key} in {weights[key].dtype}" for key in expected if _is_quantised(key, weights[key])]
+    if integers:
+        raise CheckpointError(
+            f"{file} holds quantised weights ({_named(integers)}), which {network.name!r} cannot compute with; "
+            f"expected floats, as in {network.file} from {network.url}"
+        )
+
+
+def _faults(expected: Shapes, shapes: Shapes) -> list[str]:
+    missing = [key for key in expected if key not in shapes]
+    extra = [key for key in shapes if key not in expected]
+    reshaped = [
+        f"{key} {list(shapes[key])} instead of {list(shape)}"
+        for key, shape in expected.items()
+        if key in shapes and shapes[key] != shape
+    ]
+    faults = []
+    if missing:
+        faults.append(f"{len(missing)} of {len(expected)} keys are missing ({_named(missing)})")
+    if extra:
+        faults.append(f"{len(extra)} keys do not belong to it ({_named(extra)})")
+    if reshaped:
+        faults.append(f"{len(reshaped)} keys have another shape ({_named(reshaped)})")
+    return faults
+
+
+def _seems(shapes: Shapes) -> str:
+    """What a file seems to be, as a sentence."""
+    if not shapes:
+        return "It holds no tensors"
+    if same := fitting(shapes):
+        return f"It fits the network {' and '.join(repr(network.name) for network in same)}"
+    if any("zero_convs." in key or "controlnet_down_blocks." in key for key in shapes):
+        return "It seems to be a ControlNet, which an annotator makes the condition for; load it as the ControlNet"
+    if (kind := suspect(shapes)) is not None:
+        return f"It seems to be {kind.title}"
+    nearest = max(NETWORKS.values(), key=lambda network: _share(network.shapes(), shapes))
+    if _share(nearest.shapes(), shapes) > 0.5:
+        return f"It looks most like the network {nearest.name!r}, damaged or of another version"
+    return f"It is none of the networks {', '.join(NETWORKS)}"
+
+
+def _share(expected: Shapes, shapes: Shapes) -> float:
+    """How much two tables have in common: 1 for the same, 0 for nothing."""
+    return len(expected.items() & shapes.items()) / len(expected.keys() | shapes.keys())
+
+
+def _is_quantised(key: str, tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() and not key.endswith("num_batches_tracked")
+
+
+def _named(keys: Collection[str]) -> str:
+    rest = len(keys) - NAMED_KEYS
+    return ", ".join(list(keys)[:NAMED_KEYS]) + (f" and {rest} more" if rest > 0 else "")

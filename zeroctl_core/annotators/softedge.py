@@ -1,0 +1,97 @@
+"""Soft edges: what the HED net sees, in shades of grey, or as a scribble of strokes."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+from torch import Tensor, nn
+
+from .annotator import annotator
+from .opencv import import_cv2
+from .params import Choice, Param, Switch
+from .pixels import from_uint8, to_uint8
+from .run_net import run_net
+from .safe_step import safe_step, to_eight_bits
+
+STROKE_THRESHOLD = 127  # of 255: fainter edges make no stroke
+STROKE_SIGMA = 3.0  # pixels: how far edges are blurred before their ridges are looked for, and the ridges after
+STROKE_FLOOR = 4  # of 255: where the blurred ridge is above this, the stroke is white
+
+# a line of three pixels in each of four directions: the neighbours that a ridge is higher than
+DIRECTIONS = (
+    ((0, 0, 0), (1, 1, 1), (0, 0, 0)),
+    ((0, 1, 0), (0, 1, 0), (0, 1, 0)),
+    ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    ((0, 0, 1), (0, 1, 0), (1, 0, 0)),
+)
+
+PARAMS = (
+    Choice(
+        "mode",
+        ("softedge", "scribble"),
+        "softedge: white edges on black in shades of grey, for soft edge and HED ControlNets. "
+        "scribble: thick white strokes on black, for scribble ControlNets.",
+    ),
+    Switch(
+        "safe",
+        True,
+        "Soft edges in a few steps of grey, which hide what faint greys tell of the picture. "
+        "The soft edge ControlNet 1.1 was trained on both, the HED ControlNet 1.0 on maps without steps.",
+    ),
+    Param("safe_steps", 2, 1, 10, 1, "Steps of grey above black where soft edges are safe; training maps had 2."),
+    Switch(
+        "safe_scribble",
+        False,
+        "Steps of grey before the strokes are drawn, which draws other strokes. Training maps had none.",
+    ),
+)
+
+
+@annotator(
+    "softedge",
+    kind="model",
+    params=PARAMS,
+    needs=("cv2",),
+    networks={"": "hed"},
+    title="Soft Edges (HED)",
+    summary="Soft white edges on black by the HED net, for soft edge and HED ControlNets, or thick white strokes made "
+    "from them, for scribble ControlNets.",
+)
+def softedge(image: Tensor, net: nn.Module, mode: str, safe: bool, safe_steps: int, safe_scribble: bool) -> Tensor:
+    """Edges as the released ControlNets were trained on.
+
+    [B, 3, H, W] in 0..1  ->  [B, 3, H, W], white on black, three equal channels, 8 bits deep
+
+    Source: annotator/hed of CN1.0 and CN1.1, gradio_softedge.py and gradio_scribble.py of CN1.1.
+    """
+    edges = run_net(net, image)
+    if safe_scribble if mode == "scribble" else safe:
+        edges = safe_step(edges, int(safe_steps))
+    edges = to_eight_bits(edges)
+    if mode == "scribble":
+        cv2 = import_cv2("softedge as a scribble")
+        edges = from_uint8(
+            np.stack([strokes(cv2, plane) for plane in to_uint8(edges)[..., 0]])[..., None], image.device
+        )
+    return edges.repeat(1, 3, 1, 1)
+
+
+def strokes(cv2: ModuleType, edges: np.ndarray) -> np.ndarray:
+    """Soft edges [H, W] uint8 -> strokes [H, W] uint8, 0 or 255: the ridges, thickened."""
+    blurred = cv2.GaussianBlur(ridges(cv2, edges), (0, 0), STROKE_SIGMA)
+    drawn: np.ndarray = np.where(blurred > STROKE_FLOOR, np.uint8(255), np.uint8(0))
+    return drawn
+
+
+def ridges(cv2: ModuleType, edges: np.ndarray) -> np.ndarray:
+    """Soft edges [H, W] uint8 -> 255 where the blurred edge is the highest along some direction, else 0.
+
+    Source: `nms` of CN1.1's annotator/util.py.
+    """
+    blurred = cv2.GaussianBlur(edges.astype(np.float32), (0, 0), STROKE_SIGMA)
+    highest = np.zeros(edges.shape, bool)
+    for direction in DIRECTIONS:
+        highest |= cv2.dilate(blurred, kernel=np.array(direction, np.uint8)) == blurred
+    found: np.ndarray = np.where(highest & (blurred > STROKE_THRESHOLD), np.uint8(255), np.uint8(0))
+    return found
