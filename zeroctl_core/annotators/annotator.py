@@ -46,7 +46,7 @@ class Annotator:
         """The name of the network that these settings need, the defaults for all that are not given."""
         if "" in self.networks:
             return self.networks[""]
-        chosen = (params.get(param.name, param.default) for param in self.params if isinstance(param, Choice))
+        chosen = [str(params.get(param.name, param.default)) for param in self.params if isinstance(param, Choice)]
         return next((self.networks[option] for option in chosen if option in self.networks), None)
 
     def __call__(
