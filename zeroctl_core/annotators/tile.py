@@ -1,0 +1,77 @@
+"""Tile: the picture itself, or a blurred copy of it."""
+
+from __future__ import annotations
+
+from math import log2
+
+import numpy as np
+from torch import Tensor
+
+from .annotator import annotator
+from .opencv import import_cv2
+from .params import Choice, Param
+from .pixels import from_uint8, to_uint8
+
+PARAMS = (
+    Choice(
+        "mode",
+        ("resize", "pyramid", "area"),
+        "Resize hands the picture on as it is, which is what the Tile ControlNet was released with. Pyramid and area "
+        "remove detail: a Gaussian pyramid down and up again, or the mean of squares.",
+    ),
+    Param(
+        "downscale",
+        8.0,
+        1.0,
+        8.0,
+        0.1,
+        "For pyramid and area: how many times smaller the picture becomes on the way; 1 changes nothing. "
+        "Pyramid takes the nearest of 1, 2, 4 and 8.",
+    ),
+)
+
+
+@annotator(
+    "tile",
+    params=PARAMS,
+    needs=("cv2",),
+    title="Tile",
+    summary="The picture in its own colours, sharp or with its detail removed, for the Tile ControlNets.",
+)
+def tile(image: Tensor, mode: str, downscale: float) -> Tensor:
+    """The picture for a Tile ControlNet, in colour.
+
+    [B, 3, H, W] in 0..1  ->  [B, 3, H, W] in 0..1, 8 bits deep
+
+    Source: the released gradio_tile.py, which hands the picture on, enlarged by LINEAR where it was small (`area`
+    enlarges in that way, after an AREA reduction); the pyramid is pyrDown and pyrUp of its annotator/shuffle without
+    their noise.
+    """
+    pixels = to_uint8(image)
+    if mode == "pyramid":
+        pixels = np.stack([_pyramid(picture, round(log2(downscale))) for picture in pixels])
+    elif mode == "area":
+        pixels = np.stack([_area(picture, downscale) for picture in pixels])
+    return from_uint8(pixels, image.device)
+
+
+def _pyramid(picture: np.ndarray, halvings: int) -> np.ndarray:
+    """Halve so many times and double again; nothing is displaced. [H, W, 3] uint8 -> [H, W, 3] uint8"""
+    cv2 = import_cv2("tile")
+    sizes = []
+    for _ in range(halvings):
+        sizes.append(picture.shape[:2])
+        picture = cv2.pyrDown(picture)
+    for height, width in reversed(sizes):
+        picture = cv2.pyrUp(picture, dstsize=(width, height))
+    return picture
+
+
+def _area(picture: np.ndarray, downscale: float) -> np.ndarray:
+    """Reduce by the mean of squares and enlarge again. [H, W, 3] uint8 -> [H, W, 3] uint8"""
+    cv2 = import_cv2("tile")
+    height, width = picture.shape[:2]
+    small = (max(1, int(width / downscale)), max(1, int(height / downscale)))
+    reduced = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
+    enlarged: np.ndarray = cv2.resize(reduced, (width, height), interpolation=cv2.INTER_LINEAR)
+    return enlarged
