@@ -28,6 +28,7 @@ class Annotator:
     `needs` names the packages that must be there beyond torch and numpy (`cv2`).
     `networks` says which network of `NETWORKS` is the `net`: the option of a `Choice` -> its name, or "" -> the name of
     the one that every setting needs. An annotator of kind `image` may have options that need none.
+    `task`, where it is not empty, says that the `net` is a folder of a transformers model for it (`depth`).
     `takes` is what the node calls its picture.
     `title` and `summary` are for people: the name to show, and a sentence or two on what it draws.
     """
@@ -38,6 +39,7 @@ class Annotator:
     params: tuple[Setting, ...] = ()
     needs: tuple[str, ...] = ()
     networks: Mapping[str, str] = field(default_factory=dict)
+    task: str = ""
     takes: str = "image"
     title: str = ""
     summary: str = ""
@@ -61,10 +63,10 @@ class Annotator:
         self.check(**params)
         wanted = self.network(**params)
         extra: dict[str, Tensor | torch.nn.Module] = {}
-        for word, given, required in (("mask", mask, self.kind == "masked"), ("net", net, wanted is not None)):
+        for word, given, required in (("mask", mask, self.kind == "masked"), ("net", net, bool(wanted or self.task))):
             if (given is None) == required:
                 what = f"needs {word}" if required else f"takes no {word}"
-                which = f", the network {wanted!r}" if word == "net" and required else ""
+                which = f", the network {wanted or self.task!r}" if word == "net" and required else ""
                 raise ValueError(f"{self.name} with these settings {what}{which}")
             if given is not None:
                 extra[word] = given
@@ -126,6 +128,7 @@ def annotator(
     params: tuple[Setting, ...] = (),
     needs: tuple[str, ...] = (),
     networks: Mapping[str, str] | None = None,
+    task: str = "",
     takes: str = "image",
     title: str = "",
     summary: str = "",
@@ -133,7 +136,7 @@ def annotator(
     """Decorate the function of one annotator file: it becomes an `Annotator` in `ANNOTATORS`."""
 
     def add(fn: Callable[..., Tensor]) -> Annotator:
-        made = Annotator(name, kind, fn, params, needs, networks or {}, takes, title, summary)
+        made = Annotator(name, kind, fn, params, needs, networks or {}, task, takes, title, summary)
         return ANNOTATORS.register(name)(made)
 
     return add

@@ -8,7 +8,7 @@ from torch import Tensor
 from .annotator import annotator
 from .opencv import import_cv2
 from .params import Param
-from .pixels import from_uint8, to_uint8
+from .pixels import grey_from_uint8, to_uint8
 
 PARAMS = (
     Param("low", 100, 0, 255, 1, "An edge goes on while its gradient is above this."),
@@ -42,10 +42,9 @@ def canny(image: Tensor, low: int, high: int, blur_sigma: float) -> Tensor:
     """
     cv2 = import_cv2("canny")
     pixels = to_uint8(image)
-    edges = np.empty_like(pixels)
+    edges = np.empty(pixels.shape[:3], np.uint8)
     for row, picture in enumerate(pixels):
         if blur_sigma > 0:
             picture = cv2.GaussianBlur(picture, (0, 0), float(blur_sigma))
-        found = cv2.Canny(picture, int(low), int(high), apertureSize=3, L2gradient=False)
-        cv2.cvtColor(found, cv2.COLOR_GRAY2RGB, dst=edges[row])
-    return from_uint8(edges, image.device)
+        edges[row] = cv2.Canny(picture, int(low), int(high), apertureSize=3, L2gradient=False)
+    return grey_from_uint8(edges, image.device)

@@ -42,19 +42,42 @@ def color(image: Tensor, grid: int, method: str) -> Tensor:
     [B, 3, H, W] in 0..1  ->  [B, 3, H, W] in 0..1, 8 bits deep
 
     Source: `get_cond_color` of T2I-Adapter: `cv2.resize` to side // 64 with INTER_CUBIC, back with INTER_NEAREST.
-    torch's bicubic has the same four taps (a = -0.75, not widened for shrinking), so that the colours are the same to
-    one level whatever OpenCV is installed. Where squares meet is counted in whole numbers; OpenCV may be a pixel off.
+    The cubic has OpenCV's four taps (a = -0.75, not widened for shrinking) and reads no other pixels, so that the
+    colours are the same to one level whatever OpenCV is installed. Where squares meet is counted in whole numbers;
+    OpenCV may be a pixel off.
     """
-    pixels = to_uint8(image)
-    height, width = pixels.shape[1:3]
+    height, width = image.shape[2:]
     squares = max(1, height // int(grid)), max(1, width // int(grid))
-    # on the CPU, wherever the image is: a GPU sums in another order
-    planes = torch.from_numpy(pixels).movedim(-1, 1).float().contiguous()
     if method == "cubic":
-        small = functional.interpolate(planes, squares, mode="bicubic", align_corners=False)
+        colors = _cubic(image, squares)
     else:
-        small = functional.interpolate(planes, squares, mode="area")
-    colors = small.round().clamp(0, 255).to(torch.uint8).movedim(1, -1).numpy()
+        # on the CPU, wherever the image is: a GPU sums in another order
+        planes = torch.from_numpy(to_uint8(image)).movedim(-1, 1).float()
+        colors = functional.interpolate(planes, squares, mode="area").movedim(1, -1).numpy()
+    levels = colors.round().clip(0, 255).astype(np.uint8)
     rows = np.arange(height) * squares[0] // height
     columns = np.arange(width) * squares[1] // width
-    return from_uint8(colors[:, rows[:, None], columns], image.device)
+    return from_uint8(levels[:, :, columns][:, rows], image.device)
+
+
+def _cubic(image: Tensor, squares: tuple[int, int]) -> np.ndarray:
+    """[B, C, H, W] -> [B, squares down, squares across, C] levels, float64."""
+    (rows, down), (columns, across) = (_taps(*sides) for sides in zip(image.shape[2:], squares, strict=True))
+    read = to_uint8(image[:, :, torch.from_numpy(rows.ravel())][:, :, :, torch.from_numpy(columns.ravel())])
+    read = read.reshape(len(image), squares[0], 4, squares[1], 4, image.shape[1])
+    return np.einsum("bicjdk,ic,jd->bijk", read.astype(np.float64), down, across)
+
+
+def _taps(side: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels [count, 4] that make each of `count` pixels of a side, and their shares.
+
+    Source: Keys 1981, "Cubic convolution interpolation for digital image processing", Eq. 4, with a = -0.75.
+    """
+    place = (np.arange(count) + 0.5) * side / count - 0.5
+    first = np.floor(place)
+    away = np.abs(place[:, None] - (first[:, None] + np.arange(-1, 3)))
+    a = -0.75
+    near = (a + 2) * away**3 - (a + 3) * away**2 + 1
+    far = a * away**3 - 5 * a * away**2 + 8 * a * away - 4 * a
+    pixels = (first[:, None] + np.arange(-1, 3)).clip(0, side - 1).astype(np.int64)
+    return pixels, np.where(away <= 1, near, far)

@@ -8,7 +8,7 @@ from torch import Tensor
 from .annotator import annotator
 from .opencv import import_cv2
 from .params import Choice, Param, Switch
-from .pixels import from_uint8, to_uint8
+from .pixels import grey_from_uint8, to_uint8
 
 PARAMS = (
     Choice(
@@ -51,4 +51,4 @@ def luminance(image: Tensor, mode: str, gamma: float, peer_compat: bool) -> Tens
         levels = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
     curve = (np.arange(256, dtype=np.float32) / 255) ** float(gamma) * 255
     table = (curve if peer_compat else curve.round()).clip(0, 255).astype(np.uint8)
-    return from_uint8(np.repeat(table[levels][..., None], 3, axis=-1), image.device)
+    return grey_from_uint8(table[levels], image.device)

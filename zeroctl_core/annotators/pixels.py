@@ -29,6 +29,15 @@ def from_uint8(pixels: np.ndarray, device: torch.device) -> Tensor:
     return image.movedim(-1, 1)
 
 
+def grey_from_uint8(planes: np.ndarray, device: torch.device) -> Tensor:
+    """[B, H, W] uint8 -> [B, 3, H, W] float32 in 0..1, three equal channels, channels last in memory."""
+    given = torch.from_numpy(planes).to(device)
+    image = torch.empty((*given.shape, 3), dtype=torch.float32, device=device)
+    for target, plane in zip(image, given, strict=True):
+        target.copy_(torch.div(plane, 255)[..., None])
+    return image.movedim(-1, 1)
+
+
 def over_white(image: Tensor) -> Tensor:
     """[B, 4, H, W] in 0..1, straight alpha last -> [B, 3, H, W], on a white background; 3 channels are handed on.
 

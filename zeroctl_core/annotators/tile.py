@@ -48,10 +48,11 @@ def tile(image: Tensor, mode: str, downscale: float) -> Tensor:
     their noise.
     """
     pixels = to_uint8(image)
-    if mode == "pyramid":
-        pixels = np.stack([_pyramid(picture, round(log2(downscale))) for picture in pixels])
-    elif mode == "area":
-        pixels = np.stack([_area(picture, downscale) for picture in pixels])
+    for row, picture in enumerate(pixels):
+        if mode == "pyramid":
+            pixels[row] = _pyramid(picture, round(log2(downscale)))
+        elif mode == "area":
+            pixels[row] = _area(picture, downscale)
     return from_uint8(pixels, image.device)
 
 

@@ -1,0 +1,39 @@
+"""Settings of an annotator as one line of text: `low=50, high=150`."""
+
+from __future__ import annotations
+
+from .annotator import Annotator
+from .params import Param, Setting, Switch, Value
+
+WORDS = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}
+
+
+def parse_settings(annotator: Annotator, text: str) -> dict[str, Value]:
+    """The settings that a text names, by comma or line.
+
+    Raises `ValueError` for what is not `name=value`, a setting that is named twice or not known, and a value that it
+    may not have.
+    """
+    known = {param.name: param for param in annotator.params}
+    found: dict[str, Value] = {}
+    for part in filter(None, (piece.strip() for piece in text.replace("\n", ",").split(","))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not name or not value:
+            raise ValueError(f"settings hold {part!r}; expected name=value, such as low=50, high=150")
+        if name in found:
+            raise ValueError(f"settings name {name} twice")
+        found[name] = _value(known[name], value) if name in known else value
+    annotator.check(**found)
+    return found
+
+
+def _value(param: Setting, text: str) -> Value:
+    """What a text means for a setting; a text that means nothing is handed on, to be refused with the others."""
+    if isinstance(param, Switch):
+        return WORDS.get(text.lower(), text)
+    if isinstance(param, Param):
+        try:
+            return int(text) if isinstance(param.default, int) else float(text)
+        except ValueError:
+            return text
+    return text
