@@ -7,7 +7,7 @@ import logging
 
 from .host.schema import ComfyExtension, ComfyNode
 
-FAMILIES = ("annotate", "load", "weights", "schedule", "stack", "legacy", "apply", "train", "demo")
+FAMILIES = ("annotate", "pose", "hint_size", "load", "weights", "schedule", "stack", "legacy", "apply", "train", "demo")
 
 log = logging.getLogger("zeroctl")
 

@@ -1,68 +1,165 @@
-"""From an image to a condition image: one node for every annotator of the registry that needs no weights."""
+"""From an image to a condition image: one node for every annotator of the registry, and one for all of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from zeroctl_core.annotators import ANNOTATORS, Annotator
+from torch import Tensor
+
+from zeroctl_core.annotators import ANNOTATORS, Annotator, Choice, Param, Switch
 from zeroctl_core.annotators.hint_size import RESOLUTIONS
+from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.pixels import over_white
-from zeroctl_core.annotators.resolution import at_resolution
+from zeroctl_core.annotators.resolution import at_resolution, mask_at
+from zeroctl_core.annotators.settings_text import parse_settings
 
-from .host.schema import ComfyNode, NodeOutput, io, option, schema
-from .host.units import check_image
+from .host.annotator_files import add_folder
+from .host.annotator_nets import annotate_in_chunks, loaded
+from .host.schema import ComfyNode, NodeOutput, check_choice, io, option, schema, ui
+from .host.units import check_image, check_mask
+
+NODE_IDS = {"softedge": "ZeroctlSoftEdge", "teed": "ZeroctlTEED"}  # where capitals do not follow from the name
+CATEGORY = "zeroctl/annotate"
+MASK_AS_PICTURE = {"scribble": {"polarity": "light_on_dark"}}  # a mask may be the drawing, read with these settings
+
+add_folder()
 
 
-def _input(param: Any) -> Any:
-    kind = io.Int if isinstance(param.default, int) else io.Float
+def node_id(name: str) -> str:
+    """The id of an annotator's node: normal_convert -> ZeroctlNormalConvert."""
+    return NODE_IDS.get(name) or "Zeroctl" + "".join(part.capitalize() for part in name.split("_"))
+
+
+def _input(param: Param | Choice | Switch) -> Any:
+    if isinstance(param, Choice):
+        return io.Combo.Input(param.name, options=list(param.options), default=param.default, tooltip=param.help)
+    if isinstance(param, Switch):
+        return io.Boolean.Input(param.name, default=param.default, tooltip=param.help)
+    kind: Any = io.Int if isinstance(param.default, int) else io.Float
     return option(
         kind, param.name, default=param.default, min=param.min, max=param.max, step=param.step, tooltip=param.help
     )
+
+
+def _resolution(default: int) -> Any:
+    return io.Int.Input(
+        "resolution",
+        default=default,
+        min=0,
+        max=RESOLUTIONS[1],
+        step=8,
+        tooltip="Pixels of the short side to annotate at, 64 or more; 0 keeps the picture's size. "
+        "Use the short side of the picture that you generate.",
+    )
+
+
+def _download() -> Any:
+    return io.Boolean.Input(
+        "download",
+        default=False,
+        tooltip="Fetch the file of the network when it is not on disk. Off: nothing is ever fetched, and a missing "
+        "file is an error that says where it belongs.",
+    )
+
+
+def _description(annotator: Annotator) -> str:
+    """What it draws, and the files that it needs with the licences of their weights."""
+    files = [f"{NETWORKS[name].file} (weights: {NETWORKS[name].licence})" for name in annotator.networks.values()]
+    return annotator.summary + (f" Files: {'; '.join(files)}." if files else "")
+
+
+def _annotated(
+    annotator: Annotator, image: Any, mask: Any, resolution: int, download: bool, params: dict[str, Any]
+) -> Tensor:
+    """The condition image [B, H, W, 3]. Everything is checked before a network is loaded."""
+    picture = over_white(check_image(image, channels=(3, 4)))
+    annotator.check(**params)
+    at_size = at_resolution(picture, resolution)
+    placed = None if annotator.kind != "masked" else mask_at(check_mask(mask), at_size)
+    needed = annotator.network(**params)
+    net = None if needed is None else loaded(needed, download)
+    return annotate_in_chunks(annotator, at_size, net, placed, **params).movedim(1, -1)
 
 
 def _node(annotator: Annotator) -> type[ComfyNode]:
     class Annotate(ComfyNode):
         @classmethod
         def define_schema(cls) -> io.Schema:
+            masked = annotator.kind == "masked"
+            picture = io.Image.Input(
+                annotator.takes,
+                tooltip="The picture to annotate. A batch is annotated picture by picture; alpha is laid over white.",
+            )
+            mask = io.Mask.Input("mask", tooltip="1 where the picture is to be drawn anew; one for all, or one each.")
+            drawn = io.Mask.Input(
+                "mask", optional=True, tooltip="A drawn mask: where it is connected it is the drawing, not the picture."
+            )
             return schema(
                 node_id=cls.__name__,
                 display_name=annotator.title,
-                category="zeroctl/annotate",
-                description=annotator.summary,
-                search_aliases=[annotator.name, "preprocessor", "edge", "controlnet"],
+                category=CATEGORY,
+                description=_description(annotator),
+                search_aliases=[annotator.name, "preprocessor", "annotator", "controlnet"],
                 inputs=[
-                    io.Image.Input(
-                        "image",
-                        tooltip="The picture to annotate. A batch is annotated picture by picture; alpha is laid "
-                        "over white.",
-                    ),
+                    picture,
+                    *([mask] if masked else []),
                     *(_input(param) for param in annotator.params),
-                    io.Int.Input(
-                        "resolution",
-                        default=512,
-                        min=0,
-                        max=RESOLUTIONS[1],
-                        step=8,
-                        tooltip="Pixels of the short side to annotate at, 64 or more; 0 keeps the picture's size. "
-                        "Use the short side of the picture that you generate.",
-                    ),
+                    _resolution(0 if masked or annotator.takes == "depth" else 512),
+                    *([_download()] if annotator.networks else []),
+                    *([drawn] if annotator.name in MASK_AS_PICTURE else []),
                 ],
-                outputs=[
-                    io.Image.Output(
-                        display_name="condition", tooltip="The condition image for ZeroctlControl: white on black."
-                    )
-                ],
+                outputs=[io.Image.Output(display_name="condition", tooltip="The condition image for ZeroctlControl.")],
             )
 
         @classmethod
-        def execute(cls, image: Any, resolution: int = 512, **params: Any) -> NodeOutput:
-            picture = over_white(check_image(image, channels=(3, 4)))
-            return NodeOutput(annotator(at_resolution(picture, resolution), **params).movedim(1, -1))
+        def execute(cls, mask: Any = None, resolution: int = 512, download: bool = False, **rest: Any) -> NodeOutput:
+            image = rest.pop(annotator.takes)
+            if annotator.name in MASK_AS_PICTURE and mask is not None:
+                image = check_mask(mask).reshape(-1, *mask.shape[-2:], 1).expand(-1, -1, -1, 3)
+                rest |= MASK_AS_PICTURE[annotator.name]
+            condition = _annotated(annotator, image, mask, resolution, download, rest)
+            return NodeOutput(condition, ui=ui.PreviewImage(condition.clamp(0, 1), cls=cls))
 
-    Annotate.__name__ = Annotate.__qualname__ = "Zeroctl" + "".join(
-        part.capitalize() for part in annotator.name.split("_")
-    )
+    Annotate.__name__ = Annotate.__qualname__ = node_id(annotator.name)
     return Annotate
 
 
-NODES = [_node(annotator) for annotator in ANNOTATORS.values() if annotator.kind == "image"]
+class ZeroctlAnnotate(ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ZeroctlAnnotate",
+            display_name="Annotate",
+            category=CATEGORY,
+            description="Any annotator by name, to try one after another. Settings that are not named have their "
+            "defaults; each annotator also has a node of its own with all of them.",
+            search_aliases=["aio preprocessor", "preprocessor", "annotator"],
+            inputs=[
+                io.Image.Input("image", tooltip="The picture to annotate; alpha is laid over white."),
+                io.Combo.Input("annotator", options=list(ANNOTATORS), default="canny", tooltip="What to draw."),
+                _resolution(512),
+                io.String.Input(
+                    "settings",
+                    default="",
+                    tooltip="Settings by name, such as low=50, high=150; the names are those of the annotator's node.",
+                ),
+                _download(),
+                io.Mask.Input("mask", optional=True, tooltip="For annotators that need one: inpaint."),
+            ],
+            outputs=[
+                io.Image.Output(display_name="condition", tooltip="The condition image for ZeroctlControl."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, image: Any, annotator: str, resolution: int, settings: str, download: bool, mask: Any = None
+    ) -> NodeOutput:
+        chosen = ANNOTATORS[check_choice("annotator", annotator, ANNOTATORS)]
+        if (mask is None) == (chosen.kind == "masked"):
+            raise ValueError(f"{annotator} {'needs a mask: connect one' if mask is None else 'has no use for a mask'}.")
+        condition = _annotated(chosen, image, mask, resolution, download, parse_settings(chosen, settings))
+        return NodeOutput(condition, ui=ui.PreviewImage(condition.clamp(0, 1), cls=cls))
+
+
+NODES = [*map(_node, ANNOTATORS.values()), ZeroctlAnnotate]

@@ -150,7 +150,7 @@ class ZeroctlControl(ComfyNode):
             schedule,
             weights,
             resize,
-            check_mask(mask, picture),
+            check_mask(mask),
             mask_feather,
             mask_invert,
             vae,

@@ -20,6 +20,7 @@ __all__ = [
     "Weights",
     "Schedule",
     "LegacyStack",
+    "PoseKeypoints",
     "NodeOutput",
     "check_choice",
     "io",
@@ -34,6 +35,7 @@ NodeOutput = io.NodeOutput
 Stack = io.Custom("ZEROCTL_STACK")
 Weights = io.Custom("ZEROCTL_WEIGHTS")
 Schedule = io.Custom("ZEROCTL_SCHEDULE")
+PoseKeypoints = io.Custom("POSE_KEYPOINT")  # list of frames of people, shared by the host's pose nodes and other packs
 LegacyStack = io.Custom("CONTROL_NET_STACK")  # list[(net, image, strength, start, end)], shared by several packs
 
 _SCHEMA_FIELDS = frozenset(inspect.signature(io.Schema).parameters)

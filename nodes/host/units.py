@@ -126,7 +126,7 @@ def check_image(image: Tensor, channels: tuple[int, ...] = (3,)) -> Tensor:
     return image.movedim(-1, 1)
 
 
-def check_mask(mask: Tensor | None, image: Tensor) -> Tensor | None:
+def check_mask(mask: Tensor | None) -> Tensor | None:
     """A host MASK [B, H, W] (or [H, W]) as [B, H, W].
 
     Raises:

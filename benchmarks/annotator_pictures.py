@@ -1,0 +1,126 @@
+"""`python -m benchmarks.annotator_pictures`: before and after of annotators that need no file.
+
+Photographs are scikit-image's; depth and normals are exact maps of the demo's world; what a drawing or a pose is for is
+drawn here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from skimage import data
+from torch import Tensor
+
+from zeroctl_core.annotators import ANNOTATORS
+from zeroctl_core.annotators.normal_convert import normal_convert
+from zeroctl_core.annotators.palette import ADE20K
+from zeroctl_core.annotators.pixels import to_uint8
+from zeroctl_core.annotators.pose import draw_pose
+from zeroctl_core.annotators.resolution import at_resolution
+from zeroctl_core.demo.conditions import CONDITIONS
+from zeroctl_core.demo.world import render, scene
+
+FOLDER = Path(__file__).resolve().parents[1] / "web" / "docs" / "pictures"
+SIDE = 360
+PHOTO_OF = {"color": "coffee", "tile": "coffee", "shuffle": "coffee", "luminance": "coffee"}
+PERSON = (
+    [(0.5, 0.14), (0.5, 0.25), (0.42, 0.25), (0.34, 0.36), (0.27, 0.27), (0.58, 0.25), (0.66, 0.38), (0.72, 0.5)]
+    + [(0.45, 0.52), (0.42, 0.72), (0.38, 0.92), (0.55, 0.52), (0.6, 0.72), (0.66, 0.9)]
+    + [(0.48, 0.12), (0.52, 0.12), (0.455, 0.135), (0.545, 0.135)]
+)
+
+
+def photograph(name: str) -> Tensor:
+    picture = torch.from_numpy(getattr(data, PHOTO_OF.get(name, "astronaut"))().copy())
+    return at_resolution(picture.movedim(-1, 0)[None].float() / 255, SIDE)
+
+
+def drawing() -> Tensor:
+    """A cup, drawn with a thick dark pen on paper."""
+    paper = np.full((SIDE, SIDE, 3), 245, np.uint8)
+    for call, places in (
+        (cv2.ellipse, (((180, 110), (90, 26), 0, 0, 360),)),
+        (cv2.ellipse, (((180, 270), (70, 22), 0, 0, 180),)),
+        (cv2.line, (((90, 110), (110, 270)), ((270, 110), (250, 270)))),
+        (cv2.ellipse, (((275, 180), (40, 45), 0, -80, 100),)),
+    ):
+        for place in places:
+            call(paper, *place, (40, 40, 60), 6, cv2.LINE_AA)
+    return torch.from_numpy(paper).movedim(-1, 0)[None].float() / 255
+
+
+def blurred_classes() -> Tensor:
+    """A landscape in ADE20K's colours, as it comes out of a resize by interpolation."""
+    ids = np.full((45, 45), 2, np.uint8)  # sky
+    ids[28:] = 9  # grass
+    ids[16:32, 8:22] = 1  # building
+    ids[18:34, 30:36] = 4  # tree
+    small = ADE20K[ids]
+    large = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    return torch.from_numpy(large).movedim(-1, 0)[None].float() / 255
+
+
+def enlarged(image: Tensor) -> Tensor:
+    return torch.nn.functional.interpolate(image, (SIDE, SIDE), mode="bilinear")
+
+
+def pair(name: str) -> tuple[Tensor, Tensor]:
+    annotator, extra = ANNOTATORS[name], {}
+    given: dict[str, Any] = {"mode": "pyramid"} if name == "tile" else {}
+    if name == "scribble":
+        image = drawing()
+    elif name == "segment_snap":
+        image = blurred_classes()
+    elif name == "normal":
+        image = enlarged(CONDITIONS["depth"](render([scene(3, 12)])))
+    elif name == "normal_convert":
+        bae = ANNOTATORS["normal"](enlarged(CONDITIONS["depth"](render([scene(3, 12)]))))
+        image = normal_convert(bae, source="bae", target="opengl")
+    else:
+        image = photograph(name)
+    if annotator.kind == "masked":
+        mask = torch.zeros(1, 1, *image.shape[2:])
+        mask[:, :, 60:220, 120:250] = 1
+        extra["mask"] = mask
+    return image, annotator(image, **extra, **given)
+
+
+def write(path: Path, *images: Tensor) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    gap = np.full((SIDE, 8, 3), 255, np.uint8)
+    pixels = [to_uint8(image.clamp(0, 1))[0] for image in images]
+    row = np.concatenate([pixels[0], *(part for one in pixels[1:] for part in (gap, one))], axis=1)
+    Image.fromarray(row).save(path, quality=82, optimize=True)
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def pose() -> tuple[Tensor, Tensor]:
+    """Key points as dots, and the pose."""
+    numbers = [number for x, y in PERSON for number in (x * SIDE, y * SIDE, 1.0)]
+    frame = {"canvas_width": SIDE, "canvas_height": SIDE, "people": [{"pose_keypoints_2d": numbers}]}
+    dots = np.full((SIDE, SIDE, 3), 245, np.uint8)
+    for number, (x, y) in enumerate(PERSON):
+        place = int(x * SIDE), int(y * SIDE)
+        cv2.circle(dots, place, 3, (40, 40, 60), -1, cv2.LINE_AA)
+        cv2.putText(dots, str(number), (place[0] + 5, place[1] - 3), 0, 0.35, (90, 90, 110), 1, cv2.LINE_AA)
+    return torch.from_numpy(dots).movedim(-1, 0)[None].float() / 255, draw_pose([frame], SIDE, SIDE)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    out = parser.parse_args().out
+    for name, annotator in ANNOTATORS.items():
+        if annotator.kind != "model" and name != "lines":  # whose pictures test_mlsd_real.py draws
+            write(out / f"{name}.jpg", *pair(name))
+    write(out / "pose.jpg", *pose())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""Annotators beside those of comfyui_controlnet_aux, and Canny beside the host's: milliseconds, and what differs.
+
+ZEROCTL_AUX=<comfyui_controlnet_aux> COMFYUI_PATH=<ComfyUI> <the Python of that ComfyUI> benchmarks/annotators.py
+
+Both sides get the same IMAGE batch and give one back, at a resolution of 512 and 1024, on one thread; rounds take turns
+and the shortest counts. The previews that our nodes write are not part of it. `equal` is the share of equal values at
+512 after the conversion to 8 bit, in what both have; where the two disagree, `why` says who is right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import time
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from benchmarks.conditions import RESULTS, checkout, conditions, write  # noqa: E402
+
+SIZES = (512, 1024)
+BATCH = 4
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One annotator of ours, and the peer's detector for the same map."""
+
+    ours: tuple[str, dict[str, Any]]
+    module: str  # of custom_controlnet_aux
+    detector: str
+    arguments: dict[str, Any]
+    target: float  # at most this share of the peer's time, at 512
+    why: str
+
+
+PAIRS = {
+    "canny": Pair(("canny", {}), "canny", "CannyDetector", {"low_threshold": 100, "high_threshold": 200}, 0.65, ""),
+    "scribble, XDoG": Pair(
+        ("scribble", {"source": "xdog"}), "scribble", "ScribbleXDog_Detector", {"thr_a": 32}, 0.5, ""
+    ),
+    "scribble": Pair(
+        ("scribble", {"polarity": "dark_on_light"}),
+        "scribble",
+        "ScribbleDetector",
+        {},
+        0.15,
+        "aux gives black lines on white, ControlNet was trained on white lines on black (gradio_scribble2image.py)",
+    ),
+    "lineart, standard": Pair(
+        ("lineart", {"style": "standard"}),
+        "lineart_standard",
+        "LineartStandardDetector",
+        {"guassian_sigma": 6.0, "intensity_threshold": 8},
+        1.0,
+        "rounding: aux divides in float64",
+    ),
+    "color": Pair(("color", {}), "color", "ColorDetector", {}, 1.0, ""),
+    "shuffle": Pair(
+        ("shuffle", {"seed": 1}),
+        "shuffle",
+        "ContentShuffleDetector",
+        {"seed": 1},
+        1.0,
+        "another random number generator",
+    ),
+    "tile, pyramid": Pair(("tile", {"mode": "pyramid"}), "tile", "TileDetector", {"pyrUp_iters": 3}, 1.0, ""),
+    "luminance": Pair(
+        ("luminance", {}),
+        "recolor",
+        "Recolorizer",
+        {"mode": "luminance", "gamma_correction": 1.0},
+        1.0,
+        "aux takes the lightness of the picture with red and blue exchanged",
+    ),
+    "luminance, as aux": Pair(
+        ("luminance", {"peer_compat": True}),
+        "recolor",
+        "Recolorizer",
+        {"mode": "luminance", "gamma_correction": 1.0},
+        1.0,
+        "",
+    ),
+}
+
+
+def aux_call(folder: Path) -> tuple[Callable[..., Any], Callable[[Pair], Any]]:
+    """The peer's loop over a batch, and its detectors, without the rest of its nodes."""
+    sys.path.append(str(folder / "src"))
+    package = types.ModuleType("aux_pack")
+    package.__path__ = [str(folder)]
+    sys.modules["aux_pack"] = package
+    call = importlib.import_module("aux_pack.utils").common_annotator_call
+
+    def detector(pair: Pair) -> Any:
+        return getattr(importlib.import_module(f"custom_controlnet_aux.{pair.module}"), pair.detector)()
+
+    return call, detector
+
+
+def shortest(rounds: int, *calls: Callable[[], Any]) -> list[float]:
+    """Milliseconds a picture of each call; they take turns."""
+    best = [float("inf")] * len(calls)
+    for _ in range(rounds):
+        for place, call in enumerate(calls):
+            began = time.perf_counter()
+            call()
+            best[place] = min(best[place], 1000 * (time.perf_counter() - began) / BATCH)
+    return [round(value, 2) for value in best]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=RESULTS / "annotators.json")
+    options = parser.parse_args()
+    host = checkout()
+    aux = Path(os.environ.get("ZEROCTL_AUX", ""))
+    if not (aux / "node_wrappers").is_dir():
+        sys.exit("ZEROCTL_AUX must name a checkout of comfyui_controlnet_aux")
+    sys.argv[1:] = ["--cpu"]
+    sys.path.insert(0, str(host))
+    import comfy.options
+
+    comfy.options.enable_args_parsing()
+    import cv2
+    import torch
+    from skimage import data
+
+    from zeroctl_core.annotators import ANNOTATORS
+    from zeroctl_core.annotators.pixels import over_white
+    from zeroctl_core.annotators.resolution import at_resolution
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    call, detector = aux_call(aux)
+    found = conditions(host)
+    found["versions"]["opencv"] = cv2.__version__
+    photo = torch.from_numpy(data.astronaut().copy()).float()[None] / 255
+    rows: dict[str, Any] = {}
+    for title, pair in PAIRS.items():
+        name, settings = pair.ours
+        theirs_of = detector(pair)
+        row: dict[str, Any] = {}
+        for size in SIZES:
+            image = torch.nn.functional.interpolate(photo.movedim(-1, 1), (size, size), mode="bilinear").movedim(1, -1)
+            batch = image.repeat(BATCH, 1, 1, 1).contiguous()
+
+            def ours(batch: Any = batch, size: int = size, name: str = name, settings: Any = settings) -> Any:
+                picture = at_resolution(over_white(batch.movedim(-1, 1)), size)
+                return ANNOTATORS[name](picture, **settings).movedim(1, -1)
+
+            def theirs(batch: Any = batch, size: int = size, theirs_of: Any = theirs_of, pair: Pair = pair) -> Any:
+                return call(theirs_of, batch, resolution=size, show_pbar=False, **pair.arguments)
+
+            if size == SIZES[0]:
+                one, other = (map_.mul(255).round() for map_ in (ours(), theirs()))
+                apart = (one - other).abs()
+                row["equal"] = round(float((apart == 0).float().mean()), 5)
+                row["largest_difference"] = float(apart.max())
+                row["equal_inverted"] = round(float((255 - one == other).float().mean()), 5)
+            mine, peer = shortest(options.rounds, ours, theirs)
+            row[str(size)] = {"zeroctl_ms": mine, "aux_ms": peer, "ratio": round(mine / peer, 3)}
+        row |= {"target_at_512": pair.target, "reached": row["512"]["ratio"] <= pair.target, "why": pair.why}
+        rows[title] = row
+        print(f"{title}: {row['512']} {row['1024']}, equal {row['equal']}, {'' if row['reached'] else 'TARGET MISSED'}")
+    rows["the host's Canny"] = hosts_canny(photo, options.rounds)
+    write(options.out, {"conditions": found, "rounds": options.rounds, "batch": BATCH, "results": rows})
+
+
+def hosts_canny(photo: Any, rounds: int) -> dict[str, Any]:
+    """The host's node at its defaults and at the setting nearest to ours, one picture at 512."""
+    from comfy_extras.nodes_canny import Canny
+
+    from zeroctl_core.annotators import ANNOTATORS
+
+    run = getattr(Canny, "execute", None) or Canny().detect_edge
+    ours = ANNOTATORS["canny"](photo.movedim(-1, 1))[:, 0] > 0.5
+
+    def theirs(low: float, high: float) -> Any:
+        result = run(photo, low, high)
+        return getattr(result, "args", getattr(result, "result", result))[0][..., 0] > 0.5
+
+    (ms,) = shortest(max(1, rounds // 5), lambda: theirs(0.4, 0.8))
+    (mine,) = shortest(rounds, lambda: ANNOTATORS["canny"](photo.movedim(-1, 1)))
+    row: dict[str, Any] = {"zeroctl_ms": round(mine * BATCH, 2), "host_ms": round(ms * BATCH, 2)}
+    for low, high in ((0.4, 0.8), (0.15, 0.30)):
+        edges = theirs(low, high)
+        row[f"edge pixels at {low}, {high} over ours"] = round(float(edges.float().sum() / ours.float().sum()), 3)
+    row["why"] = "kornia on grey with a 5x5 blur; the released ControlNets were trained on OpenCV's on RGB, no blur"
+    return row
+
+
+if __name__ == "__main__":
+    main()

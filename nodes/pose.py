@@ -1,0 +1,105 @@
+"""Poses from key points: what OpenPose ControlNets were trained on, from whatever found the people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zeroctl_core.annotators.hint_size import RESOLUTIONS, size_at_resolution
+from zeroctl_core.annotators.pose import draw_pose, read_keypoints
+
+from .host.schema import ComfyNode, NodeOutput, PoseKeypoints, check_choice, io, schema, ui
+from .host.units import check_number
+
+STICK_SCALES = ["1", "auto_xinsir", "2", "3", "4", "6", "8"]
+
+
+class ZeroctlPoseDraw(ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ZeroctlPoseDraw",
+            display_name="Draw Pose",
+            category="zeroctl/annotate",
+            description="Draws key points of people as OpenPose ControlNets expect them: coloured limbs at .6 of their "
+            "brightness, joints at full, on black. Key points are scaled, not the drawing.",
+            search_aliases=["openpose", "dwpose", "skeleton", "pose keypoint"],
+            inputs=[
+                PoseKeypoints.Input(
+                    "keypoints",
+                    tooltip="POSE_KEYPOINT of ComfyUI's pose nodes, or of the OpenPose or DWPose nodes of "
+                    "comfyui_controlnet_aux; one picture a frame.",
+                ),
+                io.Boolean.Input("body", default=True, tooltip="Draw limbs and joints."),
+                io.Boolean.Input(
+                    "hands", default=False, tooltip="Draw hands. The ControlNet 1.0 model never saw any; 1.1 did."
+                ),
+                io.Boolean.Input(
+                    "face", default=False, tooltip="Draw points of the face. The ControlNet 1.0 model never saw any."
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=0.3,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Points of a lower score are left out.",
+                ),
+                io.Combo.Input(
+                    "stick_scale",
+                    options=STICK_SCALES,
+                    default="1",
+                    tooltip="Width of limbs and joints over OpenPose's 4 pixels. auto_xinsir: as xinsir's SDXL model "
+                    "saw them, 2 from 500 pixels on.",
+                ),
+                io.Float.Input(
+                    "limb_gain",
+                    default=0.6,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="Brightness of limbs beside that of joints: .6 in the training data of ControlNet.",
+                ),
+                io.Int.Input(
+                    "resolution",
+                    default=512,
+                    min=0,
+                    max=RESOLUTIONS[1],
+                    step=8,
+                    tooltip="Pixels of the short side of the drawing, 64 or more; 0: the size named by the key points.",
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="condition", tooltip="The condition image for ZeroctlControl.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        keypoints: Any,
+        body: bool,
+        hands: bool,
+        face: bool,
+        threshold: float,
+        stick_scale: str,
+        limb_gain: float,
+        resolution: int,
+    ) -> NodeOutput:
+        check_choice("stick_scale", stick_scale, STICK_SCALES)
+        frames = read_keypoints(keypoints)
+        if not frames:
+            raise ValueError("keypoints hold no frame. Connect a pose node that has run on a picture.")
+        height, width = size_at_resolution(frames[0].height, frames[0].width, resolution)
+        condition = draw_pose(
+            frames,
+            height,
+            width,
+            limb_gain=check_number("limb_gain", limb_gain),
+            stick_scale="auto_xinsir" if stick_scale == "auto_xinsir" else int(stick_scale),
+            hands=hands,
+            face=face,
+            body=body,
+            threshold=check_number("threshold", threshold),
+        ).movedim(1, -1)
+        return NodeOutput(condition, ui=ui.PreviewImage(condition, cls=cls))
+
+
+NODES = [ZeroctlPoseDraw]

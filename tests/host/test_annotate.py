@@ -1,0 +1,260 @@
+"""The nodes of the annotators: the core's maps, networks found on disk, downloads only when asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from control_graphs import picture
+from host_graphs import node
+from host_process import Host, NodeFailed
+from safetensors.torch import save
+from torch import Tensor
+
+from zeroctl_core.annotators import ANNOTATORS, Annotator
+from zeroctl_core.annotators.networks import NETWORKS
+from zeroctl_core.annotators.pose import draw_pose
+
+SIZE = 96
+NODE_OF = {"softedge": "ZeroctlSoftEdge", "teed": "ZeroctlTEED"}
+NEEDING = sorted({name for entry in ANNOTATORS.values() for name in entry.networks.values()})
+
+
+def node_of(name: str) -> str:
+    return NODE_OF.get(name) or "Zeroctl" + "".join(part.capitalize() for part in name.split("_"))
+
+
+def settings(annotator: Annotator, **changed: Any) -> dict[str, Any]:
+    return {**{param.name: param.default for param in annotator.params}, **changed}
+
+
+def annotated(host: Host, name: str, images: Tensor, mask: Tensor | None = None, **inputs: Any) -> Tensor:
+    entry = ANNOTATORS[name]
+    values = {**settings(entry), "resolution": 0, entry.takes: ["image", 0], **inputs}
+    if entry.networks:
+        values.setdefault("download", False)
+    graph = {"image": host.give(images), "map": node(node_of(name), **values)}
+    if mask is not None:
+        graph["mask"] = host.give(mask)
+        graph["map"]["inputs"]["mask"] = ["mask", 0]
+    return host.run(graph, keep={"map": ["map", 0]})["map"]
+
+
+def random_state(name: str) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    return {key: value.contiguous() for key, value in NETWORKS[name].build().state_dict().items()}
+
+
+@pytest.fixture()
+def images() -> Tensor:
+    return picture(SIZE, SIZE, batch=2)
+
+
+@pytest.fixture()
+def files(host: Host) -> Iterator[Path]:
+    """The host's folder of annotators, empty before and after."""
+    folder = host.base / "models" / "annotators"
+    folder.mkdir(exist_ok=True)
+    yield folder
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+
+@pytest.mark.parametrize("name", [name for name, entry in ANNOTATORS.items() if entry.kind == "image"])
+def test_the_nodes_map_is_the_cores(host, images, name) -> None:
+    expected = ANNOTATORS[name](images.movedim(-1, 1)).movedim(1, -1)
+    assert torch.equal(annotated(host, name, images), expected)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in ANNOTATORS.items() if entry.kind == "masked"])
+def test_one_mask_serves_a_batch(host, images, name) -> None:
+    mask = torch.zeros(1, SIZE, SIZE)
+    mask[:, 20:60, 30:70] = 1.0
+    expected = ANNOTATORS[name](images.movedim(-1, 1), mask=mask[:, None].expand(2, -1, -1, -1)).movedim(1, -1)
+    assert torch.equal(annotated(host, name, images, mask), expected)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in ANNOTATORS.items() if entry.networks])
+def test_a_network_on_disk_is_found_and_run(host, images, files, name) -> None:
+    entry = ANNOTATORS[name]
+    for option, network in entry.networks.items():
+        chosen = {param.name: option for param in entry.params if option in getattr(param, "options", ())}
+        path = files / "somewhere" / NETWORKS[network].file
+        path.parent.mkdir(exist_ok=True)
+        torch.save(random_state(network), path)
+        net = NETWORKS[network].build().eval()
+        net.load_state_dict(random_state(network))
+        expected = entry(images.movedim(-1, 1), net=net, **chosen).movedim(1, -1)
+        found = annotated(host, name, images, **chosen)
+        assert found.shape == expected.shape and (found - expected).abs().mean() < 1e-3
+
+
+@pytest.mark.parametrize("network", NEEDING)
+def test_a_missing_file_is_named_with_its_source_place_and_licence(host, images, files, network) -> None:
+    name, option = next(
+        (name, option)
+        for name, entry in ANNOTATORS.items()
+        for option, needed in entry.networks.items()
+        if needed == network
+    )
+    chosen = {param.name: option for param in ANNOTATORS[name].params if option in getattr(param, "options", ())}
+    with pytest.raises(NodeFailed) as failed:
+        annotated(host, name, images, **chosen)
+    told = NETWORKS[network]
+    for part in (told.file, told.url, str(files / told.file), told.licence, "set download to true"):
+        assert part in str(failed.value)
+
+
+def test_the_node_for_all_takes_settings_by_name(host, images) -> None:
+    def run(**inputs: Any) -> Tensor:
+        values = {"annotator": "canny", "resolution": 0, "settings": "", "download": False, **inputs}
+        graph = {"image": host.give(images), "map": node("ZeroctlAnnotate", image=["image", 0], **values)}
+        return host.run(graph, keep={"map": ["map", 0]})["map"]
+
+    assert torch.equal(run(settings="low=20, high=60"), annotated(host, "canny", images, low=20, high=60))
+    for wrong, said in (("lo=3", "no parameter is called 'lo'"), ("low", "expected name=value"), ("low=x", "low is")):
+        with pytest.raises(NodeFailed, match=said):
+            run(settings=wrong)
+    with pytest.raises(NodeFailed, match="needs a mask"):
+        run(annotator="inpaint")
+
+
+def test_a_drawn_mask_is_the_drawing(host, images) -> None:
+    mask = torch.zeros(SIZE, SIZE)
+    mask[10:20, 30:80] = 1.0
+    assert torch.equal(annotated(host, "scribble", images, mask), mask[None, :, :, None].expand(-1, -1, -1, 3))
+
+
+def test_resolution_is_the_short_side(host, images) -> None:
+    assert annotated(host, "canny", images, resolution=64).shape == (2, 64, 64, 3)
+    with pytest.raises(NodeFailed, match="resolution is 8"):
+        annotated(host, "canny", images, resolution=8)
+
+
+def test_the_resolution_for_a_picture_of_another_shape(host) -> None:
+    values = {"image": ["image", 0], "width": 512, "height": 512}
+    for mode, expected in (("crop", 512), ("fit", 256)):
+        graph = {
+            "image": host.give(torch.zeros(1, 100, 200, 3)),
+            "size": node("ZeroctlHintSize", mode=mode, **values),
+        }
+        assert host.run(graph, keep={"size": ["size", 0]})["size"] == expected
+
+
+def pose(host: Host, keypoints: Any, **inputs: Any) -> Tensor:
+    values = {"body": True, "hands": False, "face": False, "threshold": 0.3, "stick_scale": "1", "limb_gain": 0.6}
+    graph = {
+        "found": host.give(keypoints),
+        "drawn": node("ZeroctlPoseDraw", keypoints=["found", 0], **{**values, "resolution": 0, **inputs}),
+    }
+    return host.run(graph, keep={"drawn": ["drawn", 0]})["drawn"]
+
+
+def frame(width: int, height: int, *people: list[float]) -> dict[str, Any]:
+    """A frame of people with 18 points each, x and y as parts of the canvas."""
+    numbers = [
+        [n for x, y in zip(one[::2], one[1::2], strict=True) for n in (x * width, y * height, 1.0)] for one in people
+    ]
+    return {
+        "canvas_width": width,
+        "canvas_height": height,
+        "people": [{"pose_keypoints_2d": row, "hand_left_keypoints_2d": None} for row in numbers],
+    }
+
+
+def test_key_points_are_scaled_and_not_the_drawing(host) -> None:
+    person = [0.2 + 0.6 * (step * 7 % 18) / 18 for step in range(36)]
+    small, large = frame(128, 192, person), frame(256, 384, person)
+    drawn = pose(host, [small], resolution=256)
+    assert drawn.shape == (1, 384, 256, 3)
+    assert torch.equal(drawn, pose(host, [large])) and torch.equal(drawn, draw_pose([large], 384, 256).movedim(1, -1))
+    two = pose(host, [small, frame(128, 192)], resolution=64)
+    assert two.shape == (2, 96, 64, 3) and two[0].any() and not two[1].any()
+
+
+def test_what_holds_no_key_points_is_refused(host) -> None:
+    with pytest.raises(NodeFailed, match="no frame"):
+        pose(host, [])
+    with pytest.raises(NodeFailed, match="expected people"):
+        pose(host, [{"canvas_width": 4, "canvas_height": 4, "animals": []}])
+
+
+# ---- downloads
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """A hub with one file."""
+
+    body = b""
+    etag = ""
+    asked: list[str] = []
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+        self.wfile.write(self.body)
+
+    def _answer(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.send_header("ETag", f'"{self.etag}"')
+        self.send_header("X-Repo-Commit", "0" * 40)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture()
+def hub(monkeypatch) -> Iterator[type[Hub]]:
+    class Own(Hub):
+        asked: list[str] = []
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Own)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    yield Own
+    server.shutdown()
+
+
+def test_a_file_is_fetched_only_when_asked_for_and_then_whole(host, images, files, hub) -> None:
+    state = random_state("hed")
+    told = NETWORKS["hed"]
+    hub.body = save(state) if told.file.endswith(".safetensors") else _pickled(state)
+    hub.etag = hashlib.sha256(hub.body).hexdigest()
+    with pytest.raises(NodeFailed, match="set download to true"):
+        annotated(host, "softedge", images)
+    assert hub.asked == []
+    annotated(host, "softedge", images, download=True)
+    assert (files / told.file).read_bytes() == hub.body
+    assert any(path.endswith(told.file) for path in hub.asked)
+    asked = len(hub.asked)
+    annotated(host, "softedge", images, download=True)
+    assert len(hub.asked) == asked
+
+
+@pytest.mark.parametrize("what", ["damaged", "another file"])
+def test_a_wrong_file_leaves_nothing_behind(host, images, files, hub, what) -> None:
+    hub.body = _pickled(random_state("hed")) if what == "damaged" else b"<html>not here</html>"
+    hub.etag = hashlib.sha256(b"other" if what == "damaged" else hub.body).hexdigest()
+    with pytest.raises(NodeFailed):
+        annotated(host, "softedge", images, download=True)
+    assert not [path for path in files.rglob("*") if path.is_file()]
+
+
+def _pickled(state: dict[str, Tensor]) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
