@@ -20,6 +20,7 @@ from .host.units import check_image, check_mask
 
 NODE_IDS = {"softedge": "ZeroctlSoftEdge", "teed": "ZeroctlTEED"}  # where capitals do not follow from the name
 CATEGORY = "zeroctl/annotate"
+OF_MAPS = ("normal", "normal_convert", "segment_snap")  # resized maps are no longer what they were: at their own size
 MASK_AS_PICTURE = {"scribble": {"polarity": "light_on_dark"}}  # a mask may be the drawing, read with these settings
 
 add_folder()
@@ -104,7 +105,7 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
                     picture,
                     *([mask] if masked else []),
                     *(_input(param) for param in annotator.params),
-                    _resolution(0 if masked or annotator.takes == "depth" else 512),
+                    _resolution(0 if masked or annotator.name in OF_MAPS else 512),
                     *([_download()] if annotator.networks else []),
                     *([drawn] if annotator.name in MASK_AS_PICTURE else []),
                 ],
