@@ -7,7 +7,20 @@ import logging
 
 from .host.schema import ComfyExtension, ComfyNode
 
-FAMILIES = ("annotate", "pose", "hint_size", "load", "weights", "schedule", "stack", "legacy", "apply", "train", "demo")
+FAMILIES = (
+    "annotate",
+    "segment",
+    "pose",
+    "hint_size",
+    "load",
+    "weights",
+    "schedule",
+    "stack",
+    "legacy",
+    "apply",
+    "train",
+    "demo",
+)
 
 log = logging.getLogger("zeroctl")
 

@@ -14,7 +14,8 @@ from zeroctl_core.annotators.resolution import at_resolution, mask_at
 from zeroctl_core.annotators.settings_text import parse_settings
 
 from .host.annotator_files import add_folder
-from .host.annotator_nets import annotate_in_chunks, loaded
+from .host.annotator_folders import folder_names
+from .host.annotator_nets import annotate_in_chunks, loaded, loaded_folder
 from .host.schema import ComfyNode, NodeOutput, check_choice, io, option, schema, ui
 from .host.units import check_image, check_mask
 
@@ -31,18 +32,27 @@ def node_id(name: str) -> str:
     return NODE_IDS.get(name) or "Zeroctl" + "".join(part.capitalize() for part in name.split("_"))
 
 
-def _input(param: Param | Choice | Switch) -> Any:
+def setting_input(param: Param | Choice | Switch) -> Any:
     if isinstance(param, Choice):
         return io.Combo.Input(param.name, options=list(param.options), default=param.default, tooltip=param.help)
     if isinstance(param, Switch):
         return io.Boolean.Input(param.name, default=param.default, tooltip=param.help)
     kind: Any = io.Int if isinstance(param.default, int) else io.Float
+    # front ends put this widget beside every seed; it has to be told, or saved values would be off by one
+    seed = {"control_after_generate": True} if param.name == "seed" else {}
     return option(
-        kind, param.name, default=param.default, min=param.min, max=param.max, step=param.step, tooltip=param.help
+        kind,
+        param.name,
+        default=param.default,
+        min=param.min,
+        max=param.max,
+        step=param.step,
+        tooltip=param.help,
+        **seed,
     )
 
 
-def _resolution(default: int) -> Any:
+def resolution_input(default: int) -> Any:
     return io.Int.Input(
         "resolution",
         default=default,
@@ -54,7 +64,7 @@ def _resolution(default: int) -> Any:
     )
 
 
-def _download() -> Any:
+def download_input() -> Any:
     return io.Boolean.Input(
         "download",
         default=False,
@@ -69,16 +79,35 @@ def _description(annotator: Annotator) -> str:
     return annotator.summary + (f" Files: {'; '.join(files)}." if files else "")
 
 
+def model_input(task: str, name: str = "model") -> Any:
+    """The folder of a transformers model."""
+    return io.Combo.Input(
+        name,
+        options=folder_names(task),
+        tooltip="A folder with config.json and model.safetensors of a transformers model, below ComfyUI's "
+        "models/annotators.",
+    )
+
+
 def _annotated(
-    annotator: Annotator, image: Any, mask: Any, resolution: int, download: bool, params: dict[str, Any]
+    annotator: Annotator,
+    image: Any,
+    mask: Any,
+    resolution: int,
+    model: str,
+    download: bool,
+    params: dict[str, Any],
 ) -> Tensor:
     """The condition image [B, H, W, 3]. Everything is checked before a network is loaded."""
     picture = over_white(check_image(image, channels=(3, 4)))
     annotator.check(**params)
     at_size = at_resolution(picture, resolution)
     placed = None if annotator.kind != "masked" else mask_at(check_mask(mask), at_size)
-    needed = annotator.network(**params)
-    net = None if needed is None else loaded(needed, download)
+    net = None
+    if annotator.task:
+        net = loaded_folder(annotator.task, model, download)
+    elif needed := annotator.network(**params):
+        net = loaded(needed, download)
     return annotate_in_chunks(annotator, at_size, net, placed, **params).movedim(1, -1)
 
 
@@ -104,21 +133,24 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
                 inputs=[
                     picture,
                     *([mask] if masked else []),
-                    *(_input(param) for param in annotator.params),
-                    _resolution(0 if masked or annotator.name in OF_MAPS else 512),
-                    *([_download()] if annotator.networks else []),
+                    *([model_input(annotator.task)] if annotator.task else []),
+                    *(setting_input(param) for param in annotator.params),
+                    resolution_input(0 if masked or annotator.name in OF_MAPS else 512),
+                    *([download_input()] if annotator.networks or annotator.task else []),
                     *([drawn] if annotator.name in MASK_AS_PICTURE else []),
                 ],
                 outputs=[io.Image.Output(display_name="condition", tooltip="The condition image for ZeroctlControl.")],
             )
 
         @classmethod
-        def execute(cls, mask: Any = None, resolution: int = 512, download: bool = False, **rest: Any) -> NodeOutput:
+        def execute(
+            cls, mask: Any = None, resolution: int = 512, model: str = "", download: bool = False, **rest: Any
+        ) -> NodeOutput:
             image = rest.pop(annotator.takes)
             if annotator.name in MASK_AS_PICTURE and mask is not None:
                 image = check_mask(mask).reshape(-1, *mask.shape[-2:], 1).expand(-1, -1, -1, 3)
                 rest |= MASK_AS_PICTURE[annotator.name]
-            condition = _annotated(annotator, image, mask, resolution, download, rest)
+            condition = _annotated(annotator, image, mask, resolution, model, download, rest)
             return NodeOutput(condition, ui=ui.PreviewImage(condition.clamp(0, 1), cls=cls))
 
     Annotate.__name__ = Annotate.__qualname__ = node_id(annotator.name)
@@ -138,13 +170,13 @@ class ZeroctlAnnotate(ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="The picture to annotate; alpha is laid over white."),
                 io.Combo.Input("annotator", options=list(ANNOTATORS), default="canny", tooltip="What to draw."),
-                _resolution(512),
+                resolution_input(512),
                 io.String.Input(
                     "settings",
                     default="",
                     tooltip="Settings by name, such as low=50, high=150; the names are those of the annotator's node.",
                 ),
-                _download(),
+                download_input(),
                 io.Mask.Input("mask", optional=True, tooltip="For annotators that need one: inpaint."),
             ],
             outputs=[
@@ -159,8 +191,15 @@ class ZeroctlAnnotate(ComfyNode):
         chosen = ANNOTATORS[check_choice("annotator", annotator, ANNOTATORS)]
         if (mask is None) == (chosen.kind == "masked"):
             raise ValueError(f"{annotator} {'needs a mask: connect one' if mask is None else 'has no use for a mask'}.")
-        condition = _annotated(chosen, image, mask, resolution, download, parse_settings(chosen, settings))
+        condition = _annotated(
+            chosen, image, mask, resolution, _first_model(chosen), download, parse_settings(chosen, settings)
+        )
         return NodeOutput(condition, ui=ui.PreviewImage(condition.clamp(0, 1), cls=cls))
 
 
-NODES = [*map(_node, ANNOTATORS.values()), ZeroctlAnnotate]
+def _first_model(annotator: Annotator) -> str:
+    """The first folder that the node of an annotator offers."""
+    return folder_names(annotator.task)[0] if annotator.task else ""
+
+
+NODES = [*(_node(annotator) for name, annotator in ANNOTATORS.items() if name != "segment"), ZeroctlAnnotate]

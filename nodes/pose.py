@@ -5,10 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from zeroctl_core.annotators.hint_size import RESOLUTIONS, size_at_resolution
-from zeroctl_core.annotators.pose import draw_pose, read_keypoints
+from zeroctl_core.annotators.pixels import over_white
+from zeroctl_core.annotators.pose import (
+    POSE_PARAMS,
+    detect_poses,
+    draw_pose,
+    read_boxes,
+    read_keypoints,
+    write_keypoints,
+)
 
-from .host.schema import ComfyNode, NodeOutput, PoseKeypoints, check_choice, io, schema, ui
-from .host.units import check_number
+from .annotate import CATEGORY, download_input, model_input, resolution_input, setting_input
+from .host.annotator_nets import device_of, loaded_folder, picture_by_picture
+from .host.schema import Boxes, ComfyNode, NodeOutput, PoseKeypoints, check_choice, io, schema, ui
+from .host.units import check_image, check_number
 
 STICK_SCALES = ["1", "auto_xinsir", "2", "3", "4", "6", "8"]
 
@@ -19,7 +29,7 @@ class ZeroctlPoseDraw(ComfyNode):
         return schema(
             node_id="ZeroctlPoseDraw",
             display_name="Draw Pose",
-            category="zeroctl/annotate",
+            category=CATEGORY,
             description="Draws key points of people as OpenPose ControlNets expect them: coloured limbs at .6 of their "
             "brightness, joints at full, on black. Key points are scaled, not the drawing.",
             search_aliases=["openpose", "dwpose", "skeleton", "pose keypoint"],
@@ -102,4 +112,76 @@ class ZeroctlPoseDraw(ComfyNode):
         return NodeOutput(condition, ui=ui.PreviewImage(condition, cls=cls))
 
 
-NODES = [ZeroctlPoseDraw]
+class ZeroctlPose(ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return schema(
+            node_id="ZeroctlPose",
+            display_name="Pose",
+            category=CATEGORY,
+            description="Finds people (RT-DETR) and the points of their bodies (ViTPose), and draws them as OpenPose "
+            "ControlNets expect them. Hands and faces: ComfyUI's pose nodes find them, Draw Pose draws them.",
+            search_aliases=["openpose", "dwpose", "vitpose", "rt-detr"],
+            inputs=[
+                io.Image.Input("image", tooltip="The picture with people; alpha is laid over white."),
+                model_input("people", "detector"),
+                model_input("pose", "estimator"),
+                *(setting_input(param) for param in POSE_PARAMS),
+                resolution_input(512),
+                download_input(),
+                Boxes.Input(
+                    "bboxes",
+                    optional=True,
+                    tooltip="Boxes of the people; with them nothing is detected.",
+                    extra_dict={"forceInput": True},  # newer front ends would draw an editor of boxes
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="condition", tooltip="The condition image for ZeroctlControl."),
+                PoseKeypoints.Output(display_name="keypoints", tooltip="For Draw Pose and for the host's pose nodes."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: Any,
+        detector: str,
+        estimator: str,
+        person_threshold: float,
+        keypoint_threshold: float,
+        max_people: int,
+        resolution: int,
+        download: bool,
+        bboxes: Any = None,
+    ) -> NodeOutput:
+        picture = over_white(check_image(image, channels=(3, 4)))
+        boxes = None if bboxes is None else read_boxes(bboxes)
+        if boxes is not None and len(boxes) not in (1, len(picture)):
+            raise ValueError(
+                f"bboxes are of {len(boxes)} pictures, image has {len(picture)}; expected as many, or one."
+            )
+        finder = None if boxes is not None else loaded_folder("people", detector, download)
+        net = loaded_folder("pose", estimator, download)
+
+        device = device_of(net)
+
+        def look(row: int) -> Any:
+            given = None if boxes is None else [boxes[row % len(boxes)]]
+            return detect_poses(
+                picture[row : row + 1].to(device),
+                net,
+                finder,
+                given,
+                person_threshold=person_threshold,
+                keypoint_threshold=keypoint_threshold,
+                max_people=max_people,
+            )[0]
+
+        frames = picture_by_picture(picture, look)
+        height, width = size_at_resolution(*picture.shape[2:], resolution)
+        condition = draw_pose(frames, height, width, threshold=keypoint_threshold).movedim(1, -1)
+        return NodeOutput(condition, write_keypoints(frames), ui=ui.PreviewImage(condition, cls=cls))
+
+
+NODES = [ZeroctlPoseDraw, ZeroctlPose]

@@ -16,6 +16,7 @@ collect_ignore = [] if os.environ.get("ZEROCTL_HOST") else ["host"]
 BESIDE_THE_TESTS = {
     "random_weights": "tests/random_weights.py",
     "toy_training": "tests/core/train/toy_training.py",
+    "tiny_transformers": "tests/core/annotators/tiny_transformers.py",
     "demo_weights": "tests/host/demo_weights.py",
     "host_graphs": "tests/host/host_graphs.py",
     "control_graphs": "tests/host/control_graphs.py",

@@ -20,6 +20,7 @@ __all__ = [
     "Weights",
     "Schedule",
     "LegacyStack",
+    "Boxes",
     "PoseKeypoints",
     "NodeOutput",
     "check_choice",
@@ -36,6 +37,7 @@ Stack = io.Custom("ZEROCTL_STACK")
 Weights = io.Custom("ZEROCTL_WEIGHTS")
 Schedule = io.Custom("ZEROCTL_SCHEDULE")
 PoseKeypoints = io.Custom("POSE_KEYPOINT")  # list of frames of people, shared by the host's pose nodes and other packs
+Boxes = io.Custom("BOUNDING_BOX")  # of the host's object detection
 LegacyStack = io.Custom("CONTROL_NET_STACK")  # list[(net, image, strength, start, end)], shared by several packs
 
 _SCHEMA_FIELDS = frozenset(inspect.signature(io.Schema).parameters)

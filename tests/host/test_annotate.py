@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,15 @@ from control_graphs import picture
 from host_graphs import node
 from host_process import Host, NodeFailed
 from safetensors.torch import save
+from tiny_transformers import write_tiny
 from torch import Tensor
 
 from zeroctl_core.annotators import ANNOTATORS, Annotator
 from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.pose import draw_pose
+from zeroctl_core.annotators.segment import segment_ids
+from zeroctl_core.annotators.segmentation import paint_classes
+from zeroctl_core.annotators.transformers_model import load_model
 
 SIZE = 96
 NODE_OF = {"softedge": "ZeroctlSoftEdge", "teed": "ZeroctlTEED"}
@@ -37,7 +42,7 @@ def settings(annotator: Annotator, **changed: Any) -> dict[str, Any]:
 def annotated(host: Host, name: str, images: Tensor, mask: Tensor | None = None, **inputs: Any) -> Tensor:
     entry = ANNOTATORS[name]
     values = {**settings(entry), "resolution": 0, entry.takes: ["image", 0], **inputs}
-    if entry.networks:
+    if entry.networks or entry.task:
         values.setdefault("download", False)
     graph = {"image": host.give(images), "map": node(node_of(name), **values)}
     if mask is not None:
@@ -184,6 +189,69 @@ def test_what_holds_no_key_points_is_refused(host) -> None:
         pose(host, [])
     with pytest.raises(NodeFailed, match="expected people"):
         pose(host, [{"canvas_width": 4, "canvas_height": 4, "animals": []}])
+
+
+# ---- folders of transformers models
+
+
+@pytest.fixture()
+def folders(files: Path) -> Iterator[Path]:
+    """A tiny random model for every task."""
+    pytest.importorskip("transformers", reason="the host has no transformers")
+    for model_type in ("depth_anything", "upernet", "vitpose"):
+        write_tiny(model_type, files / "tiny" / model_type)
+    write_tiny("rt_detr", files / "tiny" / "rt_detr", id2label={0: "person", 1: "tie"})
+    yield files
+    shutil.rmtree(files / "tiny")
+
+
+def test_depth_is_the_cores(host, images, folders) -> None:
+    values = settings(ANNOTATORS["depth"], detect_size=126)
+    found = annotated(host, "depth", images, **values, model="tiny/depth_anything")
+    net = load_model(folders / "tiny" / "depth_anything", "depth")
+    assert (found - ANNOTATORS["depth"](images.movedim(-1, 1), net=net, **values).movedim(1, -1)).abs().max() < 1e-5
+    assert float(found.min()) == 0.0 and float(found.max()) == 1.0
+
+
+def test_segmentation_has_colours_and_a_mask(host, images, folders) -> None:
+    values = {"model": "tiny/upernet", "palette": "ade20k", "resolution": 0, "download": False, "mask_class": -1}
+    ids = segment_ids(images.movedim(-1, 1), load_model(folders / "tiny" / "upernet", "segmentation"))
+    for mask_class in (-1, int(ids[0, 0, 0])):
+        graph = {
+            "image": host.give(images),
+            "map": node("ZeroctlSegment", image=["image", 0], **{**values, "mask_class": mask_class}),
+        }
+        kept = host.run(graph, keep={"map": ["map", 0], "mask": ["map", 1]})
+        assert torch.equal(kept["map"].movedim(-1, 1), paint_classes(ids))
+        assert torch.equal(
+            kept["mask"], torch.ones_like(kept["mask"]) if mask_class < 0 else (ids == mask_class).float()
+        )
+
+
+def test_poses_of_given_boxes_are_drawn_and_handed_on(host, images, folders) -> None:
+    values = {
+        "detector": "tiny/rt_detr",
+        "estimator": "tiny/vitpose",
+        "person_threshold": 0.0,
+        "keypoint_threshold": 0.0,
+        "max_people": 3,
+        "resolution": 0,
+        "download": False,
+    }
+    graph = {"image": host.give(images), "pose": node("ZeroctlPose", image=["image", 0], **values)}
+    kept = host.run(graph, keep={"map": ["pose", 0], "points": ["pose", 1]})
+    assert kept["map"].shape == images.shape and len(kept["points"]) == len(images)
+    assert all(len(frame["people"]) <= 3 for frame in kept["points"])
+    graph["boxes"] = host.give([[{"x": 10, "y": 10, "width": 40, "height": 80}]])
+    graph["pose"]["inputs"]["bboxes"] = ["boxes", 0]
+    kept = host.run(graph, keep={"map": ["pose", 0], "points": ["pose", 1]})
+    assert [len(frame["people"]) for frame in kept["points"]] == [1, 1]
+    assert kept["points"][0]["canvas_width"] == SIZE and kept["map"].any()
+
+
+def test_a_missing_folder_is_named_with_its_source_and_place(host, images, files) -> None:
+    with pytest.raises(NodeFailed, match=r"Depth-Anything-V2-Small-hf is not at .*annotators.*huggingface.*Apache-2.0"):
+        annotated(host, "depth", images, model="Depth-Anything-V2-Small-hf")
 
 
 # ---- downloads

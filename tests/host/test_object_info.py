@@ -30,7 +30,13 @@ TOLD_BY_ALL = (
     "deprecated",
     "experimental",
 )
-FILES_OF_THIS_MACHINE = {("ZeroctlLoadControlNet", "control_net_name")}
+FILES_OF_THIS_MACHINE = {
+    ("ZeroctlLoadControlNet", "control_net_name"),
+    ("ZeroctlDepth", "model"),
+    ("ZeroctlSegment", "model"),
+    ("ZeroctlPose", "detector"),
+    ("ZeroctlPose", "estimator"),
+}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 from host_server import HostServer
 from PIL import Image, ImageDraw
+from tiny_transformers import write_tiny
 
 from zeroctl_core import ControlStack, ControlUnit
 from zeroctl_core.demo.conditions import CONDITIONS
@@ -44,12 +46,16 @@ def bench(
         target = checkpoints / thin_checkpoint_name if kind == "checkpoints" else controlnet_file("thin", seed=number)
         made.append(server.base / "models" / kind / name)
         made[-1].symlink_to(target.resolve())
+    folders = server.base / "models" / "annotators"
+    for task, name in sorted(_folders()):
+        write_tiny(task, folders / name, **({"id2label": {0: "person", 1: "tie"}} if task == "people" else {}))
     picture = Image.new("RGB", (96, 96), "white")
     ImageDraw.Draw(picture).ellipse((20, 12, 70, 80), fill="navy", outline="red", width=4)
     picture.save(server.base / "input" / "example.png")
     yield server
     for link in made:
         link.unlink()
+    shutil.rmtree(folders, ignore_errors=True)
 
 
 def _api(name: str) -> dict[str, Any]:
@@ -70,9 +76,28 @@ def _files() -> set[tuple[str, str]]:
     }
 
 
+def _folders() -> set[tuple[str, str]]:
+    """(task, name) of every folder of a transformers model that the examples name."""
+    tasks = {"detector": "people", "estimator": "pose"}
+    found = set()
+    for node in (node for name in NAMES for node in _api(name).values()):
+        inputs = node["inputs"]
+        found |= {(task, inputs[key]) for key, task in tasks.items() if key in inputs}
+        if node["class_type"] == "ZeroctlDepth":
+            found.add(("depth", inputs["model"]))
+    return found
+
+
 def _small(graph: dict[str, Any]) -> dict[str, Any]:
     """The workflow at 64 pixels and a few steps; nothing else of it is changed."""
-    small = {"width": PIXELS, "height": PIXELS, "steps": 4, "resolution": PIXELS, "scale_by": PIXELS / 96}
+    small = {
+        "width": PIXELS,
+        "height": PIXELS,
+        "steps": 4,
+        "resolution": PIXELS,
+        "scale_by": PIXELS / 96,
+        "detect_size": 126,
+    }
     for node in graph.values():
         kept = {"resolution": 0} if node["inputs"].get("resolution") == 0 else {}
         node["inputs"].update({key: value for key, value in small.items() if key in node["inputs"]}, **kept)

@@ -65,7 +65,8 @@ def _cubic(image: Tensor, squares: tuple[int, int]) -> np.ndarray:
     (rows, down), (columns, across) = (_taps(*sides) for sides in zip(image.shape[2:], squares, strict=True))
     read = to_uint8(image[:, :, torch.from_numpy(rows.ravel())][:, :, :, torch.from_numpy(columns.ravel())])
     read = read.reshape(len(image), squares[0], 4, squares[1], 4, image.shape[1])
-    return np.einsum("bicjdk,ic,jd->bijk", read.astype(np.float64), down, across)
+    mixed: np.ndarray = np.einsum("bicjdk,ic,jd->bijk", read.astype(np.float64), down, across)
+    return mixed
 
 
 def _taps(side: int, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -50,3 +52,22 @@ def seeded_net() -> Callable[[str], nn.Module]:
 def seeded_state() -> Callable[[str], dict[str, Tensor]]:
     """Name -> its weights."""
     return seeded_weights
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a connection fails."""
+
+    def refuse(*args: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Name in `tiny_transformers.TINY` -> its folder, written once; not to be changed."""
+    pytest.importorskip("transformers", reason="writes folders of transformers models")
+    from tiny_transformers import write_tiny
+
+    return cache(lambda name: write_tiny(name, tmp_path_factory.mktemp("tiny") / name))

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from .boxes import read_boxes
 from .coco import openpose_from_coco
 from .draw import draw_pose
+from .estimate import POSE_PARAMS, detect_poses, estimate_poses
 from .keypoints import read_keypoints, write_keypoints
+from .people import find_people
 from .person import Frame, Person
 
-__all__ = ["Frame", "Person", "draw_pose", "openpose_from_coco", "read_keypoints", "write_keypoints"]
+__all__ = [
+    "POSE_PARAMS",
+    "Frame",
+    "Person",
+    "detect_poses",
+    "draw_pose",
+    "estimate_poses",
+    "find_people",
+    "openpose_from_coco",
+    "read_boxes",
+    "read_keypoints",
+    "write_keypoints",
+]

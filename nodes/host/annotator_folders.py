@@ -1,0 +1,117 @@
+"""Folders of transformers models below the host's folder `annotators`: which there are, and which are worth having."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import folder_paths
+from zeroctl_core.annotators.transformers_model import TASKS, model_type_of
+
+from .annotator_files import FOLDER
+
+__all__ = ["find_folder", "folder_names"]
+
+log = logging.getLogger("zeroctl")
+
+FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A repository of Hugging Face that holds a model for a task."""
+
+    repo: str
+    licence: str
+
+    @property
+    def name(self) -> str:
+        return self.repo.split("/")[1]
+
+    @property
+    def url(self) -> str:
+        return f"https://huggingface.co/{self.repo}"
+
+
+PUBLISHED = {
+    "depth": Published("depth-anything/Depth-Anything-V2-Small-hf", "Apache-2.0"),
+    "segmentation": Published("openmmlab/upernet-convnext-small", "MIT"),
+    "pose": Published("usyd-community/vitpose-base-simple", "Apache-2.0"),
+    "people": Published("PekingU/rtdetr_r50vd_coco_o365", "Apache-2.0"),
+}
+"""What a task's list offers first; its weights may be used for anything."""
+
+
+def folder_names(task: str) -> list[str]:
+    """Folders with a model for the task, as paths below `annotators`, and the published one where it is not there."""
+    found = list(_found(task))
+    published = PUBLISHED[task].name
+    return found if any(Path(name).name == published for name in found) else [*found, published]
+
+
+def find_folder(task: str, name: str, may_download: bool) -> Path:
+    """The folder of a name of `folder_names`.
+
+    Raises:
+        FileNotFoundError: it is nowhere, and may not be downloaded; the message names URL, path and licence.
+        ValueError: a folder with a model for another task, or none.
+    """
+    found = _found(task)
+    if name in found:
+        return found[name]
+    published = PUBLISHED[task]
+    target = Path(folder_paths.get_folder_paths(FOLDER)[0]) / published.name
+    if name != published.name:
+        raise ValueError(
+            f"There is no folder {name!r} with a model for {task} below {', '.join(map(str, _roots()))}; there are: "
+            f"{', '.join(found) or 'none'}. Press R after adding one."
+        )
+    if may_download:
+        return _download(published, target)
+    raise FileNotFoundError(
+        f"The model {published.name} is not at {target}. Download {', '.join(FILES)} of {published.url} into that "
+        f"folder, or set download to true. Licence of the weights: {published.licence}."
+    )
+
+
+def _roots() -> list[Path]:
+    return [Path(folder) for folder in folder_paths.get_folder_paths(FOLDER)]
+
+
+def _found(task: str) -> dict[str, Path]:
+    """Name -> folder, in the order of their names; of two with one name the first root's."""
+    found: dict[str, Path] = {}
+    for root in filter(Path.is_dir, _roots()):
+        for config in sorted(root.rglob("config.json")):
+            folder = config.parent
+            if not any(part.startswith(".") for part in folder.relative_to(root).parts):
+                name = folder.relative_to(root).as_posix()
+                if model_type_of(folder) in TASKS[task]:
+                    found.setdefault(name, folder)
+    return found
+
+
+def _download(published: Published, target: Path) -> Path:
+    """All files of a model, written aside and moved to their place together."""
+    import huggingface_hub
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    log.info("[zeroctl] downloading %s to %s", published.url, target)
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as aside:
+        whole = Path(aside) / published.name
+        try:
+            huggingface_hub.snapshot_download(
+                published.repo,
+                allow_patterns=list(FILES),
+                local_dir=whole,
+                endpoint=os.environ.get("HF_ENDPOINT"),
+            )
+        except Exception as error:
+            raise OSError(
+                f"{published.url} could not be downloaded ({error}). Download {', '.join(FILES)} by hand into {target}."
+            ) from error
+        os.replace(whole, target)
+    return target

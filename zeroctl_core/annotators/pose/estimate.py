@@ -1,0 +1,153 @@
+"""Key points of people in boxes, by ViTPose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..annotator import check_image
+from ..opencv import import_cv2
+from ..params import Param
+from ..pixels import from_uint8, to_uint8
+from ..transformers_model import TransformersModel, model_for
+from .boxes import boxes_for_each, read_boxes, surest
+from .coco import openpose_from_coco
+from .heatmaps import points_from_heatmaps
+from .people import find_people
+from .person import Frame, Person
+
+MARGIN = 1.25
+"""How much larger than the box the crop is, once the box has the crop's aspect."""
+
+CROPS_AT_ONCE, CROPS_AT_ONCE_ON_CPU = 32, 4
+
+POSE_PARAMS = (
+    Param(
+        "person_threshold", 0.5, 0.0, 1.0, 0.01,
+        "How sure the detector must be of a person; lower finds more people, and more that are none.",
+    ),
+    Param(
+        "keypoint_threshold", 0.3, 0.0, 1.0, 0.01,
+        "How sure the estimator must be of a key point; the others are left out, and limbs that need them.",
+    ),
+    Param("max_people", 20, 1, 100, 1, "At most so many people a picture, those that the detector is surest of."),
+)  # fmt: skip
+"""The settings of `detect_poses`."""
+
+
+def detect_poses(
+    image: Tensor,
+    estimator: nn.Module,
+    detector: nn.Module | None = None,
+    boxes: object = None,
+    person_threshold: float = 0.5,
+    keypoint_threshold: float = 0.3,
+    max_people: int = 20,
+) -> list[Frame]:
+    """The people of each picture: [B, 3, H, W] in 0..1 -> B frames, for `draw_pose` and `write_keypoints`.
+
+    `boxes`, if given, say where the people are: BOUNDING_BOX, or what `read_boxes` makes of it. They go before the
+    `detector`, and `person_threshold` is none of theirs. Without both, each picture is taken for one person.
+    Raises `ValueError` for settings that are out of range, and for what `find_people`, `read_boxes` and
+    `estimate_poses` refuse.
+    """
+    given = (person_threshold, keypoint_threshold, max_people)
+    for param, value in zip(POSE_PARAMS, given, strict=True):
+        param.check("pose", value)
+    found: list[np.ndarray] | None = None
+    if boxes is not None:
+        found = [surest(picture, max_people) for picture in read_boxes(boxes)]
+    elif detector is not None:
+        found = find_people(image, detector, person_threshold, max_people)
+    return estimate_poses(image, found, estimator, keypoint_threshold)
+
+
+def estimate_poses(
+    image: Tensor, boxes: Sequence[np.ndarray] | None, net: nn.Module, keypoint_threshold: float = 0.3
+) -> list[Frame]:
+    """Key points of the people in the boxes, in OpenPose's order: [B, 3, H, W] in 0..1 -> B frames.
+
+    `boxes`: an array a picture or one for all, [n, 4] or [n, 5], x0, y0, x1, y1 in pixels; None: each picture is one.
+    `net`: `load_model(folder, "pose")`. Points that score below `keypoint_threshold` are not found, all zero; a person
+    of whom none is found is left out.
+
+    Source: transformers' VitPoseImageProcessor. A box grows to the aspect of the crop, then by a quarter; corner pixels
+    of the crop lie on the corners of that (UDP), black beyond the picture. Crops of all people of all pictures go
+    through the network together, a few at once. A ViTPose++ takes its first set of experts, that of COCO.
+    Raises `ValueError` for another network or one that does not find COCO's 17 points, and for what is no image.
+    """
+    check_image("pose", image)
+    model = model_for("pose", net, "pose")
+    height, width = image.shape[2:]
+    whole = [np.array([[0, 0, width, height]], dtype=np.float64)]
+    each = boxes_for_each(read_boxes(whole if boxes is None else list(boxes)), len(image))
+    people: list[list[Person]] = [[] for _ in each]
+    wanted = [(number, box[:4]) for number, rows in enumerate(each) for box in rows]
+    if wanted:
+        cv2 = import_cv2("pose")
+        pictures = to_uint8(image)
+        size = _crop_size(model.config)
+        on_cpu = next(model.parameters()).device.type == "cpu"
+        rest = iter(wanted)
+        while part := list(islice(rest, CROPS_AT_ONCE_ON_CPU if on_cpu else CROPS_AT_ONCE)):
+            areas = np.array([_area(box, size) for _, box in part])
+            crops = [_crop(cv2, pictures[number], area, size) for (number, _), area in zip(part, areas, strict=True)]
+            found = _points(model, np.stack(crops), areas)
+            found[~(found[..., 2] >= keypoint_threshold)] = 0
+            for (number, _), body in zip(part, openpose_from_coco(found, keypoint_threshold), strict=True):
+                if (body[:, 2] > 0).any():
+                    people[number].append(Person(body=np.where(body[:, 2:] > 0, body, 0.0)))
+    return [Frame(tuple(found), height, width) for found in people]
+
+
+def _crop_size(config: Any) -> tuple[int, int]:
+    """Height and width of what the network takes: its position embedding allows nothing else."""
+    height, width = config.backbone_config.image_size
+    return int(height), int(width)
+
+
+def _area(box: np.ndarray, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Left, top, width and height of what the crop of `size` (height, width) shows."""
+    x0, y0, x1, y1 = (float(edge) for edge in box)
+    aspect = size[1] / size[0]
+    width = max(x1 - x0, (y1 - y0) * aspect) * MARGIN
+    height = width / aspect
+    return (x0 + x1 - width) / 2, (y0 + y1 - height) / 2, width, height
+
+
+def _crop(cv2: ModuleType, picture: np.ndarray, area: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """[H, W, 3] uint8 -> the area on [*size, 3] uint8."""
+    left, top, width, height = area
+    across, down = (size[1] - 1) / width, (size[0] - 1) / height
+    matrix = np.array([[across, 0, -left * across], [0, down, -top * down]])
+    crop: np.ndarray = cv2.warpAffine(
+        picture, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    return crop
+
+
+def _points(model: TransformersModel, crops: np.ndarray, areas: np.ndarray) -> np.ndarray:
+    """[N, h, w, 3] uint8 -> COCO's points [N, 17, 3], x and y in pixels of the pictures."""
+    device = next(model.parameters()).device
+    experts = {}
+    if getattr(model.config.backbone_config, "num_experts", 1) > 1:
+        experts["dataset_index"] = torch.zeros(len(crops), dtype=torch.long, device=device)
+    with torch.no_grad():
+        made = model(pixel_values=model.pixel_values(from_uint8(crops, device).contiguous()), **experts)
+    heatmaps = made.heatmaps.float().cpu().numpy()
+    if heatmaps.shape[1] != 17:
+        raise ValueError(
+            f"this pose network finds {heatmaps.shape[1]} points; expected the 17 of COCO, "
+            "such as those of usyd-community/vitpose-base-simple"
+        )
+    points = points_from_heatmaps(heatmaps)
+    map_height, map_width = heatmaps.shape[2:]
+    scale = areas[:, 2:] / (map_width - 1, map_height - 1)
+    points[..., :2] = points[..., :2] * scale[:, None] + areas[:, None, :2]
+    return points

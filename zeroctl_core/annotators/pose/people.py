@@ -1,0 +1,63 @@
+"""Find people on pictures: their boxes, by RT-DETR or RT-DETRv2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..annotator import check_image
+from ..transformers_model import model_for
+from .boxes import PERSON, surest
+
+SIZE = (640, 640)
+"""Height and width at which the released networks were trained; pictures are squeezed to it, not padded."""
+
+PICTURES_AT_ONCE = 8
+"""On an accelerator. On a CPU a batch costs as much time as its pictures, and all their memory at once."""
+
+
+def find_people(image: Tensor, net: nn.Module, threshold: float = 0.5, max_people: int = 20) -> list[np.ndarray]:
+    """[B, 3, H, W] in 0..1 -> for each picture [n, 5] float64: x0, y0, x1, y1 in its pixels and a score above
+    `threshold`, the highest first; nobody is fine. A box may reach a little beyond the picture.
+
+    `net`: `load_model(folder, "people")`, its labels those of COCO or others with a "person".
+
+    Source: transformers' RTDetrImageProcessor. Pictures are resized by an antialiased bilinear filter and not
+    normalised, unless the folder says so; scores are sigmoids, boxes are center and size as fractions of the picture.
+    Raises `ValueError` for another network or one without the label "person", and for what is no image.
+    """
+    check_image("people", image)
+    model = model_for("people", net, "people")
+    person = _person_label(model.config)
+    seen = model.preprocessing.size or SIZE
+    at_once = 1 if next(model.parameters()).device.type == "cpu" else PICTURES_AT_ONCE
+    height, width = image.shape[2:]
+    size = torch.tensor([width, height, width, height], dtype=torch.float64)
+    found: list[np.ndarray] = []
+    with torch.no_grad():
+        for part in torch.split(image, at_once):
+            squeezed = F.interpolate(part.float().clamp(0, 1), seen, mode="bilinear", antialias=True)
+            made = model(pixel_values=model.pixel_values(squeezed))
+            scores = made.logits[..., person].float().sigmoid().cpu().double()
+            center, extent = made.pred_boxes.float().cpu().double().split(2, dim=-1)
+            corners = torch.cat([center - extent / 2, center + extent / 2], dim=-1) * size
+            for boxes, sure in zip(corners, scores, strict=True):
+                kept = sure > threshold  # NaN is above nothing
+                rows = torch.cat([boxes, sure[:, None]], dim=1)[kept].numpy()
+                found.append(surest(rows, max_people))
+    return found
+
+
+def _person_label(config: Any) -> int:
+    labels = {str(label).strip().lower(): int(number) for number, label in dict(config.id2label).items()}
+    if PERSON not in labels:
+        some = ", ".join(list(labels)[:5]) + (", ..." if len(labels) > 5 else "")
+        raise ValueError(
+            f"this detector has no label {PERSON!r} among its {len(labels)} ({some}); "
+            "use an RT-DETR that was trained on COCO, such as PekingU/rtdetr_r50vd_coco_o365"
+        )
+    return labels[PERSON]

@@ -1,0 +1,71 @@
+"""How a transformers model wants its pictures: what its preprocessor_config.json says, or its family is used to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PREPROCESSOR_FILE = "preprocessor_config.json"
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALF = ((0.5,) * 3, (0.5,) * 3)
+AS_IT_IS = ((0.0,) * 3, (1.0,) * 3)
+FAMILIES = {"dpt": HALF, "zoedepth": HALF, "rt_detr": AS_IT_IS, "rt_detr_v2": AS_IT_IS}
+"""Mean and standard deviation of those families that were not trained with ImageNet's."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """A model sees (image - mean) / std, the image in 0..1, RGB. `size` is (height, width) in pixels where it is known.
+
+    A folder that names only a short side has it for both.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    size: tuple[int, int] | None = None
+
+
+def preprocessing_of(folder: Path, model_type: str) -> Preprocessing:
+    """Read mean, standard deviation and size of a folder; nothing else of its file is looked at.
+
+    Without the file, the family's own mean and standard deviation, and no size. Raises `ValueError` for a file that is
+    no JSON, and for numbers that make no sense.
+    """
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    mean, std = FAMILIES.get(model_type, IMAGENET)
+    path = folder / PREPROCESSOR_FILE
+    if not path.exists():
+        return Preprocessing(mean, std)
+    try:
+        said: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not said.get("do_normalize", True):
+            mean, std = AS_IT_IS
+        elif "image_mean" in said and "image_std" in said:
+            # some files, as those of DPT on DINOv2, count in 0..255
+            scale = 255 * said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 255
+            mean = tuple(float(value) / scale for value in said["image_mean"])
+            std = tuple(float(value) / scale for value in said["image_std"])
+        size = _size(said.get("size"))
+    except (ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); download it again, or do without it") from error
+    if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
+        raise ValueError(f"{path} has the mean {mean} and the standard deviation {std}; expected three numbers each")
+    return Preprocessing(mean, std, size)
+
+
+def _size(said: object) -> tuple[int, int] | None:
+    """512, [512, 384], {"shortest_edge": 512, ...} or {"height": 512, "width": 384} -> (height, width)."""
+    if isinstance(said, Mapping):
+        if "shortest_edge" in said:
+            said = said["shortest_edge"]
+        elif "height" in said and "width" in said:
+            said = (said["height"], said["width"])
+    if isinstance(said, int):
+        return (said, said)
+    if isinstance(said, (list, tuple)) and len(said) == 2:
+        return (int(said[0]), int(said[1]))
+    return None

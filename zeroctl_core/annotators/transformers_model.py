@@ -1,0 +1,226 @@
+"""Load a transformers model from a folder: by a list of classes, without network, without anybody's code."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..weight_file import CheckpointError, open_weight_file
+from .preprocessing import Preprocessing, preprocessing_of
+
+TASKS: dict[str, dict[str, str]] = {
+    "depth": {
+        "depth_anything": "DepthAnythingForDepthEstimation",
+        "dpt": "DPTForDepthEstimation",
+        "zoedepth": "ZoeDepthForDepthEstimation",
+    },
+    "segmentation": {
+        "upernet": "UperNetForSemanticSegmentation",
+        "segformer": "SegformerForSemanticSegmentation",
+        "mask2former": "Mask2FormerForUniversalSegmentation",
+        "oneformer": "OneFormerForUniversalSegmentation",
+    },
+    "pose": {"vitpose": "VitPoseForPoseEstimation"},
+    "people": {"rt_detr": "RTDetrForObjectDetection", "rt_detr_v2": "RTDetrV2ForObjectDetection"},
+}
+"""What a model is for -> `model_type` of its config.json -> its class. No other class is ever made."""
+
+CONFIG_FILE = "config.json"
+OLDEST = "4.50"
+"""The version of transformers from which on all of these classes are there."""
+
+NOT_NEEDED = (
+    "neck.fusion_stage.layers.0.residual_layer1.",  # DPT: the first fusion has nothing to add; Intel's files lack it
+    ".swin.layernorm.",  # the last norm, new in transformers 5; features do not pass it
+    "criterion.",  # for training only
+    "num_batches_tracked",  # a counter
+)
+"""Parts of keys that a file may lack although the class has them: nothing that is computed depends on them."""
+
+
+class TransformersModel(nn.Module):
+    """A model and what is known of its folder.
+
+    A plain module around it, because the `device` of transformers' own class cannot be set, which hosts do.
+    """
+
+    def __init__(self, model: nn.Module, model_type: str, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.model = model
+        self.model_type = model_type
+        self.preprocessing = preprocessing
+
+    @property
+    def config(self) -> Any:
+        """The configuration, of the class that transformers has for it."""
+        return self.model.config
+
+    def pixel_values(self, image: Tensor) -> Tensor:
+        """[B, 3, h, w] in 0..1 -> (image - mean) / std, in the dtype and on the device of the weights."""
+        weight = next(self.model.parameters())
+        mean, std = (
+            torch.tensor(values, device=image.device)[:, None, None]
+            for values in (self.preprocessing.mean, self.preprocessing.std)
+        )
+        return ((image.float() - mean) / std).to(device=weight.device, dtype=weight.dtype)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.model(*args, **kwargs)
+
+
+def model_type_of(path: str | Path) -> str:
+    """The `model_type` of a folder's config.json.
+
+    Raises `CheckpointError` for what is no folder of a model; the message says what is there.
+    """
+    return str(_config(Path(path))["model_type"])
+
+
+def folder_task(path: str | Path) -> set[str]:
+    """What the model of a folder can do, by its config.json alone; nothing where that is no folder of a known model."""
+    try:
+        config = _config(Path(path))
+    except CheckpointError:
+        return set()
+    return {task for task in TASKS if _wrong_for(config, task) is None}
+
+
+def load_model(path: str | Path, task: str) -> TransformersModel:
+    """Load a folder for one task of `TASKS`: float32, on the CPU, in eval mode, without gradients.
+
+    Raises `CheckpointError` for a folder that is no model, is one for something else, lacks weights or has broken ones,
+    `ImportError` with its first cause where transformers cannot be imported, and `KeyError` for an unknown task.
+    """
+    folder = Path(path)
+    config = _config(folder)
+    if wrong := _wrong_for(config, task):
+        raise CheckpointError(f"{folder} {wrong}")
+    model_type = str(config["model_type"])
+    files = _weight_files(folder)
+    preprocessing = preprocessing_of(folder, model_type)
+    name = TASKS[task][model_type]
+    kind = _import_class(name)
+    try:
+        model, report = kind.from_pretrained(
+            str(folder),
+            local_files_only=True,
+            use_safetensors=files[0].suffix == ".safetensors",
+            output_loading_info=True,
+        )
+    except ImportError as error:
+        raise _cannot_import(name, error) from error
+    except Exception as error:
+        for file in files:
+            open_weight_file(file)  # says what is wrong with it, if it is the file
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise CheckpointError(f"{folder} cannot be loaded as {name}: {reason}") from error
+    missing = sorted(key for key in report["missing_keys"] if not any(part in key for part in NOT_NEEDED))
+    if missing:
+        raise CheckpointError(
+            f"{folder} lacks {len(missing)} weights of {name}, first {missing[0]}; they would be random. "
+            "Download the folder again; if it is complete, it belongs to another version of transformers"
+        )
+    return TransformersModel(model.float(), model_type, preprocessing).eval().requires_grad_(False)
+
+
+def model_for(owner: str, net: nn.Module, task: str) -> TransformersModel:
+    """The net as a model for this task. Raises `ValueError` for any other."""
+    if not isinstance(net, TransformersModel) or net.model_type not in TASKS[task]:
+        what = net.model_type if isinstance(net, TransformersModel) else type(net).__name__
+        raise ValueError(f"{owner}: the net is a {what}; expected load_model(folder, {task!r})")
+    return net
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    """A folder's config.json, which says at least its model_type."""
+    if not folder.is_dir():
+        there = "is a file" if folder.exists() else "does not exist"
+        raise CheckpointError(f"{folder} {there}; expected a folder with {CONFIG_FILE} and model.safetensors")
+    file = folder / CONFIG_FILE
+    if not file.is_file():
+        raise CheckpointError(f"{folder} is no folder of a model: it has no {CONFIG_FILE}, but {_content(folder)}")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{file} is no JSON text ({error}); download it again") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise CheckpointError(f"{file} names no model_type, so it is not of a transformers model")
+    return config
+
+
+def _wrong_for(config: Mapping[str, Any], task: str) -> str | None:
+    """Why this model is none for the task, for people; None where it is one."""
+    names, model_type = TASKS[task], config["model_type"]
+    if model_type not in names:
+        return f"is of the model_type {model_type!r}; for {task} it must be one of {', '.join(names)}"
+    made_as = config.get("architectures") or [names[model_type]]
+    if names[model_type] not in made_as:
+        return f"holds a {made_as[0]}; for {task} it must be a {names[model_type]}"
+    if config.get("use_pretrained_backbone"):
+        return "has only a part of its weights, the rest would be downloaded (use_pretrained_backbone in config.json)"
+    return None
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The files of weights: safetensors, or else torch files, which are checked to hold nothing but tensors."""
+    if files := sorted(folder.glob("*.safetensors")):
+        return files
+    files = sorted(folder.glob("*.bin"))
+    if not files:
+        raise CheckpointError(
+            f"{folder} has no weights: no *.safetensors and no *.bin, but {_content(folder)}; "
+            "download model.safetensors into it"
+        )
+    for file in files:
+        open_weight_file(file)
+    return files
+
+
+def _content(folder: Path) -> str:
+    """What lies in a folder, for people."""
+    names = sorted(entry.name for entry in folder.iterdir())
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f"{', '.join(names[:8])}{more}" if names else "nothing"
+
+
+def _import_class(name: str) -> Any:
+    """A class of transformers. Whatever can fail inside, which is much, becomes an `ImportError` with its cause."""
+    try:
+        return getattr(importlib.import_module("transformers"), name)
+    except Exception as error:
+        raise _cannot_import(name, error) from error
+
+
+def _cannot_import(name: str, error: Exception) -> ImportError:
+    """The error to raise: the innermost cause, which transformers hides under its own words, and the remedy."""
+    if isinstance(error, ModuleNotFoundError) and error.name == "transformers":
+        return ImportError(f"{name} needs transformers, which is not installed: pip install 'transformers>={OLDEST}'")
+    if isinstance(error, AttributeError):
+        return ImportError(
+            f"the transformers that is installed has no {name}: pip install --upgrade 'transformers>={OLDEST}'"
+        )
+    chain: list[BaseException] = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) and inner not in chain:
+        chain.append(inner)
+    cause = chain[-1]
+    reason = str(cause).strip().split("\n")[0]
+    files = " ".join(frame.filename for frame in traceback.extract_tb(cause.__traceback__))
+    told = " ".join((files, *map(str, chain))).lower()
+    remedy = "repair or uninstall that package"
+    if isinstance(cause, ModuleNotFoundError) and cause.name:
+        remedy = f"install what is missing: pip install {cause.name.split('.')[0]}"
+    for package in ("torchaudio", "torchvision"):
+        if package in told:
+            remedy = (
+                f"{package} does not fit torch {torch.__version__}: install the two of one release and one CUDA "
+                f"version (pytorch.org/get-started), or, if nothing else needs it, pip uninstall {package}"
+            )
+            break
+    return ImportError(f"transformers cannot import {name}: {type(cause).__name__}: {reason}. {remedy}")
