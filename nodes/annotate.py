@@ -68,8 +68,8 @@ def download_input() -> Any:
     return io.Boolean.Input(
         "download",
         default=False,
-        tooltip="Fetch the file of the network when it is not on disk. Off: nothing is ever fetched, and a missing "
-        "file is an error that says where it belongs.",
+        tooltip="Fetch the files of the network when they are not on disk. Off: nothing is ever fetched, and what is "
+        "missing is an error that says where it belongs.",
     )
 
 

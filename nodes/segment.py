@@ -17,7 +17,7 @@ from .host.units import check_image
 
 SEGMENT = ANNOTATORS["segment"]
 PALETTES = ["ade20k"]
-ALL = -1
+PERSON = 12
 
 
 class ZeroctlSegment(ComfyNode):
@@ -39,11 +39,10 @@ class ZeroctlSegment(ComfyNode):
                 download_input(),
                 io.Int.Input(
                     "mask_class",
-                    default=ALL,
-                    min=ALL,
+                    default=PERSON,
+                    min=0,
                     max=149,
-                    tooltip="The class that the mask shows, by its number in ADE20K: 0 wall, 2 sky, 4 tree, 12 person. "
-                    "-1: everything that has a class.",
+                    tooltip="The class that the mask shows, by its number in ADE20K: 0 wall, 2 sky, 4 tree, 12 person.",
                 ),
             ],
             outputs=[
@@ -62,9 +61,8 @@ class ZeroctlSegment(ComfyNode):
         device = device_of(net)
         ids = in_chunks(len(picture), device, lambda part: segment_ids(picture[part].to(device), net, palette))
         condition = paint_classes(ids, palette)
-        mask = (ids >= 0) if mask_class == ALL else (ids == mask_class)
         shown = condition.movedim(1, -1)
-        return NodeOutput(shown, mask.float(), ui=ui.PreviewImage(shown, cls=cls))
+        return NodeOutput(shown, (ids == mask_class).float(), ui=ui.PreviewImage(shown, cls=cls))
 
 
 NODES = [ZeroctlSegment]

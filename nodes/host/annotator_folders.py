@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import folder_paths
-from zeroctl_core.annotators.transformers_model import TASKS, model_type_of
+from zeroctl_core.annotators.transformers_model import folder_task, load_model
 
 from .annotator_files import FOLDER
 
@@ -38,7 +38,7 @@ class Published:
 
 PUBLISHED = {
     "depth": Published("depth-anything/Depth-Anything-V2-Small-hf", "Apache-2.0"),
-    "segmentation": Published("openmmlab/upernet-convnext-small", "MIT"),
+    "segmentation": Published("openmmlab/upernet-convnext-tiny", "MIT"),
     "pose": Published("usyd-community/vitpose-base-simple", "Apache-2.0"),
     "people": Published("PekingU/rtdetr_r50vd_coco_o365", "Apache-2.0"),
 }
@@ -70,7 +70,7 @@ def find_folder(task: str, name: str, may_download: bool) -> Path:
             f"{', '.join(found) or 'none'}. Press R after adding one."
         )
     if may_download:
-        return _download(published, target)
+        return _download(task, published, target)
     raise FileNotFoundError(
         f"The model {published.name} is not at {target}. Download {', '.join(FILES)} of {published.url} into that "
         f"folder, or set download to true. Licence of the weights: {published.licence}."
@@ -89,13 +89,13 @@ def _found(task: str) -> dict[str, Path]:
             folder = config.parent
             if not any(part.startswith(".") for part in folder.relative_to(root).parts):
                 name = folder.relative_to(root).as_posix()
-                if model_type_of(folder) in TASKS[task]:
+                if task in folder_task(folder):
                     found.setdefault(name, folder)
     return found
 
 
-def _download(published: Published, target: Path) -> Path:
-    """All files of a model, written aside and moved to their place together."""
+def _download(task: str, published: Published, target: Path) -> Path:
+    """All files of a model, written aside, loaded once, and moved to their place together."""
     import huggingface_hub
 
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -113,5 +113,6 @@ def _download(published: Published, target: Path) -> Path:
             raise OSError(
                 f"{published.url} could not be downloaded ({error}). Download {', '.join(FILES)} by hand into {target}."
             ) from error
+        load_model(whole, task)
         os.replace(whole, target)
     return target
