@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import folder_paths
+
 from zeroctl_core.annotators.transformers_model import folder_task, load_model
 
 from .annotator_files import FOLDER

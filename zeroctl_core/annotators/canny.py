@@ -47,4 +47,4 @@ def canny(image: Tensor, low: int, high: int, blur_sigma: float) -> Tensor:
         if blur_sigma > 0:
             picture = cv2.GaussianBlur(picture, (0, 0), float(blur_sigma))
         edges[row] = cv2.Canny(picture, int(low), int(high), apertureSize=3, L2gradient=False)
-    return grey_from_uint8(edges, image.device)
+    return grey_from_uint8(cv2, edges, image.device)

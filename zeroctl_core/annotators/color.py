@@ -55,9 +55,8 @@ def color(image: Tensor, grid: int, method: str) -> Tensor:
         planes = torch.from_numpy(to_uint8(image)).movedim(-1, 1).float()
         colors = functional.interpolate(planes, squares, mode="area").movedim(1, -1).numpy()
     levels = colors.round().clip(0, 255).astype(np.uint8)
-    rows = np.arange(height) * squares[0] // height
-    columns = np.arange(width) * squares[1] // width
-    return from_uint8(levels[:, :, columns][:, rows], image.device)
+    down, across = (np.bincount(np.arange(side) * n // side) for side, n in zip((height, width), squares, strict=True))
+    return from_uint8(np.repeat(np.repeat(levels, across, axis=2), down, axis=1), image.device)
 
 
 def _cubic(image: Tensor, squares: tuple[int, int]) -> np.ndarray:

@@ -111,7 +111,7 @@ def lines(
     # drawn at the size that the ends refer to, then cropped: OpenCV draws a line that it has cut at the border
     # through other pixels than the whole one
     drawn = np.stack([draw(cv2, segments, size, int(thickness)) for segments in found])[:, :height, :width]
-    return grey_from_uint8(drawn, image.device)
+    return grey_from_uint8(cv2, drawn, image.device)
 
 
 def lsd_segments(cv2: ModuleType, picture: np.ndarray, shortest: float) -> np.ndarray:

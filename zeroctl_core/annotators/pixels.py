@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,8 +17,10 @@ def to_uint8(image: Tensor) -> np.ndarray:
     """
     image = image.detach().movedim(1, -1)
     pixels = torch.empty(image.shape, dtype=torch.uint8, device=image.device)
+    levels = torch.empty(image.shape[1:], dtype=torch.float32, device=image.device)
     for target, picture in zip(pixels, image, strict=True):
-        target.copy_(picture.float().mul(255).round_().clamp_(0, 255))
+        torch.mul(picture.float(), 255, out=levels)
+        target.copy_(levels.round_().clamp_(0, 255))
     return np.ascontiguousarray(pixels.cpu().numpy())
 
 
@@ -29,13 +33,13 @@ def from_uint8(pixels: np.ndarray, device: torch.device) -> Tensor:
     return image.movedim(-1, 1)
 
 
-def grey_from_uint8(planes: np.ndarray, device: torch.device) -> Tensor:
+def grey_from_uint8(cv2: ModuleType, planes: np.ndarray, device: torch.device) -> Tensor:
     """[B, H, W] uint8 -> [B, 3, H, W] float32 in 0..1, three equal channels, channels last in memory."""
-    given = torch.from_numpy(planes).to(device)
-    image = torch.empty((*given.shape, 3), dtype=torch.float32, device=device)
-    for target, plane in zip(image, given, strict=True):
-        target.copy_(torch.div(plane, 255)[..., None])
-    return image.movedim(-1, 1)
+    image = np.empty((*planes.shape, 3), np.float32)
+    for target, plane in zip(image, planes, strict=True):
+        # a third to a fifth of the time that torch and numpy take to write a level three times
+        cv2.cvtColor(plane.astype(np.float32) / np.float32(255), cv2.COLOR_GRAY2RGB, dst=target)
+    return torch.from_numpy(image).to(device).movedim(-1, 1)
 
 
 def over_white(image: Tensor) -> Tensor:
