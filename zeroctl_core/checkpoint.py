@@ -6,7 +6,7 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .bases import Base, recognise
 from .controlnet import ControlNet
+from .key_faults import key_faults, named
 from .layouts import LAYOUTS, LDM_PREFIX, from_diffusers, is_diffusers, to_diffusers
 from .ops import TORCH_OPS, Ops
 from .provenance import CheckpointInfo
@@ -56,8 +57,6 @@ SHUFFLE_ENDINGS = ("_shuffle", "_shuffle_fp16")
 
 HEADER = "zeroctl."
 POOLING_KEY = HEADER + "global_average_pooling"
-NAMED_KEYS = 3
-"""So many keys of each kind are named in an error."""
 
 
 def load_controlnet(
@@ -153,36 +152,18 @@ def _recognised(file: WeightFile, shapes: Mapping[str, tuple[int, ...]]) -> Base
 def _explained(file: WeightFile, reason: str, otherwise: str = "Check that it is the right file") -> str:
     """An error that names the file, what it seems to be, why it is refused, its first keys, and the remedy."""
     kind = suspect(file.tensors.keys())
-    first = f"its first keys are {_named(list(file.tensors))}"
+    first = f"its first keys are {named(list(file.tensors))}"
     if kind is None:
         return f"{file.path.name} cannot be loaded as a ControlNet: {reason}; {first}. {otherwise}"
     remedy = kind.remedy[0].upper() + kind.remedy[1:]
     return f"{file.path.name} seems to be {kind.title}: {reason}; {first}. {remedy}"
 
 
-def _named(keys: Collection[str]) -> str:
-    rest = len(keys) - NAMED_KEYS
-    return ", ".join(list(keys)[:NAMED_KEYS]) + (f" and {rest} more" if rest > 0 else "")
-
-
 def _check_keys(
     file: WeightFile, base: Base, shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]
 ) -> None:
     """Refuse a file that lacks a key of its spec, has another one, or one in another shape."""
-    missing = [key for key in expected if key not in shapes]
-    extra = [key for key in shapes if key not in expected]
-    reshaped = [
-        f"{key} {list(shapes[key])} instead of {list(shape)}"
-        for key, shape in expected.items()
-        if key in shapes and shapes[key] != shape
-    ]
-    faults = []
-    if missing:
-        faults.append(f"{len(missing)} keys are missing ({_named(missing)})")
-    if extra:
-        faults.append(f"{len(extra)} keys do not belong to it ({_named(extra)})")
-    if reshaped:
-        faults.append(f"{len(reshaped)} keys have another shape ({_named(reshaped)})")
+    faults = key_faults(expected, shapes)
     if faults:
         reason = f"as a ControlNet of the {base.title} family, {'; '.join(faults)}"
         raise CheckpointError(_explained(file, reason, otherwise="The file is incomplete or made for something else"))
@@ -191,9 +172,9 @@ def _check_keys(
 def _check_dtypes(file: WeightFile, weights: Mapping[str, Tensor]) -> None:
     odd = {key: tensor.dtype for key, tensor in weights.items() if not tensor.dtype.is_floating_point}
     if odd:
-        named = _named([f"{key} ({str(dtype).removeprefix('torch.')})" for key, dtype in odd.items()])
+        which = named([f"{key} ({str(dtype).removeprefix('torch.')})" for key, dtype in odd.items()])
         raise CheckpointError(
-            f"{file.path.name} holds {len(odd)} weights that are no floating point numbers: {named}. "
+            f"{file.path.name} holds {len(odd)} weights that are no floating point numbers: {which}. "
             "Quantised files are not read here; get the fp16 or fp32 version"
         )
 
@@ -209,7 +190,7 @@ def _check_finite(file: WeightFile, weights: Mapping[str, Tensor]) -> None:
             bad.append(key)
     if bad:
         raise CheckpointError(
-            f"{file.path.name} has NaN or infinite numbers in {len(bad)} of {len(weights)} weights ({_named(bad)}); "
+            f"{file.path.name} has NaN or infinite numbers in {len(bad)} of {len(weights)} weights ({named(bad)}); "
             "every picture would be black. Download it again, or get another version"
         )
 
@@ -258,7 +239,7 @@ def save_controlnet(
         raise FileNotFoundError(f"the folder {path.parent} does not exist; create it first")
     weights = {key: tensor.detach().contiguous() for key, tensor in net.state_dict().items()}
     if empty := [key for key, tensor in weights.items() if tensor.is_meta]:
-        raise ValueError(f"the network has no weights yet, it was built on meta ({_named(empty)}); load them first")
+        raise ValueError(f"the network has no weights yet, it was built on meta ({named(empty)}); load them first")
     _check_recoverable(net, {key: tuple(tensor.shape) for key, tensor in weights.items()})
     if layout == "diffusers":
         if net.spec.condition_form != "released":

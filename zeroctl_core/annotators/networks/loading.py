@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ...key_faults import key_faults, named
 from ...suspects import suspect
 from ...weight_file import CheckpointError, open_weight_file
 from .network import NETWORKS, Network, Shapes
 
 __all__ = ["CheckpointError", "load_network"]
-
-NAMED_KEYS = 3
-"""So many keys of each kind are named in an error."""
 
 DATA_PARALLEL = "module."
 """Before every key of a net that was saved while it trained on several devices."""
@@ -50,7 +48,7 @@ def _check(network: Network, file: str, weights: Mapping[str, Tensor]) -> None:
     """Refuse a file that lacks a key, has another one, one in another shape, or one that is quantised."""
     expected = network.shapes()
     shapes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
-    faults = _faults(expected, shapes)
+    faults = key_faults(expected, shapes)
     if faults:
         raise CheckpointError(
             f"{file} does not fit the network {network.name!r}: {'; '.join(faults)}. {_seems(shapes)}. "
@@ -59,27 +57,9 @@ def _check(network: Network, file: str, weights: Mapping[str, Tensor]) -> None:
     integers = [f"{key} in {weights[key].dtype}" for key in expected if _is_quantised(key, weights[key])]
     if integers:
         raise CheckpointError(
-            f"{file} holds quantised weights ({_named(integers)}), which {network.name!r} cannot compute with; "
+            f"{file} holds quantised weights ({named(integers)}), which {network.name!r} cannot compute with; "
             f"expected floats, as in {network.file} from {network.url}"
         )
-
-
-def _faults(expected: Shapes, shapes: Shapes) -> list[str]:
-    missing = [key for key in expected if key not in shapes]
-    extra = [key for key in shapes if key not in expected]
-    reshaped = [
-        f"{key} {list(shapes[key])} instead of {list(shape)}"
-        for key, shape in expected.items()
-        if key in shapes and shapes[key] != shape
-    ]
-    faults = []
-    if missing:
-        faults.append(f"{len(missing)} of {len(expected)} keys are missing ({_named(missing)})")
-    if extra:
-        faults.append(f"{len(extra)} keys do not belong to it ({_named(extra)})")
-    if reshaped:
-        faults.append(f"{len(reshaped)} keys have another shape ({_named(reshaped)})")
-    return faults
 
 
 def _seems(shapes: Shapes) -> str:
@@ -105,8 +85,3 @@ def _share(expected: Shapes, shapes: Shapes) -> float:
 
 def _is_quantised(key: str, tensor: Tensor) -> bool:
     return not tensor.is_floating_point() and not key.endswith("num_batches_tracked")
-
-
-def _named(keys: Collection[str]) -> str:
-    rest = len(keys) - NAMED_KEYS
-    return ", ".join(list(keys)[:NAMED_KEYS]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,35 @@
+"""How the keys and shapes of a file differ from what a network has, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+NAMED_KEYS = 3
+"""So many keys of each kind are named in an error."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def named(keys: Collection[str]) -> str:
+    """The first keys, and how many more there are."""
+    rest = len(keys) - NAMED_KEYS
+    return ", ".join(list(keys)[:NAMED_KEYS]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def key_faults(expected: Shapes, shapes: Shapes) -> list[str]:
+    """What is missing, too much or in another shape, one phrase each; empty where the two are the same."""
+    missing = [key for key in expected if key not in shapes]
+    extra = [key for key in shapes if key not in expected]
+    reshaped = [
+        f"{key} {list(shapes[key])} instead of {list(shape)}"
+        for key, shape in expected.items()
+        if key in shapes and shapes[key] != shape
+    ]
+    faults = []
+    if missing:
+        faults.append(f"{len(missing)} keys are missing ({named(missing)})")
+    if extra:
+        faults.append(f"{len(extra)} keys do not belong to it ({named(extra)})")
+    if reshaped:
+        faults.append(f"{len(reshaped)} keys have another shape ({named(reshaped)})")
+    return faults
