@@ -125,7 +125,7 @@ def shortest(rounds: int, *calls: Callable[[], Any]) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=RESULTS / "annotators.json")
+    parser.add_argument("--out", type=Path, default=RESULTS / "annotators_speed.json")
     options = parser.parse_args()
     host = checkout()
     aux = Path(os.environ.get("ZEROCTL_AUX", ""))
