@@ -7,6 +7,7 @@ from typing import Any
 from zeroctl_core.annotators.hint_size import RESOLUTIONS, size_at_resolution
 from zeroctl_core.annotators.pixels import over_white
 from zeroctl_core.annotators.pose import (
+    DIALECTS,
     POSE_PARAMS,
     detect_poses,
     draw_pose,
@@ -129,6 +130,13 @@ class ZeroctlPose(ComfyNode):
                 *(setting_input(param) for param in POSE_PARAMS),
                 resolution_input(512),
                 download_input(),
+                io.Combo.Input(
+                    "keypoints_as",
+                    options=list(DIALECTS),
+                    default=DIALECTS[0],
+                    tooltip="The form of the key points: for ComfyUI's nodes, or for those of comfyui_controlnet_aux "
+                    "that read what its OpenPose or its DWPose node gives.",
+                ),
                 Boxes.Input(
                     "bboxes",
                     optional=True,
@@ -153,8 +161,10 @@ class ZeroctlPose(ComfyNode):
         max_people: int,
         resolution: int,
         download: bool,
+        keypoints_as: str,
         bboxes: Any = None,
     ) -> NodeOutput:
+        check_choice("keypoints_as", keypoints_as, DIALECTS)
         picture = over_white(check_image(image, channels=(3, 4)))
         boxes = None if bboxes is None else read_boxes(bboxes)
         if boxes is not None and len(boxes) not in (1, len(picture)):
@@ -181,7 +191,7 @@ class ZeroctlPose(ComfyNode):
         frames = picture_by_picture(picture, look)
         height, width = size_at_resolution(*picture.shape[2:], resolution)
         condition = draw_pose(frames, height, width, threshold=keypoint_threshold).movedim(1, -1)
-        return NodeOutput(condition, write_keypoints(frames), ui=ui.PreviewImage(condition, cls=cls))
+        return NodeOutput(condition, write_keypoints(frames, keypoints_as), ui=ui.PreviewImage(condition, cls=cls))
 
 
 NODES = [ZeroctlPoseDraw, ZeroctlPose]

@@ -236,6 +236,7 @@ def test_poses_of_given_boxes_are_drawn_and_handed_on(host, images, folders) -> 
         "person_threshold": 0.0,
         "keypoint_threshold": 0.0,
         "max_people": 3,
+        "keypoints_as": "comfyui",
         "resolution": 0,
         "download": False,
     }

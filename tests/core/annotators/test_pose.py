@@ -14,6 +14,7 @@ import torch
 
 from zeroctl_core.annotators.pixels import to_uint8
 from zeroctl_core.annotators.pose import (
+    DIALECTS,
     Frame,
     Person,
     draw_pose,
@@ -319,3 +320,21 @@ def test_no_neck_where_a_shoulder_is_unsure(shoulder):
     assert openpose_from_coco(coco, threshold=0.2)[:, 1, 2].tolist() == [1.0, 0.3]
     with pytest.raises(ValueError, match="expected"):
         openpose_from_coco(coco[:, :16])
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_is_written_in_a_dialect_is_read_again(dialect):
+    rng = np.random.default_rng(0)
+    body = np.concatenate([rng.uniform(10, 90, (18, 2)), np.full((18, 1), 0.7)], axis=1)
+    body[[4, 11]] = 0
+    frame = Frame((Person(body=body), Person()), 100, 120)
+    (read,) = read_keypoints(write_keypoints([frame], dialect))
+    assert (read.height, read.width, len(read.people)) == (100, 120, 2)
+    assert np.allclose(read.people[0].body[:, :2], body[:, :2])
+    assert np.array_equal(read.people[0].body[:, 2] > 0, body[:, 2] > 0)
+    assert not any(part.any() for part in read.people[1].parts)
+
+
+def test_an_unknown_dialect_is_refused():
+    with pytest.raises(ValueError, match="expected one of comfyui, aux_openpose, aux_dwpose"):
+        write_keypoints([], "coco")

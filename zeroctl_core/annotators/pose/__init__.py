@@ -6,11 +6,12 @@ from .boxes import read_boxes
 from .coco import openpose_from_coco
 from .draw import draw_pose
 from .estimate import POSE_PARAMS, detect_poses, estimate_poses
-from .keypoints import read_keypoints, write_keypoints
+from .keypoints import DIALECTS, read_keypoints, write_keypoints
 from .people import find_people
 from .person import Frame, Person
 
 __all__ = [
+    "DIALECTS",
     "POSE_PARAMS",
     "Frame",
     "Person",

@@ -1,4 +1,4 @@
-"""POSE_KEYPOINT, the key points that ComfyUI's nodes hand to each other: read in three dialects, written in one.
+"""POSE_KEYPOINT, the key points that ComfyUI's nodes hand to each other, in three dialects.
 
 All three are a list of frames {"people": [...], "canvas_width": w, "canvas_height": h}, a person is
 {"pose_keypoints_2d": [x, y, score, x, y, score, ...], "hand_left_keypoints_2d": ..., "hand_right_keypoints_2d": ...,
@@ -34,6 +34,9 @@ PARTS = {
 }
 FEET = "foot_keypoints_2d"
 
+DIALECTS = ("comfyui", "aux_openpose", "aux_dwpose")
+"""That `write_keypoints` knows; a reader finds out by itself."""
+
 
 def read_keypoints(keypoints: object) -> list[Frame]:
     """POSE_KEYPOINT of any dialect -> our frames. One frame without its list is fine, feet are left out.
@@ -47,22 +50,34 @@ def read_keypoints(keypoints: object) -> list[Frame]:
     return [_read_frame(f"frame {number}", frame) for number, frame in enumerate(keypoints)]
 
 
-def write_keypoints(frames: Sequence[Frame]) -> list[dict[str, Any]]:
-    """Our frames -> POSE_KEYPOINT as ComfyUI's SDPose nodes write and read it, every part there, the feet zero."""
+def write_keypoints(frames: Sequence[Frame], dialect: str = "comfyui") -> list[dict[str, Any]]:
+    """Our frames -> POSE_KEYPOINT in one of `DIALECTS`.
+
+    comfyui: every part is there, the feet zero. aux_openpose and aux_dwpose have no feet, None for a part of which
+    nothing was found, and no score but 0 and 1. Raises `ValueError` for another dialect.
+    """
+    if dialect not in DIALECTS:
+        raise ValueError(f"the dialect of key points is {dialect!r}; expected one of {', '.join(DIALECTS)}")
     return [
         {
             "canvas_width": frame.width,
             "canvas_height": frame.height,
-            "people": [
-                {
-                    **{key: getattr(person, name).ravel().tolist() for name, (key, _) in PARTS.items()},
-                    FEET: [0.0] * 18,
-                }
-                for person in frame.people
-            ],
+            "people": [_written(person, frame, dialect) for person in frame.people],
         }
         for frame in frames
     ]
+
+
+def _written(person: Person, frame: Frame, dialect: str) -> dict[str, list[float] | None]:
+    parts: dict[str, list[float] | None] = {}
+    for name, (key, _) in PARTS.items():
+        points = getattr(person, name)
+        if dialect != "comfyui":
+            there = points[:, 2:] > 0
+            scale = (frame.width, frame.height) if dialect == "aux_openpose" else (1, 1)
+            points = np.where(there, np.concatenate([points[:, :2] / scale, there], axis=1), 0.0)
+        parts[key] = points.ravel().tolist() if dialect == "comfyui" or points.any() else None
+    return {**parts, FEET: [0.0] * 18} if dialect == "comfyui" else parts
 
 
 def _read_frame(where: str, frame: object) -> Frame:
