@@ -14,7 +14,7 @@ from zeroctl_core.annotators.resolution import at_resolution, mask_at
 from zeroctl_core.annotators.settings_text import parse_settings
 
 from .host.annotator_files import add_folder
-from .host.annotator_folders import folder_names
+from .host.annotator_folders import folder_names, offered
 from .host.annotator_nets import annotate_in_chunks, loaded, loaded_folder
 from .host.schema import ComfyNode, NodeOutput, check_choice, io, option, schema, ui
 from .host.units import check_image, check_mask
@@ -73,9 +73,11 @@ def download_input() -> Any:
     )
 
 
-def _description(annotator: Annotator) -> str:
+def description(annotator: Annotator) -> str:
     """What it draws, and the files that it needs with the licences of their weights."""
     files = [f"{NETWORKS[name].file} (weights: {NETWORKS[name].licence})" for name in annotator.networks.values()]
+    if annotator.task:
+        files.append(f"a folder such as {offered(annotator.task)}")
     return annotator.summary + (f" Files: {'; '.join(files)}." if files else "")
 
 
@@ -128,7 +130,7 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
                 node_id=cls.__name__,
                 display_name=annotator.title,
                 category=CATEGORY,
-                description=_description(annotator),
+                description=description(annotator),
                 search_aliases=[annotator.name, "preprocessor", "annotator", "controlnet"],
                 inputs=[
                     picture,

@@ -17,6 +17,7 @@ from zeroctl_core.annotators.pose import (
 )
 
 from .annotate import CATEGORY, download_input, model_input, resolution_input, setting_input
+from .host.annotator_folders import offered
 from .host.annotator_nets import device_of, loaded_folder, picture_by_picture
 from .host.schema import Boxes, ComfyNode, NodeOutput, PoseKeypoints, check_choice, io, schema, ui
 from .host.units import check_image, check_number
@@ -121,7 +122,8 @@ class ZeroctlPose(ComfyNode):
             display_name="Pose",
             category=CATEGORY,
             description="Finds people (RT-DETR) and the points of their bodies (ViTPose), and draws them as OpenPose "
-            "ControlNets expect them. Hands and faces: ComfyUI's pose nodes find them, Draw Pose draws them.",
+            "ControlNets expect them. Hands and faces: ComfyUI's pose nodes find them, Draw Pose draws them. "
+            f"Files: folders such as {offered('people')} and {offered('pose')}.",
             search_aliases=["openpose", "dwpose", "vitpose", "rt-detr"],
             inputs=[
                 io.Image.Input("image", tooltip="The picture with people; alpha is laid over white."),

@@ -10,7 +10,7 @@ from zeroctl_core.annotators.resolution import at_resolution
 from zeroctl_core.annotators.segment import segment_ids
 from zeroctl_core.annotators.segmentation import paint_classes
 
-from .annotate import CATEGORY, download_input, model_input, resolution_input
+from .annotate import CATEGORY, description, download_input, model_input, resolution_input
 from .host.annotator_nets import device_of, in_chunks, loaded_folder
 from .host.schema import ComfyNode, NodeOutput, check_choice, io, schema, ui
 from .host.units import check_image
@@ -27,7 +27,7 @@ class ZeroctlSegment(ComfyNode):
             node_id="ZeroctlSegment",
             display_name=SEGMENT.title,
             category=CATEGORY,
-            description=SEGMENT.summary,
+            description=description(SEGMENT),
             search_aliases=["segmentation", "seg", "ade20k", "oneformer", "uniformer"],
             inputs=[
                 io.Image.Input("image", tooltip="The picture to segment; alpha is laid over white."),

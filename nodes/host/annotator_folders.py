@@ -14,7 +14,7 @@ from zeroctl_core.annotators.transformers_model import folder_task, load_model
 
 from .annotator_files import FOLDER
 
-__all__ = ["find_folder", "folder_names"]
+__all__ = ["find_folder", "folder_names", "offered"]
 
 log = logging.getLogger("zeroctl")
 
@@ -51,6 +51,11 @@ def folder_names(task: str) -> list[str]:
     found = list(_found(task))
     published = PUBLISHED[task].name
     return found if any(Path(name).name == published for name in found) else [*found, published]
+
+
+def offered(task: str) -> str:
+    """The published model of a task, and the licence of its weights, in words."""
+    return f"{PUBLISHED[task].name} (weights: {PUBLISHED[task].licence})"
 
 
 def find_folder(task: str, name: str, may_download: bool) -> Path:

@@ -4,24 +4,76 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
 from skimage import data
+from torch import Tensor
 
 from zeroctl_core.annotators import ANNOTATORS, Annotator, Choice, Param, Switch
 from zeroctl_core.annotators.annotator import annotator
 from zeroctl_core.annotators.opencv import import_cv2
 from zeroctl_core.annotators.pixels import from_uint8, over_white, to_uint8
+from zeroctl_core.annotators.transformers_model import load_model
 
-IMAGE_KINDS = [name for name, entry in ANNOTATORS.items() if entry.kind == "image"]
+Run = Callable[..., Tensor]
+
+
+def cases() -> dict[str, tuple[str, dict[str, str]]]:
+    """Id -> name and settings: every annotator at its defaults, and with each option that needs a network."""
+    found: dict[str, tuple[str, dict[str, str]]] = {}
+    for name, entry in ANNOTATORS.items():
+        found[name] = (name, {})
+        for param in entry.params:
+            for option in set(getattr(param, "options", ())) & set(entry.networks):
+                found[f"{name}-{option}"] = (name, {param.name: option})
+    return found
+
+
+CASES = cases()
+LEAST = {"depth": {"detect_size": 126}}  # settings that make a network small
 
 
 @pytest.fixture(scope="module")
-def photos() -> torch.Tensor:
-    """Two real photographs, [2, 3, 320, 421] in 0..1: an odd width, no square."""
-    pictures = [torch.from_numpy(picture[60:380, 60:481].copy()) for picture in (data.astronaut(), data.rocket())]
-    return torch.stack([picture.movedim(-1, 0).float() / 255 for picture in pictures])
+def run(seeded_net, tiny_folder) -> Run:
+    """`run(case, image)`: with a mask in the middle, with random weights, where they are needed."""
+
+    def annotated(case: str, image: Tensor, **changed: object) -> Tensor:
+        name, settings = CASES[case]
+        entry, extra = ANNOTATORS[name], {}
+        if entry.kind == "masked":
+            mask = torch.zeros(len(image), 1, *image.shape[2:])
+            mask[..., image.shape[2] // 4 : image.shape[2] // 2, :] = 1
+            extra["mask"] = mask
+        if entry.task:
+            extra["net"] = load_model(tiny_folder(TINY_OF[entry.task]), entry.task)
+        elif network := entry.network(**settings):
+            extra["net"] = seeded_net(network)
+        return entry(image, **extra, **{**settings, **LEAST.get(name, {}), **changed})
+
+    return annotated
+
+
+TINY_OF = {"depth": "depth_anything", "segmentation": "upernet"}
+
+
+def has_net(case: str) -> bool:
+    name, settings = CASES[case]
+    return bool(ANNOTATORS[name].task or ANNOTATORS[name].network(**settings))
+
+
+def range_of(case: str) -> tuple[float, float]:
+    return (-1.0, 1.0) if CASES[case][0] == "inpaint" else (0.0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Callable[[str], Tensor]:
+    """Three real photographs of odd sizes: [3, 3, 333, 517] in 0..1, and smaller ones where there is a network."""
+    crops = [data.coffee()[40:373, 40:557], data.rocket()[60:393, 60:577], data.coffee()[67:400, 83:600]]
+    large = torch.stack([torch.from_numpy(crop.copy()).movedim(-1, 0).float() / 255 for crop in crops])
+    small = large[:, :, 100:197, 150:283].contiguous()
+    return lambda case: small if has_net(case) else large
 
 
 def test_canny_is_registered_with_its_name():
@@ -47,41 +99,58 @@ def test_defaults_lie_in_their_ranges_and_have_help(name):
         assert not isinstance(param, Param) or param.step > 0
 
 
-@pytest.mark.parametrize("name", IMAGE_KINDS)
-def test_keeps_size_and_range(name, photos):
-    result = ANNOTATORS[name](photos)
-    assert result.shape == photos.shape and result.dtype == torch.float32
+@pytest.mark.parametrize("case", CASES)
+def test_keeps_size_and_range(case, run, pictures):
+    image = pictures(case)
+    result = run(case, image)
+    assert result.shape == image.shape and result.dtype == torch.float32
     assert result.is_contiguous() or result.is_contiguous(memory_format=torch.channels_last)
-    assert 0 <= result.min() and result.max() <= 1 and result.std() > 0
+    low, high = range_of(case)
+    assert low <= float(result.min()) and float(result.max()) <= high and float(result.std()) > 0
 
 
-@pytest.mark.parametrize("name", IMAGE_KINDS)
-def test_does_not_change_its_input_and_repeats_itself(name, photos):
-    before = photos.clone()
-    first = ANNOTATORS[name](photos)
-    assert torch.equal(photos, before)
-    assert torch.equal(ANNOTATORS[name](photos), first)
+@pytest.mark.parametrize("case", CASES)
+def test_does_not_change_its_input_and_repeats_itself(case, run, pictures):
+    image = pictures(case)[:1].clone()
+    before = image.clone()
+    first = run(case, image)
+    assert torch.equal(image, before)
+    assert torch.equal(run(case, image), first)
 
 
-@pytest.mark.parametrize("name", IMAGE_KINDS)
-def test_a_batch_equals_its_items(name, photos):
-    together = ANNOTATORS[name](photos)
-    assert torch.equal(together, torch.cat([ANNOTATORS[name](photo[None]) for photo in photos]))
+@pytest.mark.parametrize("case", CASES)
+def test_a_batch_of_three_equals_its_items(case, run, pictures):
+    image = pictures(case)
+    together, singles = run(case, image), torch.cat([run(case, picture[None]) for picture in image])
+    if has_net(case):  # a network may add in another order
+        assert float((together - singles).abs().max()) <= 1e-5 or float((together != singles).float().mean()) < 1e-3
+    else:
+        assert torch.equal(together, singles)
 
 
-@pytest.mark.parametrize("name", IMAGE_KINDS)
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_takes_other_float_types(name, dtype, photos):
-    assert ANNOTATORS[name](photos[:1].to(dtype)).dtype == torch.float32
+def test_takes_other_float_types(case, dtype, run, pictures):
+    result = run(case, pictures(case)[:1].to(dtype))
+    assert result.dtype == torch.float32 and bool(torch.isfinite(result).all())
 
 
-@pytest.mark.parametrize("name", IMAGE_KINDS)
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 517)])
-def test_takes_tiny_and_flat_images(name, size):
-    assert ANNOTATORS[name](torch.full((1, 3, *size), 0.5)).shape == (1, 3, *size)
+@pytest.mark.parametrize("case", CASES)
+def test_what_overshoots_counts_as_black_or_white(case, run, pictures):
+    image = pictures(case)[:1] * 1.3 - 0.1
+    low, high = range_of(case)
+    result = run(case, image)
+    assert low <= float(result.min()) and float(result.max()) <= high
 
 
-@pytest.mark.parametrize("name", IMAGE_KINDS)
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 120)])
+def test_takes_tiny_and_flat_images(case, size, run):
+    result = run(case, torch.full((1, 3, *size), 0.5))
+    assert result.shape == (1, 3, *size) and bool(torch.isfinite(result).all())
+
+
+@pytest.mark.parametrize("name", ANNOTATORS)
 @pytest.mark.parametrize(
     ("image", "message"),
     [
@@ -101,7 +170,7 @@ def test_refuses_a_bad_image_with_its_cause(name, image, message):
         ANNOTATORS[name](image)
 
 
-@pytest.mark.parametrize("name", IMAGE_KINDS)
+@pytest.mark.parametrize("name", ANNOTATORS)
 def test_refuses_parameters_out_of_range_and_unknown_ones(name):
     image = torch.zeros(1, 3, 8, 8)
     with pytest.raises(ValueError, match="no parameter is called 'strngth'"):
