@@ -1,7 +1,7 @@
 """Annotators beside those of comfyui_controlnet_aux, of the released ControlNets and of controlnet-aux: what differs.
 
-ZEROCTL_AUX=<comfyui_controlnet_aux> ZEROCTL_CN11=<lllyasviel/ControlNet-v1-1-nightly> ZEROCTL_CN10=<lllyasviel/ControlNet>
-python benchmarks/annotator_differences.py
+ZEROCTL_AUX=<comfyui_controlnet_aux> ZEROCTL_CN11=<lllyasviel/ControlNet-v1-1-nightly>
+ZEROCTL_CN10=<lllyasviel/ControlNet> python benchmarks/annotator_differences.py
 
 Needs the extra "test", and einops, matplotlib and huggingface_hub, which the peers import; controlnet-aux from PyPI is
 compared where it is installed, `pip install --no-deps` is enough. No file of weights is needed: networks get the random
@@ -10,9 +10,9 @@ weights of the tests, the same on both sides.
 Of the released demos (gradio_*.py) the whole `process` runs up to its sampler, so that the map is what the ControlNet
 is given. What the peers import besides, and a comparison of pictures does not need, is replaced by mocks.
 
-One row a pair. `equal` is the share of pixels whose three channels are equal in 8 bits; `within_one_level` that of
-those less than one level apart and `largest_difference` is in levels, both before ours is rounded. `verdict` is "equal",
-or who is right, and which file says so.
+One row a pair. `equal` is the share of pixels whose three channels are equal in 8 bits, `within_one_level` that of
+those at most one level apart; `largest_difference` is in levels, before ours is rounded. `colors` is how many different
+pixels our maps hold: few prove little. `verdict` is "equal", or who is right, and which file says so.
 """
 
 from __future__ import annotations
@@ -283,7 +283,10 @@ def our_net(name: str) -> torch.nn.Module:
         found: torch.nn.Module = test_module("test_mlsd").seeded_mlsd()
         return found
     net = NETWORKS[name].build()
-    net.load_state_dict(test_module("conftest").seeded_weights(name))
+    weights = test_module("conftest").seeded_weights(name)
+    if name == "lineart_coarse":
+        weights["model4.1.weight"].neg_()  # not the map of lineart_realistic
+    net.load_state_dict(weights)
     return net.eval().requires_grad_(False)
 
 
@@ -369,8 +372,9 @@ class Row:
         apart = [np.abs(mine - their.astype(np.float64)).max(-1) for mine, their in pairs]
         same = [(mine.round() == their.round()).all(-1) for mine, their in pairs]
         found["equal"] = share(same)
-        found["within_one_level"] = share([plane < 1 - 1e-3 for plane in apart])
+        found["within_one_level"] = share([plane <= 1.01 for plane in apart])
         found["largest_difference"] = round(float(max(plane.max() for plane in apart)), 2)
+        found["colors"] = len(np.unique(np.concatenate([mine.round().reshape(-1, 3) for mine, _ in pairs]), axis=0))
         if self.inverted:
             found["equal_inverted"] = share([(mine.round() == 255 - their.round()).all(-1) for mine, their in pairs])
         everywhere = all(bool(plane.all()) for plane in same)
@@ -503,7 +507,7 @@ def rows_of_colors() -> list[Row]:
             "annotator/shuffle, DownSampleDetector without noise",
             lambda picture: np.asarray(released("cn11", "shuffle").DownSampleDetector()(picture, level=3, k=0.0)),
             photos(),
-            "both: ours rounds to 8 bits at each level, cn11 cuts once at the end; no released demo uses it "
+            "both: ours rounds to 8 bits at each level, the release cuts once at the end; no released demo uses it "
             "(gradio_tile.py hands the picture on)",
             mode="pyramid",
             downscale=8.0,
@@ -630,8 +634,8 @@ def rows_of_holes_and_normals() -> list[Row]:
         given = {"image": picture, "mask": np.repeat(hole(picture)[..., None], 3, axis=2)}
         return demo("cn11", "gradio_inpaint", input_image_and_mask=given, mask_blur=5.0)(picture)
 
-    def our_normal(depth: Levels) -> Levels:
-        return levels(ANNOTATORS["normal"](depth_image(depth), order="midas_cn10"))
+    def our_normal(strength: float) -> Run:
+        return lambda depth: levels(ANNOTATORS["normal"](depth_image(depth), order="midas_cn10", strength=strength))
 
     def depth_image(depth: Levels) -> torch.Tensor:
         return torch.from_numpy(depth / np.float32(255))[None, None].repeat(1, 3, 1, 1)
@@ -656,15 +660,21 @@ def rows_of_holes_and_normals() -> list[Row]:
             photos(),
             {"fill": "black"},
         ),
-        Row(
-            "normal from depth",
-            our_normal,
-            "cn10",
-            "gradio_normal2image.py with a depth in place of MiDaS's",
-            cn10_normal,
-            depths(),
-            {"strength": 6.283, "background": 0.4, "order": "midas_cn10", "scale": 255},
-            "the same but for rounding: our depth comes in 0..1, and 6.283 stands for 2 pi",
+        *(
+            Row(
+                "normal from depth",
+                our_normal(strength),
+                "cn10",
+                "gradio_normal2image.py with a depth in place of MiDaS's",
+                cn10_normal,
+                depths(),
+                {"strength": strength, "background": 0.4, "order": "midas_cn10", "scale": 255},
+                why,
+            )
+            for strength, why in (
+                (6.283, "cn10: its annotator/midas has 2 pi, of which our default keeps three decimals: one level"),
+                (2 * np.pi, "both: the depth divided by 255 and multiplied again rounds to the other side of a cut"),
+            )
         ),
     ]
 
@@ -795,10 +805,10 @@ def net_of(package: Callable[[str], ModuleType], module: str, build: Callable[..
 
 def rows_of_networks() -> list[Row]:
     peers: tuple[tuple[str, Any, Callable[..., Run]], ...] = (("aux", aux, aux_detector), ("hf", hf, hf_detector))
-    sums = "the same but for float32 sums that fall to the other side of a cut; the keys and the formula are one"
+    sums = "both: the same formula, but sums in float32 that fall to the other side of a cut to 8 bits (annotator/hed)"
     fractions = (
-        "ours keeps the net's fractions, released code (annotator/lineart, lineart_anime) and peers cut them to 8 bits: "
-        "less than one level"
+        "both: ours keeps the net's fractions, the released annotator/lineart and lineart_anime cut them to 8 bits "
+        "before they turn the map round: less than one level"
     )
     small = small_photos()
     found: list[Row] = []
@@ -826,8 +836,8 @@ def rows_of_networks() -> list[Row]:
     anime_parts = with_parts("lineart_anime", "LineartAnimeDetector", {"model": (anime, "lineart_anime")})
     anime_demo = demo("cn11", "gradio_lineart_anime", anime_parts, det="Lineart_Anime")
     stretched = (
-        "ours departs: the release stretches to multiples of 256 and back (annotator/lineart_anime), we pad, which keeps "
-        "the picture's proportions; the random weights make more of it than trained ones"
+        "ours departs: the release stretches to multiples of 256 and back (annotator/lineart_anime), we pad, which "
+        "keeps the proportions; random weights do not tell how much that is with trained ones"
     )
     file = "gradio_lineart_anime.py"
     found += [
@@ -858,8 +868,7 @@ def rows_of_networks() -> list[Row]:
             "manga_line",
             aux_detector("manga_line", "LineartMangaDetector", manga),
             small,
-            "ours: the net (erika of MangaLineExtraction) gets the grey with its fractions; aux rounds it to 8 bits "
-            "first, and cuts the map; the random weights make more of it than trained ones",
+            "both: ours gives the net the grey with its fractions and keeps the map's, aux cuts both to 8 bits",
             net="lineart_manga",
         )
     )

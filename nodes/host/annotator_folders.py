@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,9 @@ import folder_paths
 from zeroctl_core.annotators.transformers_model import folder_task, load_model
 
 from .annotator_files import FOLDER
+from .download import fetch
 
 __all__ = ["find_folder", "folder_names", "offered"]
-
-log = logging.getLogger("zeroctl")
 
 FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 
@@ -102,23 +101,12 @@ def _found(task: str) -> dict[str, Path]:
 
 def _download(task: str, published: Published, target: Path) -> Path:
     """All files of a model, written aside, loaded once, and moved to their place together."""
-    import huggingface_hub
-
     target.parent.mkdir(parents=True, exist_ok=True)
-    log.info("[zeroctl] downloading %s to %s", published.url, target)
     with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as aside:
         whole = Path(aside) / published.name
-        try:
-            huggingface_hub.snapshot_download(
-                published.repo,
-                allow_patterns=list(FILES),
-                local_dir=whole,
-                endpoint=os.environ.get("HF_ENDPOINT"),
-            )
-        except Exception as error:
-            raise OSError(
-                f"{published.url} could not be downloaded ({error}). Download {', '.join(FILES)} by hand into {target}."
-            ) from error
+        for name in FILES:
+            fetch(published.repo, name, whole)
+        shutil.rmtree(whole / ".cache", ignore_errors=True)  # huggingface_hub's own notes
         load_model(whole, task)
         os.replace(whole, target)
     return target

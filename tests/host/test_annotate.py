@@ -15,7 +15,6 @@ import torch
 from control_graphs import picture
 from host_graphs import node
 from host_process import Host, NodeFailed
-from safetensors.torch import save
 from tiny_transformers import write_tiny
 from torch import Tensor
 
@@ -260,26 +259,27 @@ def test_a_missing_folder_is_named_with_its_source_and_place(host, images, files
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """A hub with one file."""
+    """A hub with the files of one repository."""
 
-    body = b""
-    etag = ""
+    files: dict[str, bytes] = {}
+    etag = ""  # "": that of each file
     asked: list[str] = []
 
     def do_HEAD(self) -> None:
         self._answer()
 
     def do_GET(self) -> None:
-        self._answer()
-        self.wfile.write(self.body)
+        self.wfile.write(self._answer())
 
-    def _answer(self) -> None:
+    def _answer(self) -> bytes:
         self.asked.append(self.path)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.body)))
-        self.send_header("ETag", f'"{self.etag}"')
+        body = self.files.get(self.path.split("/")[-1], b"")
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", f'"{self.etag or hashlib.sha256(body).hexdigest()}"')
         self.send_header("X-Repo-Commit", "0" * 40)
         self.end_headers()
+        return body
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -298,27 +298,48 @@ def hub(monkeypatch) -> Iterator[type[Hub]]:
 
 
 def test_a_file_is_fetched_only_when_asked_for_and_then_whole(host, images, files, hub) -> None:
-    state = random_state("hed")
     told = NETWORKS["hed"]
-    hub.body = save(state) if told.file.endswith(".safetensors") else _pickled(state)
-    hub.etag = hashlib.sha256(hub.body).hexdigest()
+    body = _pickled(random_state("hed"))
+    hub.files = {told.file: body}
     with pytest.raises(NodeFailed, match="set download to true"):
         annotated(host, "softedge", images)
     assert hub.asked == []
     annotated(host, "softedge", images, download=True)
-    assert (files / told.file).read_bytes() == hub.body
-    assert any(path.endswith(told.file) for path in hub.asked)
+    assert (files / told.file).read_bytes() == body
     asked = len(hub.asked)
+    assert asked > 0
     annotated(host, "softedge", images, download=True)
     assert len(hub.asked) == asked
 
 
 @pytest.mark.parametrize("what", ["damaged", "another file"])
 def test_a_wrong_file_leaves_nothing_behind(host, images, files, hub, what) -> None:
-    hub.body = _pickled(random_state("hed")) if what == "damaged" else b"<html>not here</html>"
-    hub.etag = hashlib.sha256(b"other" if what == "damaged" else hub.body).hexdigest()
+    body = _pickled(random_state("hed")) if what == "damaged" else b"<html>not here</html>"
+    hub.files = {NETWORKS["hed"].file: body}
+    hub.etag = hashlib.sha256(b"other").hexdigest() if what == "damaged" else ""
     with pytest.raises(NodeFailed):
         annotated(host, "softedge", images, download=True)
+    assert not [path for path in files.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_folder_is_fetched_whole_or_not_at_all(host, images, files, hub, tmp_path, whole) -> None:
+    pytest.importorskip("transformers", reason="the host has no transformers")
+    name = "Depth-Anything-V2-Small-hf"
+    hub.files = {path.name: path.read_bytes() for path in write_tiny("depth", tmp_path / "depth", {}).iterdir()}
+    if not whole:
+        del hub.files["model.safetensors"]
+    values = settings(ANNOTATORS["depth"], detect_size=126)
+    if whole:
+        found = annotated(host, "depth", images, **values, model=name, download=True)
+        assert found.shape == images.shape and {path.name for path in (files / name).iterdir()} >= set(hub.files)
+        asked = len(hub.asked)
+        annotated(host, "depth", images, **values, model=name, download=True)
+        assert len(hub.asked) == asked
+    else:
+        with pytest.raises(NodeFailed, match=r"model\.safetensors could not be downloaded"):
+            annotated(host, "depth", images, **values, model=name, download=True)
+    shutil.rmtree(files / name, ignore_errors=True)
     assert not [path for path in files.rglob("*") if path.is_file()]
 
 
