@@ -59,7 +59,7 @@ PAIRS = {
         "LineartStandardDetector",
         {"guassian_sigma": 6.0, "intensity_threshold": 8},
         1.0,
-        "rounding: aux divides in float64",
+        "",
     ),
     "color": Pair(("color", {}), "color", "ColorDetector", {}, 1.0, ""),
     "shuffle": Pair(
