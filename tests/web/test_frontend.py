@@ -96,6 +96,20 @@ def test_the_help_page_opens(frontend: Any, node_id: int) -> None:
     assert page.locator("td code, td").get_by_text("control_net", exact=True).count() >= 1
 
 
+def test_a_help_page_shows_its_picture(frontend: Any) -> None:
+    workflow = _json(EXAMPLES / "cond_only_paper_weights.json")
+    frontend.open(workflow)
+    page = frontend.page
+    (canny,) = (node["id"] for node in workflow["nodes"] if node["type"] == "ZeroctlCanny")
+    page.evaluate("id => app.canvas.selectNode(app.graph.getNodeById(id))", canny)
+    page.get_by_test_id("info-button").click()
+    picture = page.get_by_alt_text("before and after")
+    picture.wait_for()
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function("image => image.complete && image.naturalWidth > 300", arg=picture.element_handle())
+    frontend.picture("help-picture")
+
+
 def test_a_control_that_never_acts_is_said(frontend: Any) -> None:
     workflow = _json(EXAMPLES / "stacked_controls.json")
     frontend.open(workflow)
