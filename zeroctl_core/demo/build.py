@@ -73,6 +73,8 @@ def build_stage(stage: Stage[Any], weights: Path, work: Path, log: Log, every: i
     entry = log.stage(stage.name)
     if "sha256" in entry and _is(weights / entry["file"], entry["sha256"]):
         print(f"{stage.name}: finished before, {entry['file']}", flush=True)
+        if rescore:
+            entry["check_losses"] = [round(loss, 6) for loss in losses_from(stage.shipped(weights, work))]
         if rescore or "reached" not in entry:
             return _judge_stage(stage, weights, log)
         return bool(entry["reached"])
@@ -165,7 +167,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="only these (default: all)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     parser.add_argument("--every", type=int, default=50, help="steps between two lines of the log (default 50)")
-    parser.add_argument("--rescore", action="store_true", help="score stages that are finished once more")
+    parser.add_argument(
+        "--rescore",
+        action="store_true",
+        help="score finished stages once more, and record losses to check",
+    )
     parser.add_argument("--check", action="store_true", help="repeat 50 steps of each stage and compare the losses")
     options = parser.parse_args(arguments)
     keep_memory()

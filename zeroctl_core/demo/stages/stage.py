@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from ...train.loop import Averages, Optimisation, Progress, Task, fit
+from .precision import float32_everywhere
 
 SEED = 1  # of every stage: scenes, start, order and noise
 CHECK = Optimisation(steps=50, learning_rate=1e-4, warmup_steps=1, checkpoint_every=51)
@@ -49,12 +50,13 @@ def averaged(averages: Averages | None) -> None:
 
 
 def losses_from(task: Task) -> list[float]:
-    """The losses of 50 further steps at a small rate: they repeat on the same weights, data and seeds."""
+    """The losses of 50 further steps at a small rate, in float32: they repeat on the same weights, data and seeds."""
     losses: list[float] = []
 
     def note(now: Progress) -> None:
         if now.loss is not None:
             losses.append(now.loss)
 
-    fit(task, CHECK, callbacks=[note])
+    with float32_everywhere():
+        fit(task, CHECK, callbacks=[note])
     return losses
