@@ -1,7 +1,8 @@
-"""`python -m benchmarks.annotator_pictures`: before and after of annotators that need no file.
+"""`python -m benchmarks.annotator_pictures`: before and after of annotators.
 
-Photographs are scikit-image's; depth and normals are exact maps of the demo's world; what a drawing or a pose is for is
-drawn here.
+Photographs are scikit-image's. Where an annotator needs weights that nobody may ship, the map beside its photograph is
+one that was measured or placed by hand, drawn by the annotator's own code; its help page says so. The normals are of
+exact depth, of the demo's world.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from zeroctl_core.annotators.palette import ADE20K
 from zeroctl_core.annotators.pixels import to_uint8
 from zeroctl_core.annotators.pose import draw_pose
 from zeroctl_core.annotators.resolution import at_resolution
+from zeroctl_core.annotators.segmentation import paint_classes
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.world import render, scene
 
@@ -36,9 +38,32 @@ PERSON = (
 )
 
 
+ASTRONAUT = {  # key points by their number, pixels; the others are outside of the photograph or hidden
+    **{0: (225, 125), 1: (222, 252), 2: (112, 250), 3: (52, 385), 4: (135, 490), 5: (332, 255), 6: (378, 385)},
+    **{14: (205, 101), 15: (247, 103), 16: (178, 118), 17: (280, 118)},
+}
+GARAGE = (  # ADE20K's class, and where it is in the photograph of a motorcycle, share of width and height
+    ("wall", 0, [(0, 0), (1, 0), (1, 0.6), (0, 0.5)]),
+    ("floor", 3, [(0, 0.46), (0.24, 0.44), (0.47, 0.5), (1, 0.58), (1, 1), (0, 1)]),
+    ("door", 14, [(0.24, 0), (0.405, 0), (0.405, 0.39), (0.24, 0.39)]),
+    ("shelf", 24, [(0.46, 0), (0.99, 0), (0.95, 0.58), (0.47, 0.48)]),
+    ("bench", 69, [(0.06, 0.22), (0.375, 0.22), (0.38, 0.39), (0.2, 0.45), (0.11, 0.46), (0.1, 0.6), (0.06, 0.6)]),
+    ("wheel", 116, [(0.17, 0.62), (0.2, 0.52), (0.28, 0.47), (0.5, 0.55), (0.64, 0.55), (0.63, 0.68), (0.55, 0.77)]
+     + [(0.38, 0.74), (0.33, 0.8), (0.26, 0.81), (0.19, 0.76)]),
+    ("body", 116, [(0.13, 0.42), (0.19, 0.3), (0.21, 0.3), (0.22, 0.33), (0.35, 0.33), (0.47, 0.38), (0.54, 0.32)]
+     + [(0.6, 0.3), (0.68, 0.17), (0.75, 0.26), (0.76, 0.34), (0.72, 0.38), (0.78, 0.53), (0.86, 0.57), (0.87, 0.62)]
+     + [(0.92, 0.72), (0.92, 0.85), (0.87, 0.9), (0.78, 0.85), (0.7, 0.7), (0.66, 0.52), (0.6, 0.56), (0.3, 0.55)]
+     + [(0.24, 0.47), (0.15, 0.49)]),
+)  # fmt: skip
+
+
+def image_of(pixels: np.ndarray[Any, Any]) -> Tensor:
+    """[H, W, 3] in 0..255  ->  [1, 3, H, W] in 0..1"""
+    return torch.from_numpy(pixels.copy()).movedim(-1, 0)[None].float() / 255
+
+
 def photograph(name: str) -> Tensor:
-    picture = torch.from_numpy(getattr(data, PHOTO_OF.get(name, "astronaut"))().copy())
-    return at_resolution(picture.movedim(-1, 0)[None].float() / 255, SIDE)
+    return at_resolution(image_of(getattr(data, PHOTO_OF.get(name, "astronaut"))()), SIDE)
 
 
 def drawing() -> Tensor:
@@ -52,7 +77,7 @@ def drawing() -> Tensor:
     ):
         for place in places:
             call(paper, *place, (40, 40, 60), 6, cv2.LINE_AA)
-    return torch.from_numpy(paper).movedim(-1, 0)[None].float() / 255
+    return image_of(paper)
 
 
 def blurred_classes() -> Tensor:
@@ -63,7 +88,7 @@ def blurred_classes() -> Tensor:
     ids[18:34, 30:36] = 4  # tree
     small = ADE20K[ids]
     large = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-    return torch.from_numpy(large).movedim(-1, 0)[None].float() / 255
+    return image_of(large)
 
 
 def enlarged(image: Tensor) -> Tensor:
@@ -93,7 +118,7 @@ def pair(name: str) -> tuple[Tensor, Tensor]:
 
 def write(path: Path, *images: Tensor) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    gap = np.full((SIDE, 8, 3), 255, np.uint8)
+    gap = np.full((images[0].shape[2], 8, 3), 255, np.uint8)
     pixels = [to_uint8(image.clamp(0, 1))[0] for image in images]
     row = np.concatenate([pixels[0], *(part for one in pixels[1:] for part in (gap, one))], axis=1)
     Image.fromarray(row).save(path, quality=82, optimize=True)
@@ -109,7 +134,35 @@ def pose() -> tuple[Tensor, Tensor]:
         place = int(x * SIDE), int(y * SIDE)
         cv2.circle(dots, place, 3, (40, 40, 60), -1, cv2.LINE_AA)
         cv2.putText(dots, str(number), (place[0] + 5, place[1] - 3), 0, 0.35, (90, 90, 110), 1, cv2.LINE_AA)
-    return torch.from_numpy(dots).movedim(-1, 0)[None].float() / 255, draw_pose([frame], SIDE, SIDE)
+    return image_of(dots), draw_pose([frame], SIDE, SIDE)
+
+
+def found_pose() -> tuple[Tensor, Tensor]:
+    """A photograph, and the pose of the person in it, whose key points were placed by hand."""
+    numbers = [number for row in range(18) for number in ((*ASTRONAUT[row], 1.0) if row in ASTRONAUT else (0, 0, 0))]
+    frame = {"canvas_width": 512, "canvas_height": 512, "people": [{"pose_keypoints_2d": numbers}]}
+    return photograph("pose"), draw_pose([frame], SIDE, SIDE)
+
+
+def measured_depth() -> tuple[Tensor, Tensor]:
+    """A photograph, and the depth that a scanner measured in it; what it did not see has the depth to its left."""
+    left, _, disparity = data.stereo_motorcycle()
+    for column in range(1, disparity.shape[1]):
+        seen = np.isfinite(disparity[:, column])
+        disparity[:, column] = np.where(seen, disparity[:, column], disparity[:, column - 1])
+    near = torch.from_numpy(np.nan_to_num(disparity, posinf=0.0))[None, None]
+    near = (near - near.amin()) / (near.amax() - near.amin())
+    return at_resolution(image_of(left), SIDE), at_resolution(near.expand(1, 3, -1, -1), SIDE)
+
+
+def drawn_segments() -> tuple[Tensor, Tensor]:
+    """A photograph, and its classes as roughly as a hand draws them, in the colours of ADE20K."""
+    image = at_resolution(image_of(data.stereo_motorcycle()[0]), SIDE)
+    height, width = image.shape[2:]
+    ids = np.zeros((height, width), np.uint8)
+    for _, number, outline in GARAGE:
+        cv2.fillPoly(ids, [np.array([(x * width, y * height) for x, y in outline], np.int32)], number)
+    return image, paint_classes(torch.from_numpy(ids.astype(np.int64))[None], "ade20k")
 
 
 def main() -> None:
@@ -119,7 +172,12 @@ def main() -> None:
     for name, annotator in ANNOTATORS.items():
         if annotator.kind != "model" and name != "lines":  # whose pictures test_mlsd_real.py draws
             write(out / f"{name}.jpg", *pair(name))
-    write(out / "pose.jpg", *pose())
+    several = (ANNOTATORS[name](photograph(name)) for name in ("canny", "lineart", "blur"))
+    write(out / "annotate.jpg", photograph("annotate"), *several)
+    write(out / "pose_draw.jpg", *pose())
+    write(out / "pose.jpg", *found_pose())
+    write(out / "depth.jpg", *measured_depth())
+    write(out / "segment.jpg", *drawn_segments())
 
 
 if __name__ == "__main__":
