@@ -22,7 +22,7 @@ from .host.units import check_image, check_mask
 NODE_IDS = {"softedge": "ZeroctlSoftEdge", "teed": "ZeroctlTEED"}  # where capitals do not follow from the name
 CATEGORY = "zeroctl/annotate"
 OF_MAPS = ("normal", "normal_convert", "segment_snap")  # resized maps are no longer what they were: at their own size
-MASK_AS_PICTURE = {"scribble": {"polarity": "light_on_dark"}}  # a mask may be the drawing, read with these settings
+MASK_AS_DRAWING = {"scribble": {"source": "drawing", "polarity": "light_on_dark"}}  # read so
 
 add_folder()
 
@@ -52,16 +52,12 @@ def setting_input(param: Param | Choice | Switch) -> Any:
     )
 
 
-def resolution_input(default: int) -> Any:
-    return io.Int.Input(
-        "resolution",
-        default=default,
-        min=0,
-        max=RESOLUTIONS[1],
-        step=8,
-        tooltip="Pixels of the short side to annotate at, 64 or more; 0 keeps the picture's size. "
-        "Use the short side of the picture that you generate.",
-    )
+def resolution_input(
+    default: int,
+    tooltip: str = "Pixels of the short side to annotate at, 64 or more; 0 keeps the picture's size. "
+    "Use the short side of the picture that you generate.",
+) -> Any:
+    return io.Int.Input("resolution", default=default, min=0, max=RESOLUTIONS[1], step=8, tooltip=tooltip)
 
 
 def download_input() -> Any:
@@ -101,6 +97,9 @@ def _annotated(
     params: dict[str, Any],
 ) -> Tensor:
     """The condition image [B, H, W, 3]. Everything is checked before a network is loaded."""
+    if mask is not None and annotator.name in MASK_AS_DRAWING:
+        image = check_mask(mask).reshape(-1, *mask.shape[-2:], 1).expand(-1, -1, -1, 3)
+        params = params | MASK_AS_DRAWING[annotator.name]
     picture = over_white(check_image(image, channels=(3, 4)))
     annotator.check(**params)
     at_size = at_resolution(picture, resolution)
@@ -139,7 +138,7 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
                     *(setting_input(param) for param in annotator.params),
                     resolution_input(0 if masked or annotator.name in OF_MAPS else 512),
                     *([download_input()] if annotator.networks or annotator.task else []),
-                    *([drawn] if annotator.name in MASK_AS_PICTURE else []),
+                    *([drawn] if annotator.name in MASK_AS_DRAWING else []),
                 ],
                 outputs=[io.Image.Output(display_name="condition", tooltip="The condition image for ZeroctlControl.")],
             )
@@ -149,9 +148,6 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
             cls, mask: Any = None, resolution: int = 512, model: str = "", download: bool = False, **rest: Any
         ) -> NodeOutput:
             image = rest.pop(annotator.takes)
-            if annotator.name in MASK_AS_PICTURE and mask is not None:
-                image = check_mask(mask).reshape(-1, *mask.shape[-2:], 1).expand(-1, -1, -1, 3)
-                rest |= MASK_AS_PICTURE[annotator.name]
             condition = _annotated(annotator, image, mask, resolution, model, download, rest)
             return NodeOutput(condition, ui=ui.PreviewImage(condition.clamp(0, 1), cls=cls))
 
@@ -179,7 +175,11 @@ class ZeroctlAnnotate(ComfyNode):
                     tooltip="Settings by name, such as low=50, high=150; the names are those of the annotator's node.",
                 ),
                 download_input(),
-                io.Mask.Input("mask", optional=True, tooltip="For annotators that need one: inpaint."),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="For inpaint: where to draw anew. For scribble: the drawing, instead of the picture.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="condition", tooltip="The condition image for ZeroctlControl."),
@@ -191,8 +191,10 @@ class ZeroctlAnnotate(ComfyNode):
         cls, image: Any, annotator: str, resolution: int, settings: str, download: bool, mask: Any = None
     ) -> NodeOutput:
         chosen = ANNOTATORS[check_choice("annotator", annotator, ANNOTATORS)]
-        if (mask is None) == (chosen.kind == "masked"):
-            raise ValueError(f"{annotator} {'needs a mask: connect one' if mask is None else 'has no use for a mask'}.")
+        if mask is None and chosen.kind == "masked":
+            raise ValueError(f"{annotator} needs a mask: connect one.")
+        if mask is not None and chosen.kind != "masked" and annotator not in MASK_AS_DRAWING:
+            raise ValueError(f"{annotator} has no use for a mask.")
         condition = _annotated(
             chosen, image, mask, resolution, _first_model(chosen), download, parse_settings(chosen, settings)
         )

@@ -31,22 +31,8 @@ class ZeroctlHintSize(ComfyNode):
             search_aliases=["pixel perfect", "pixel perfect resolution"],
             inputs=[
                 io.Image.Input("image", tooltip="The picture that is going to be annotated."),
-                io.Int.Input(
-                    "width",
-                    default=512,
-                    min=16,
-                    max=RESOLUTIONS[1],
-                    step=8,
-                    tooltip="Of the picture to generate, pixels.",
-                ),
-                io.Int.Input(
-                    "height",
-                    default=512,
-                    min=16,
-                    max=RESOLUTIONS[1],
-                    step=8,
-                    tooltip="Of the picture to generate, pixels.",
-                ),
+                _side("width"),
+                _side("height"),
                 io.Combo.Input(
                     "mode",
                     options=MODES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zeroctl_core.annotators.hint_size import RESOLUTIONS, size_at_resolution
+from zeroctl_core.annotators.hint_size import size_at_resolution
 from zeroctl_core.annotators.pixels import over_white
 from zeroctl_core.annotators.pose import (
     DIALECTS,
@@ -71,13 +71,8 @@ class ZeroctlPoseDraw(ComfyNode):
                     step=0.05,
                     tooltip="Brightness of limbs beside that of joints: .6 in the training data of ControlNet.",
                 ),
-                io.Int.Input(
-                    "resolution",
-                    default=512,
-                    min=0,
-                    max=RESOLUTIONS[1],
-                    step=8,
-                    tooltip="Pixels of the short side of the drawing, 64 or more; 0: the size named by the key points.",
+                resolution_input(
+                    512, "Pixels of the short side of the drawing, 64 or more; 0: the size named by the key points."
                 ),
             ],
             outputs=[io.Image.Output(display_name="condition", tooltip="The condition image for ZeroctlControl.")],

@@ -133,7 +133,19 @@ def test_the_node_for_all_takes_settings_by_name(host, images) -> None:
 def test_a_drawn_mask_is_the_drawing(host, images) -> None:
     mask = torch.zeros(SIZE, SIZE)
     mask[10:20, 30:80] = 1.0
-    assert torch.equal(annotated(host, "scribble", images, mask), mask[None, :, :, None].expand(-1, -1, -1, 3))
+    drawing = mask[None, :, :, None].expand(-1, -1, -1, 3)
+    assert torch.equal(annotated(host, "scribble", images, mask), drawing)
+    assert torch.equal(annotated(host, "scribble", images, mask, source="xdog"), drawing)
+    values = {"annotator": "scribble", "resolution": 0, "settings": "", "download": False}
+    graph = {
+        "image": host.give(images),
+        "mask": host.give(mask),
+        "map": node("ZeroctlAnnotate", image=["image", 0], mask=["mask", 0], **values),
+    }
+    assert torch.equal(host.run(graph, keep={"map": ["map", 0]})["map"], drawing)
+    graph["map"]["inputs"]["annotator"] = "canny"
+    with pytest.raises(NodeFailed, match="canny has no use for a mask"):
+        host.run(graph, keep={"map": ["map", 0]})
 
 
 def test_resolution_is_the_short_side(host, images) -> None:

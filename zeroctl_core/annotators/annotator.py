@@ -61,13 +61,16 @@ class Annotator:
         """
         check_image(self.name, image)
         self.check(**params)
-        wanted = self.network(**params)
+        network = self.network(**params)
         extra: dict[str, Tensor | torch.nn.Module] = {}
-        for word, given, required in (("mask", mask, self.kind == "masked"), ("net", net, bool(wanted or self.task))):
+        for word, given, required in (("mask", mask, self.kind == "masked"), ("net", net, bool(network or self.task))):
             if (given is None) == required:
                 what = f"needs {word}" if required else f"takes no {word}"
-                which = f", the network {wanted or self.task!r}" if word == "net" and required else ""
-                raise ValueError(f"{self.name} with these settings {what}{which}")
+                if word == "net" and network:
+                    what += f", the network {network!r}: networks.load_network({network!r}, path)"
+                elif word == "net" and required:
+                    what += f", a transformers model: transformers_model.load_model(folder, {self.task!r})"
+                raise ValueError(f"{self.name} with these settings {what}")
             if given is not None:
                 extra[word] = given
         if mask is not None and mask.shape != (image.shape[0], 1, *image.shape[2:]):

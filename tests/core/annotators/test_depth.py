@@ -288,5 +288,5 @@ def test_mean_and_deviation_of_the_folder_are_used(tiny_folder, tmp_path):
 def test_refuses_a_net_for_something_else():
     with pytest.raises(ValueError, match="the net is a Identity"):
         depth(soft_picture(9, 9), net=nn.Identity())
-    with pytest.raises(ValueError, match="needs net, the network 'depth'"):
+    with pytest.raises(ValueError, match=r"a transformers model: transformers_model.load_model\(folder, 'depth'\)"):
         depth(soft_picture(9, 9))
