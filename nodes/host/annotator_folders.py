@@ -10,7 +10,7 @@ from pathlib import Path
 
 import folder_paths
 
-from zeroctl_core.annotators.transformers_model import folder_task, load_model
+from zeroctl_core.annotators.transformers_models import folder_task, load_model
 
 from .annotator_files import FOLDER
 from .download import fetch

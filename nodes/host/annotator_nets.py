@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from zeroctl_core.annotators import Annotator
 from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.networks.loading import load_network
-from zeroctl_core.annotators.transformers_model import load_model
+from zeroctl_core.annotators.transformers_models import load_model
 
 from .annotator_files import find
 from .annotator_folders import find_folder

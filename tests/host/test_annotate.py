@@ -23,7 +23,7 @@ from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.pose import draw_pose
 from zeroctl_core.annotators.segment import segment_ids
 from zeroctl_core.annotators.segmentation import paint_classes
-from zeroctl_core.annotators.transformers_model import load_model
+from zeroctl_core.annotators.transformers_models import load_model
 
 SIZE = 96
 NODE_OF = {"softedge": "ZeroctlSoftEdge", "teed": "ZeroctlTEED"}

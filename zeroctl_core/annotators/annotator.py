@@ -69,7 +69,7 @@ class Annotator:
                 if word == "net" and network:
                     what += f", the network {network!r}: networks.load_network({network!r}, path)"
                 elif word == "net" and required:
-                    what += f", a transformers model: transformers_model.load_model(folder, {self.task!r})"
+                    what += f", a transformers model: transformers_models.load_model(folder, {self.task!r})"
                 raise ValueError(f"{self.name} with these settings {what}")
             if given is not None:
                 extra[word] = given

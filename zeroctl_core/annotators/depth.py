@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .annotator import annotator
-from .dpt_any_size import any_size
 from .params import Choice, Param
-from .seen_size import at_seen_size, seen_size
-from .transformers_model import TransformersModel, model_for
+from .transformers_models import TransformersModel, model_for
+from .transformers_models.dpt_any_size import any_size
+from .transformers_models.seen_size import at_seen_size, seen_size
 
 PERCENTILES = (2, 85)
 """Of the distances: nearer than the first is white, farther than the second is black."""

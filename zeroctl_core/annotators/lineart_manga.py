@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .annotator import annotator
-from .run_net import run_net
+from .networks.run_net import run_net
 
 
 @annotator(

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from .annotator import annotator, check_image
 from .palette import palette_colors
 from .params import Choice
-from .seen_size import at_seen_size, seen_size
 from .segmentation import paint_classes
-from .transformers_model import TransformersModel, model_for
+from .transformers_models import TransformersModel, model_for
+from .transformers_models.seen_size import at_seen_size, seen_size
 
 SHORT_SIDE = 512
 """At which the net sees the picture where its folder does not say it: that of most nets for ADE20K."""

@@ -8,10 +8,10 @@ import numpy as np
 from torch import Tensor, nn
 
 from .annotator import annotator
+from .networks.run_net import run_net
 from .opencv import import_cv2
 from .params import Choice, Param, Switch
 from .pixels import from_uint8, to_uint8
-from .run_net import run_net
 from .safe_step import safe_step, to_eight_bits
 
 STROKE_THRESHOLD = 127  # of 255: fainter edges make no stroke

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .annotator import annotator
+from .networks.run_net import run_net
 from .params import Choice, Param
-from .run_net import run_net
 from .safe_step import safe_step, to_eight_bits
 
 PARAMS = (

@@ -15,7 +15,7 @@ from zeroctl_core.annotators import ANNOTATORS, Annotator, Choice, Param, Switch
 from zeroctl_core.annotators.annotator import annotator
 from zeroctl_core.annotators.opencv import import_cv2
 from zeroctl_core.annotators.pixels import from_uint8, over_white, to_uint8
-from zeroctl_core.annotators.transformers_model import load_model
+from zeroctl_core.annotators.transformers_models import load_model
 
 Run = Callable[..., Tensor]
 

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.annotators.depth import is_metric, multiple_of, nearness, predict_depth
-from zeroctl_core.annotators.dpt_any_size import any_size
-from zeroctl_core.annotators.preprocessing import HALF, Preprocessing
-from zeroctl_core.annotators.seen_size import at_seen_size, seen_size
-from zeroctl_core.annotators.transformers_model import TransformersModel, load_model
+from zeroctl_core.annotators.transformers_models import TransformersModel, load_model
+from zeroctl_core.annotators.transformers_models.dpt_any_size import any_size
+from zeroctl_core.annotators.transformers_models.preprocessing import HALF, Preprocessing
+from zeroctl_core.annotators.transformers_models.seen_size import at_seen_size, seen_size
 
 depth = ANNOTATORS["depth"]
 NAMES = OF_TASK["depth"]
@@ -288,5 +288,5 @@ def test_mean_and_deviation_of_the_folder_are_used(tiny_folder, tmp_path):
 def test_refuses_a_net_for_something_else():
     with pytest.raises(ValueError, match="the net is a Identity"):
         depth(soft_picture(9, 9), net=nn.Identity())
-    with pytest.raises(ValueError, match=r"a transformers model: transformers_model.load_model\(folder, 'depth'\)"):
+    with pytest.raises(ValueError, match=r"a transformers model: transformers_models.load_model\(folder, 'depth'\)"):
         depth(soft_picture(9, 9))

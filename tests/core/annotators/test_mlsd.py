@@ -13,9 +13,9 @@ from skimage import data
 from torch import Tensor, nn
 
 from zeroctl_core.annotators import ANNOTATORS
-from zeroctl_core.annotators.mlsd_decoding import decode_segments
 from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.networks.mlsd import MLSDLarge
+from zeroctl_core.annotators.networks.mlsd_decoding import decode_segments
 
 lines = ANNOTATORS["lines"]
 

@@ -24,8 +24,8 @@ from skimage import data
 from torch import Tensor, nn
 
 from zeroctl_core.annotators import ANNOTATORS
-from zeroctl_core.annotators.mlsd_decoding import decode_segments
 from zeroctl_core.annotators.networks.mlsd import Merge, MLSDLarge
+from zeroctl_core.annotators.networks.mlsd_decoding import decode_segments
 
 FILE = Path(os.environ.get("ZEROCTL_MLSD_ONNX", "~/.cache/zeroctl/mlsd_512x512_large.onnx")).expanduser()
 PYRAMID = 26

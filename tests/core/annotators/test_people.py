@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from zeroctl_core.annotators.pose import find_people, read_boxes
 from zeroctl_core.annotators.pose.boxes import boxes_for_each, surest
-from zeroctl_core.annotators.preprocessing import AS_IT_IS, Preprocessing
-from zeroctl_core.annotators.transformers_model import TransformersModel, load_model
+from zeroctl_core.annotators.transformers_models import TransformersModel, load_model
+from zeroctl_core.annotators.transformers_models.preprocessing import AS_IT_IS, Preprocessing
 
 BOX = {"x": 10, "y": 20.5, "width": 30, "height": 40, "label": "person", "score": 0.75}
 ROW = [10, 20.5, 40, 60.5, 0.75]

@@ -24,8 +24,8 @@ from zeroctl_core.annotators.pose import (
 )
 from zeroctl_core.annotators.pose.coco import FROM_COCO
 from zeroctl_core.annotators.pose.heatmaps import points_from_heatmaps
-from zeroctl_core.annotators.preprocessing import AS_IT_IS, IMAGENET, Preprocessing
-from zeroctl_core.annotators.transformers_model import TransformersModel, load_model
+from zeroctl_core.annotators.transformers_models import TransformersModel, load_model
+from zeroctl_core.annotators.transformers_models.preprocessing import AS_IT_IS, IMAGENET, Preprocessing
 
 FOUND_IN_COCO = [point for point in range(18) if point != 1]
 

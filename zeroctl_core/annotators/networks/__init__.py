@@ -1,4 +1,4 @@
-"""The networks that annotators of kind `model` run. One architecture a file."""
+"""The networks of annotators of kind `model`, one architecture a file. `run_net` feeds them, `loading` fills them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from ..annotator import check_image
 from ..opencv import import_cv2
 from ..params import Param
 from ..pixels import from_uint8, to_uint8
-from ..transformers_model import TransformersModel, model_for
+from ..transformers_models import TransformersModel, model_for
 from .boxes import boxes_for_each, read_boxes, surest
 from .coco import openpose_from_coco
 from .heatmaps import points_from_heatmaps

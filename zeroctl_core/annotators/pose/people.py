@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..annotator import check_image
-from ..transformers_model import model_for
+from ..transformers_models import model_for
 from .boxes import PERSON, surest
 
 SIZE = (640, 640)

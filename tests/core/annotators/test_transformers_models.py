@@ -15,8 +15,7 @@ import torch
 from tiny_transformers import OF_TASK, TINY, tiny_model, write_tiny
 from torch import nn
 
-from zeroctl_core.annotators.preprocessing import HALF, IMAGENET, Preprocessing, preprocessing_of
-from zeroctl_core.annotators.transformers_model import (
+from zeroctl_core.annotators.transformers_models.loading import (
     TASKS,
     TransformersModel,
     folder_task,
@@ -24,6 +23,7 @@ from zeroctl_core.annotators.transformers_model import (
     model_for,
     model_type_of,
 )
+from zeroctl_core.annotators.transformers_models.preprocessing import HALF, IMAGENET, Preprocessing, preprocessing_of
 from zeroctl_core.weight_file import CheckpointError
 
 NAMES = [(task, name) for task, names in OF_TASK.items() for name in names]

@@ -1,0 +1,7 @@
+"""Networks that the transformers package runs, from folders of config.json and weights."""
+
+from __future__ import annotations
+
+from .loading import TransformersModel, folder_task, load_model, model_for
+
+__all__ = ["TransformersModel", "folder_task", "load_model", "model_for"]
