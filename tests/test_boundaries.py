@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -226,3 +227,12 @@ def test_a_name_that_is_not_public_is_an_attribute_error():
 
     with pytest.raises(AttributeError, match="no attribute 'ControlNets'"):
         zeroctl_core.ControlNets  # noqa: B018
+
+
+def test_a_wheel_holds_every_package_of_the_core():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")  # tomllib is newer than the oldest Python
+    listed = re.search(r"\[tool\.setuptools\].*?packages = \[(.*?)\]", text, re.DOTALL)
+    assert listed
+    packages = {".".join(file.parent.relative_to(ROOT).parts) for file in CORE.rglob("__init__.py")}
+    assert set(re.findall(r'"(.+?)"', listed.group(1))) == packages
+    assert {file.parent for file in CORE.rglob("*.py")} == {ROOT.joinpath(*name.split(".")) for name in packages}
