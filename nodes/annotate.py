@@ -6,85 +6,35 @@ from typing import Any
 
 from torch import Tensor
 
-from zeroctl_core.annotators import ANNOTATORS, Annotator, Choice, Param, Switch
-from zeroctl_core.annotators.hint_size import RESOLUTIONS
-from zeroctl_core.annotators.networks import NETWORKS
+from zeroctl_core.annotators import ANNOTATORS, Annotator
+from zeroctl_core.annotators.annotator import check_image as check_values
+from zeroctl_core.annotators.opencv import import_cv2
 from zeroctl_core.annotators.pixels import over_white
 from zeroctl_core.annotators.resolution import at_resolution, mask_at
 from zeroctl_core.annotators.settings_text import parse_settings
 
-from .host.annotator_files import add_folder
-from .host.annotator_folders import folder_names, offered
-from .host.annotator_nets import annotate_in_chunks, loaded, loaded_folder
-from .host.schema import ComfyNode, NodeOutput, check_choice, io, option, schema, ui
+from .host.annotator_folders import folder_names
+from .host.annotator_inputs import (
+    CATEGORY,
+    description,
+    download_input,
+    model_input,
+    resolution_input,
+    setting_input,
+)
+from .host.annotator_nets import annotate_in_chunks, loaded, loaded_folders
+from .host.preview import preview
+from .host.schema import ComfyNode, NodeOutput, check_choice, io, schema
 from .host.units import check_image, check_mask
 
 NODE_IDS = {"softedge": "ZeroctlSoftEdge", "teed": "ZeroctlTEED"}  # where capitals do not follow from the name
-CATEGORY = "zeroctl/annotate"
 OF_MAPS = ("normal", "normal_convert", "segment_snap")  # resized maps are no longer what they were: at their own size
 MASK_AS_DRAWING = {"scribble": {"source": "drawing", "polarity": "light_on_dark"}}  # read so
-
-add_folder()
 
 
 def node_id(name: str) -> str:
     """The id of an annotator's node: normal_convert -> ZeroctlNormalConvert."""
     return NODE_IDS.get(name) or "Zeroctl" + "".join(part.capitalize() for part in name.split("_"))
-
-
-def setting_input(param: Param | Choice | Switch) -> Any:
-    if isinstance(param, Choice):
-        return io.Combo.Input(param.name, options=list(param.options), default=param.default, tooltip=param.help)
-    if isinstance(param, Switch):
-        return io.Boolean.Input(param.name, default=param.default, tooltip=param.help)
-    kind: Any = io.Int if isinstance(param.default, int) else io.Float
-    # front ends put this widget beside every seed; it has to be told, or saved values would be off by one
-    seed = {"control_after_generate": True} if param.name == "seed" else {}
-    return option(
-        kind,
-        param.name,
-        default=param.default,
-        min=param.min,
-        max=param.max,
-        step=param.step,
-        tooltip=param.help,
-        **seed,
-    )
-
-
-def resolution_input(
-    default: int,
-    tooltip: str = "Pixels of the short side to annotate at, 64 or more; 0 keeps the picture's size. "
-    "Use the short side of the picture that you generate.",
-) -> Any:
-    return io.Int.Input("resolution", default=default, min=0, max=RESOLUTIONS[1], step=8, tooltip=tooltip)
-
-
-def download_input() -> Any:
-    return io.Boolean.Input(
-        "download",
-        default=False,
-        tooltip="Fetch the files of the network when they are not on disk. Off: nothing is ever fetched, and what is "
-        "missing is an error that says where it belongs.",
-    )
-
-
-def description(annotator: Annotator) -> str:
-    """What it draws, and the files that it needs with the licences of their weights."""
-    files = [f"{NETWORKS[name].file} (weights: {NETWORKS[name].licence})" for name in annotator.networks.values()]
-    if annotator.task:
-        files.append(f"a folder such as {offered(annotator.task)}")
-    return annotator.summary + (f" Files: {'; '.join(files)}." if files else "")
-
-
-def model_input(task: str, name: str = "model") -> Any:
-    """The folder of a transformers model."""
-    return io.Combo.Input(
-        name,
-        options=folder_names(task),
-        tooltip="A folder with config.json and model.safetensors of a transformers model, below ComfyUI's "
-        "models/annotators.",
-    )
 
 
 def _annotated(
@@ -98,17 +48,24 @@ def _annotated(
 ) -> Tensor:
     """The condition image [B, H, W, 3]. Everything is checked before a network is loaded."""
     if mask is not None and annotator.name in MASK_AS_DRAWING:
-        image = check_mask(mask).reshape(-1, *mask.shape[-2:], 1).expand(-1, -1, -1, 3)
+        image = check_mask(mask, "drawn").reshape(-1, *mask.shape[-2:], 1).expand(-1, -1, -1, 3)
         params = params | MASK_AS_DRAWING[annotator.name]
-    picture = over_white(check_image(image, channels=(3, 4)))
+    picture = over_white(check_image(image, annotator.takes, channels=(3, 4)))
     annotator.check(**params)
     at_size = at_resolution(picture, resolution)
-    placed = None if annotator.kind != "masked" else mask_at(check_mask(mask), at_size)
+    placed = None if annotator.kind != "masked" else mask_at(check_mask(mask, "to be drawn anew"), at_size)
+    needed = annotator.network(**params)
     net = None
-    if annotator.task:
-        net = loaded_folder(annotator.task, model, download)
-    elif needed := annotator.network(**params):
-        net = loaded(needed, download)
+    if annotator.task or needed:
+        check_values(annotator.name, at_size)
+        if "cv2" in annotator.needs:
+            import_cv2(annotator.name)
+        # a network may see the picture larger than it is
+        pixels = max(at_size.shape[2] * at_size.shape[3], int(params.get("detect_size", 0)) ** 2)
+        if needed:
+            net = loaded(needed, download, pixels)
+        else:
+            net = loaded_folders({annotator.task: model}, download, pixels)[0]
     return annotate_in_chunks(annotator, at_size, net, placed, **params).movedim(1, -1)
 
 
@@ -140,7 +97,7 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
                     *([download_input()] if annotator.networks or annotator.task else []),
                     *([drawn] if annotator.name in MASK_AS_DRAWING else []),
                 ],
-                outputs=[io.Image.Output(display_name="condition", tooltip="The condition image for ZeroctlControl.")],
+                outputs=[io.Image.Output(display_name="condition", tooltip=annotator.summary)],
             )
 
         @classmethod
@@ -149,7 +106,7 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
         ) -> NodeOutput:
             image = rest.pop(annotator.takes)
             condition = _annotated(annotator, image, mask, resolution, model, download, rest)
-            return NodeOutput(condition, ui=ui.PreviewImage(condition.clamp(0, 1), cls=cls))
+            return NodeOutput(condition, ui=preview(condition, cls))
 
     Annotate.__name__ = Annotate.__qualname__ = node_id(annotator.name)
     return Annotate
@@ -194,11 +151,12 @@ class ZeroctlAnnotate(ComfyNode):
         if mask is None and chosen.kind == "masked":
             raise ValueError(f"{annotator} needs a mask: connect one.")
         if mask is not None and chosen.kind != "masked" and annotator not in MASK_AS_DRAWING:
-            raise ValueError(f"{annotator} has no use for a mask.")
+            takers = [name for name, entry in ANNOTATORS.items() if entry.kind == "masked" or name in MASK_AS_DRAWING]
+            raise ValueError(f"{annotator} has no use for a mask. Disconnect it; {' and '.join(takers)} take one.")
         condition = _annotated(
             chosen, image, mask, resolution, _first_model(chosen), download, parse_settings(chosen, settings)
         )
-        return NodeOutput(condition, ui=ui.PreviewImage(condition.clamp(0, 1), cls=cls))
+        return NodeOutput(condition, ui=preview(condition, cls))
 
 
 def _first_model(annotator: Annotator) -> str:

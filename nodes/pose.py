@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from zeroctl_core.annotators.annotator import check_image as check_values
 from zeroctl_core.annotators.hint_size import size_at_resolution
+from zeroctl_core.annotators.opencv import import_cv2
 from zeroctl_core.annotators.pixels import over_white
 from zeroctl_core.annotators.pose import (
     DIALECTS,
@@ -16,10 +18,12 @@ from zeroctl_core.annotators.pose import (
     write_keypoints,
 )
 
-from .annotate import CATEGORY, download_input, model_input, resolution_input, setting_input
 from .host.annotator_folders import offered
-from .host.annotator_nets import device_of, loaded_folder, picture_by_picture
-from .host.schema import Boxes, ComfyNode, NodeOutput, PoseKeypoints, check_choice, io, schema, ui
+from .host.annotator_inputs import CATEGORY, download_input, model_input, resolution_input, setting_input
+from .host.annotator_nets import device_of, loaded_folders
+from .host.chunks import in_chunks
+from .host.preview import preview
+from .host.schema import Boxes, ComfyNode, NodeOutput, PoseKeypoints, check_choice, io, schema
 from .host.units import check_image, check_number
 
 STICK_SCALES = ["1", "auto_xinsir", "2", "3", "4", "6", "8"]
@@ -106,7 +110,7 @@ class ZeroctlPoseDraw(ComfyNode):
             body=body,
             threshold=check_number("threshold", threshold),
         ).movedim(1, -1)
-        return NodeOutput(condition, ui=ui.PreviewImage(condition, cls=cls))
+        return NodeOutput(condition, ui=preview(condition, cls))
 
 
 class ZeroctlPose(ComfyNode):
@@ -168,27 +172,27 @@ class ZeroctlPose(ComfyNode):
             raise ValueError(
                 f"bboxes are of {len(boxes)} pictures, image has {len(picture)}; expected as many, or one."
             )
-        finder = None if boxes is not None else loaded_folder("people", detector, download)
-        net = loaded_folder("pose", estimator, download)
-
+        settings = {
+            "person_threshold": person_threshold,
+            "keypoint_threshold": keypoint_threshold,
+            "max_people": max_people,
+        }
+        for param in POSE_PARAMS:
+            param.check("pose", settings[param.name])
+        check_values("pose", picture)
+        import_cv2("pose")
+        names = {"pose": estimator} if boxes is not None else {"pose": estimator, "people": detector}
+        net, *finders = loaded_folders(names, download, picture.shape[2] * picture.shape[3])
         device = device_of(net)
 
-        def look(row: int) -> Any:
-            given = None if boxes is None else [boxes[row % len(boxes)]]
-            return detect_poses(
-                picture[row : row + 1].to(device),
-                net,
-                finder,
-                given,
-                person_threshold=person_threshold,
-                keypoint_threshold=keypoint_threshold,
-                max_people=max_people,
-            )[0]
+        def look(part: slice) -> Any:
+            given = boxes if boxes is None or len(boxes) == 1 else boxes[part]
+            return detect_poses(picture[part].to(device), net, *finders, boxes=given, **settings)
 
-        frames = picture_by_picture(picture, look)
+        frames = [frame for found in in_chunks(len(picture), device, look) for frame in found]
         height, width = size_at_resolution(*picture.shape[2:], resolution)
         condition = draw_pose(frames, height, width, threshold=keypoint_threshold).movedim(1, -1)
-        return NodeOutput(condition, write_keypoints(frames, keypoints_as), ui=ui.PreviewImage(condition, cls=cls))
+        return NodeOutput(condition, write_keypoints(frames, keypoints_as), ui=preview(condition, cls))
 
 
 NODES = [ZeroctlPoseDraw, ZeroctlPose]

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from zeroctl_core.annotators import ANNOTATORS
+from zeroctl_core.annotators.annotator import check_image as check_values
 from zeroctl_core.annotators.pixels import over_white
 from zeroctl_core.annotators.resolution import at_resolution
 from zeroctl_core.annotators.segment import segment_ids
 from zeroctl_core.annotators.segmentation import paint_classes
 
-from .annotate import CATEGORY, description, download_input, model_input, resolution_input
-from .host.annotator_nets import device_of, in_chunks, loaded_folder
-from .host.schema import ComfyNode, NodeOutput, check_choice, io, schema, ui
+from .host.annotator_inputs import (
+    CATEGORY,
+    description,
+    download_input,
+    model_input,
+    resolution_input,
+    setting_input,
+)
+from .host.annotator_nets import device_of, loaded_folders
+from .host.chunks import in_chunks, kept
+from .host.preview import preview
+from .host.schema import ComfyNode, NodeOutput, io, schema
 from .host.units import check_image
 
 SEGMENT = ANNOTATORS["segment"]
-PALETTES = ["ade20k"]
 PERSON = 12
 
 
@@ -32,9 +43,7 @@ class ZeroctlSegment(ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="The picture to segment; alpha is laid over white."),
                 model_input(SEGMENT.task),
-                io.Combo.Input(
-                    "palette", options=PALETTES, default=PALETTES[0], tooltip="ADE20K's 150 colours, exact."
-                ),
+                *(setting_input(param) for param in SEGMENT.params),
                 resolution_input(512),
                 download_input(),
                 io.Int.Input(
@@ -55,14 +64,16 @@ class ZeroctlSegment(ComfyNode):
     def execute(
         cls, image: Any, model: str, palette: str, resolution: int, download: bool, mask_class: int
     ) -> NodeOutput:
-        check_choice("palette", palette, PALETTES)
+        SEGMENT.check(palette=palette)
         picture = at_resolution(over_white(check_image(image, channels=(3, 4))), resolution)
-        net = loaded_folder(SEGMENT.task, model, download)
+        check_values(SEGMENT.name, picture)
+        (net,) = loaded_folders({SEGMENT.task: model}, download, picture.shape[2] * picture.shape[3])
         device = device_of(net)
-        ids = in_chunks(len(picture), device, lambda part: segment_ids(picture[part].to(device), net, palette))
+        parts = in_chunks(len(picture), device, lambda part: kept(segment_ids(picture[part].to(device), net, palette)))
+        ids = torch.cat(parts)
         condition = paint_classes(ids, palette)
         shown = condition.movedim(1, -1)
-        return NodeOutput(shown, (ids == mask_class).float(), ui=ui.PreviewImage(shown, cls=cls))
+        return NodeOutput(shown, (ids == mask_class).float(), ui=preview(shown, cls))
 
 
 NODES = [ZeroctlSegment]

@@ -13,7 +13,7 @@ import folder_paths
 
 from zeroctl_core.annotators.networks import Network
 
-__all__ = ["FOLDER", "add_folder", "find", "target_of"]
+__all__ = ["add_folder", "files_named", "find", "roots", "target_of"]
 
 FOLDER = "annotators"
 AUX = "comfyui_controlnet_aux"
@@ -22,12 +22,31 @@ AUX_VARIABLE = "AUX_ANNOTATOR_CKPTS_PATH"  # where that pack is told to keep its
 
 def add_folder() -> None:
     """Give the host the folder key `annotators`, which extra_model_paths.yaml may extend; calling it again is free."""
-    folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
+    folder_paths.add_model_folder_path(FOLDER, str(target_of("")))
 
 
-def target_of(network: Network) -> Path:
-    """Where the file of a network belongs."""
-    return Path(folder_paths.get_folder_paths(FOLDER)[0]) / network.file
+def target_of(name: str) -> Path:
+    """Where a file or folder of this name belongs, and is put when it is fetched."""
+    return Path(folder_paths.models_dir) / FOLDER / name
+
+
+def roots() -> list[Path]:
+    """The host's folders of annotators that exist, in its order."""
+    return [folder for name in folder_paths.get_folder_paths(FOLDER) if (folder := Path(name)).is_dir()]
+
+
+def files_named(name: str, root: Path) -> Iterator[Path]:
+    """Files of this name below a folder, a folder's own before those of its subfolders, in the order of names.
+
+    Links are followed, each folder is entered once; hidden folders are left out, half downloads among them.
+    """
+    seen: set[str] = set()
+    for at, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(at)
+        folders[:] = [] if real in seen else sorted(folder for folder in folders if not folder.startswith("."))
+        if name in files and real not in seen:
+            yield Path(at, name)
+        seen.add(real)
 
 
 def find(network: Network) -> Path:
@@ -36,23 +55,20 @@ def find(network: Network) -> Path:
     Raises:
         FileNotFoundError: it is nowhere; the message names its URL, path, size and licence.
     """
-    folders = list(_folders())
+    folders = [*roots(), *_of_aux()]
     for folder in folders:
-        found = sorted(path for path in folder.rglob(network.file) if path.is_file())
-        if found:
-            return found[0]
-    size = "" if network.size is None else f", {network.size / 1e6:.1f} MB"
+        for path in files_named(network.file, folder):
+            return path
     raise FileNotFoundError(
-        f"The annotator network {network.name!r} needs the file {network.file}{size}, which is not in "
-        f"{', '.join(map(str, folders)) or 'any folder'}. Download {network.url} and put it at {target_of(network)}, "
-        f"or set download to true. Licence of the weights: {network.licence}."
+        f"The annotator network {network.name!r} needs the file {network.file}, {network.size / 1e6:.1f} MB, which is "
+        f"not in {', '.join(map(str, folders)) or 'any folder'}. Download {network.url} and put it at "
+        f"{target_of(network.file)}, or set download to true. Licence of the weights: {network.licence}."
     )
 
 
-def _folders() -> Iterator[Path]:
-    """Folders that exist, ours first."""
-    named = [Path(folder) for folder in folder_paths.get_folder_paths(FOLDER)]
-    named += [Path(folder) / AUX / "ckpts" for folder in folder_paths.get_folder_paths("custom_nodes")]
+def _of_aux() -> list[Path]:
+    """Folders in which comfyui_controlnet_aux keeps what it has downloaded."""
+    named = [Path(folder) / AUX / "ckpts" for folder in folder_paths.get_folder_paths("custom_nodes")]
     if os.environ.get(AUX_VARIABLE):
         named.append(Path(os.environ[AUX_VARIABLE]))
-    return (folder for folder in dict.fromkeys(named) if folder.is_dir())
+    return [folder for folder in dict.fromkeys(named) if folder.is_dir()]

@@ -8,11 +8,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import folder_paths
+from zeroctl_core.annotators.transformers_models import check_transformers, folder_task, load_model
 
-from zeroctl_core.annotators.transformers_models import folder_task, load_model
-
-from .annotator_files import FOLDER
+from .annotator_files import files_named, roots, target_of
 from .download import fetch
 
 __all__ = ["find_folder", "folder_names", "offered"]
@@ -22,9 +20,10 @@ FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 
 @dataclass(frozen=True)
 class Published:
-    """A repository of Hugging Face that holds a model for a task."""
+    """A repository of Hugging Face that holds a model for a task; `size` is about how many bytes it has."""
 
     repo: str
+    size: int
     licence: str
 
     @property
@@ -36,76 +35,81 @@ class Published:
         return f"https://huggingface.co/{self.repo}"
 
 
-PUBLISHED = {
-    "depth": Published("depth-anything/Depth-Anything-V2-Small-hf", "Apache-2.0"),
-    "segmentation": Published("openmmlab/upernet-convnext-tiny", "MIT"),
-    "pose": Published("usyd-community/vitpose-base-simple", "Apache-2.0"),
-    "people": Published("PekingU/rtdetr_r50vd_coco_o365", "Apache-2.0"),
+OFFERED = {
+    "depth": Published("depth-anything/Depth-Anything-V2-Small-hf", 99_000_000, "Apache-2.0"),
+    "segmentation": Published("openmmlab/upernet-convnext-tiny", 240_000_000, "MIT"),
+    "pose": Published("usyd-community/vitpose-base-simple", 344_000_000, "Apache-2.0"),
+    "people": Published("PekingU/rtdetr_r50vd_coco_o365", 172_000_000, "Apache-2.0"),
 }
 """What a task's list offers first; its weights may be used for anything."""
 
 
 def folder_names(task: str) -> list[str]:
-    """Folders with a model for the task, as paths below `annotators`, and the published one where it is not there."""
-    found = list(_found(task))
-    published = PUBLISHED[task].name
-    return found if any(Path(name).name == published for name in found) else [*found, published]
+    """The published model, there or not, then the folders with a model for the task, as paths below `annotators`."""
+    return list(dict.fromkeys([OFFERED[task].name, *_found(task)]))
 
 
 def offered(task: str) -> str:
     """The published model of a task, and the licence of its weights, in words."""
-    return f"{PUBLISHED[task].name} (weights: {PUBLISHED[task].licence})"
+    return f"{OFFERED[task].name} (weights: {OFFERED[task].licence})"
 
 
 def find_folder(task: str, name: str, may_download: bool) -> Path:
-    """The folder of a name of `folder_names`.
+    """The folder of a name of `folder_names`. The published model may lie in any subfolder.
 
     Raises:
-        FileNotFoundError: it is nowhere, and may not be downloaded; the message names URL, path and licence.
+        FileNotFoundError: it is nowhere, and may not be downloaded; the message names URL, path, size and licence.
         ValueError: a folder with a model for another task, or none.
     """
     found = _found(task)
     if name in found:
         return found[name]
-    published = PUBLISHED[task]
-    target = Path(folder_paths.get_folder_paths(FOLDER)[0]) / published.name
+    published = OFFERED[task]
+    target = target_of(published.name)
     if name != published.name:
         raise ValueError(
-            f"There is no folder {name!r} with a model for {task} below {', '.join(map(str, _roots()))}; there are: "
+            f"There is no folder {name!r} with a model for {task} below {', '.join(map(str, roots()))}; there are: "
             f"{', '.join(found) or 'none'}. Press R after adding one."
         )
+    for folder in found.values():
+        if folder.name == name:
+            return folder
     if may_download:
         return _download(task, published, target)
     raise FileNotFoundError(
-        f"The model {published.name} is not at {target}. Download {', '.join(FILES)} of {published.url} into that "
-        f"folder, or set download to true. Licence of the weights: {published.licence}."
+        f"The model {published.name}, about {published.size / 1e6:.0f} MB, is not at {target}. Download "
+        f"{', '.join(FILES)} of {published.url} into that folder, or set download to true. "
+        f"Licence of the weights: {published.licence}."
     )
 
 
-def _roots() -> list[Path]:
-    return [Path(folder) for folder in folder_paths.get_folder_paths(FOLDER)]
-
-
 def _found(task: str) -> dict[str, Path]:
-    """Name -> folder, in the order of their names; of two with one name the first root's."""
+    """Name -> folder; of two with one name the first root's."""
     found: dict[str, Path] = {}
-    for root in filter(Path.is_dir, _roots()):
-        for config in sorted(root.rglob("config.json")):
+    for root in roots():
+        for config in files_named("config.json", root):
             folder = config.parent
-            if not any(part.startswith(".") for part in folder.relative_to(root).parts):
-                name = folder.relative_to(root).as_posix()
-                if task in folder_task(folder):
-                    found.setdefault(name, folder)
+            if task in folder_task(folder):
+                found.setdefault(folder.relative_to(root).as_posix(), folder)
     return found
 
 
 def _download(task: str, published: Published, target: Path) -> Path:
-    """All files of a model, written aside, loaded once, and moved to their place together."""
+    """All files of a model, written aside, loaded once, and moved to their place together.
+
+    What would make it fail after minutes of fetching is looked at first.
+    """
+    if target.exists():
+        raise FileExistsError(
+            f"{target} is there, but is no folder with a model for {task}: a download by hand that is not complete, "
+            "perhaps. Complete it or remove it, and try again."
+        )
+    check_transformers(task)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as aside:
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent, ignore_cleanup_errors=True) as aside:
         whole = Path(aside) / published.name
         for name in FILES:
-            fetch(published.repo, name, whole)
+            fetch(published.repo, name, whole, target=target / name)
         shutil.rmtree(whole / ".cache", ignore_errors=True)  # huggingface_hub's own notes
         load_model(whole, task)
         os.replace(whole, target)

@@ -1,15 +1,13 @@
-"""Networks of annotators as models of the host: it loads, offloads and counts them; pictures go through in chunks."""
+"""Networks of annotators as models of the host: it moves them to its device, counts them and takes them off again."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import comfy.model_management
 import comfy.model_patcher
-import comfy.utils
 import torch
 from torch import Tensor, nn
 
@@ -20,28 +18,22 @@ from zeroctl_core.annotators.transformers_models import load_model
 
 from .annotator_files import find
 from .annotator_folders import find_folder
+from .chunks import in_chunks, kept
 from .download import download
 from .paths import fingerprint
 
-__all__ = [
-    "annotate_in_chunks",
-    "device_of",
-    "forget",
-    "in_chunks",
-    "loaded",
-    "loaded_folder",
-    "picture_by_picture",
-]
+__all__ = ["annotate_in_chunks", "device_of", "loaded", "loaded_folders"]
 
-T = TypeVar("T")
+KEPT = 6  # networks that stay in memory for the next run; the host may still move them off its device
 
-KEPT = 3  # networks that stay in memory for the next run; the host may still move them off its device
+NUMBERS_A_PIXEL = 512
+"""Memory that the host is asked to leave free, in numbers a pixel: four planes of 128 channels."""
 
 _kept: OrderedDict[tuple[str, str, torch.dtype], Any] = OrderedDict()
 
 
-def loaded(name: str, may_download: bool) -> nn.Module:
-    """A network of `NETWORKS` on the host's device.
+def loaded(name: str, may_download: bool, pixels: int) -> nn.Module:
+    """A network of `NETWORKS` on the host's device, with room for a picture of so many pixels.
 
     Raises:
         FileNotFoundError: the file is nowhere, and may not be downloaded; what a file of another kind raises
@@ -54,35 +46,20 @@ def loaded(name: str, may_download: bool) -> nn.Module:
         if not may_download:
             raise
         path = download(network)
-    return _on_device(name, path, lambda: load_network(name, path))
+    return _on_device([_patcher(name, fingerprint(path), lambda: load_network(name, path))], pixels)[0]
 
 
-def loaded_folder(task: str, name: str, may_download: bool) -> nn.Module:
-    """The transformers model of a folder on the host's device; raises what `find_folder` and `load_model` raise."""
-    folder = find_folder(task, name, may_download)
-    return _on_device(task, folder / "config.json", lambda: load_model(folder, task))
+def loaded_folders(names: Mapping[str, str], may_download: bool, pixels: int) -> list[nn.Module]:
+    """The transformers models of folders, task -> name, all on the host's device at once.
 
-
-def _on_device(what: str, path: Path, load: Callable[[], nn.Module]) -> nn.Module:
-    """The network of a file as the host's ModelPatcher, float16 where the host computes in it; the last are kept."""
-    device = comfy.model_management.get_torch_device()
-    dtype = torch.float16 if comfy.model_management.should_use_fp16(device) else torch.float32
-    key = (what, fingerprint(path), dtype)
-    if key not in _kept:
-        _kept[key] = comfy.model_patcher.ModelPatcher(
-            load().to(dtype), load_device=device, offload_device=comfy.model_management.unet_offload_device()
-        )
-    _kept.move_to_end(key)
-    while len(_kept) > KEPT:
-        _kept.popitem(last=False)
-    comfy.model_management.load_models_gpu([_kept[key]])
-    module: nn.Module = _kept[key].model
-    return module
-
-
-def forget() -> None:
-    """Drop the networks that are kept."""
-    _kept.clear()
+    Raises what `find_folder` and `load_model` raise.
+    """
+    folders = {task: find_folder(task, name, may_download) for task, name in names.items()}
+    patchers = []
+    for task, folder in folders.items():
+        files = ",".join(fingerprint(path) for path in sorted(folder.iterdir()) if path.is_file())
+        patchers.append(_patcher(task, files, lambda folder=folder, task=task: load_model(folder, task)))
+    return _on_device(patchers, pixels)
 
 
 def annotate_in_chunks(
@@ -95,58 +72,48 @@ def annotate_in_chunks(
     def run(part: slice) -> Tensor:
         if mask is not None:
             extra["mask"] = mask[part].to(device)
-        return annotator(image[part].to(device), **extra, **params)
+        return kept(annotator(image[part].to(device), **extra, **params))
 
-    return in_chunks(len(image), device, run)
+    return torch.cat(in_chunks(len(image), device, run))
 
 
 def device_of(net: nn.Module) -> torch.device:
     return next(net.parameters()).device
 
 
-def in_chunks(count: int, device: torch.device, run: Callable[[slice], Tensor]) -> Tensor:
-    """What a function says of the pictures of a batch, some at a time, where the host keeps what nodes give.
-
-    The host's progress bar goes with it, and it may be interrupted in between.
-    """
-    bar = comfy.utils.ProgressBar(count)
-    target = comfy.model_management.intermediate_device()
-    parts: list[Tensor] = []
-
-    def step(start: int, end: int) -> None:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        parts.append(run(slice(start, end)).to(target))
-        bar.update_absolute(end, count)
-
-    size, start = _chunk(lambda: step(0, 1), device), 1
-    while start < count:
-        end = min(start + size, count)
-        step(start, end)
-        start = end
-    return torch.cat(parts)
+def _device() -> torch.device:
+    """Where networks run. With --novram the host leaves weights on the CPU, and there these compute, too."""
+    if comfy.model_management.vram_state == comfy.model_management.VRAMState.NO_VRAM:
+        return torch.device("cpu")
+    device: torch.device = comfy.model_management.get_torch_device()
+    return device
 
 
-def picture_by_picture(image: Tensor, call: Callable[[int], T]) -> list[T]:
-    """What a function says of each picture, by its number, with the host's progress bar and interruption."""
-    bar = comfy.utils.ProgressBar(len(image))
-    said: list[T] = []
-    for row in range(len(image)):
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        said.append(call(row))
-        bar.update_absolute(row + 1, len(image))
-    return said
+def _dtype(device: torch.device) -> torch.dtype:
+    """float16 where the host computes in it; on a CPU and on Apple's chips float32."""
+    half = comfy.model_management.should_use_fp16(device) and device.type not in ("cpu", "mps")
+    return torch.float16 if half else torch.float32
 
 
-def _chunk(first: Callable[[], None], device: torch.device) -> int:
-    """Annotate the first picture and say how many more may go together: half of the free memory by what it took.
+def _patcher(what: str, files: str, load: Callable[[], nn.Module]) -> Any:
+    """The network of these files as the host's ModelPatcher; the last few are kept."""
+    device = _device()
+    dtype = _dtype(device)
+    key = (what, files, dtype)
+    if key not in _kept:
+        _kept[key] = comfy.model_patcher.ModelPatcher(
+            load().to(dtype), load_device=device, offload_device=comfy.model_management.unet_offload_device()
+        )
+    _kept.move_to_end(key)
+    while len(_kept) > KEPT:
+        _kept.popitem(last=False)
+    return _kept[key]
 
-    On a CPU one: a chunk of four takes four times as long as one there, and four times the memory.
-    """
-    if device.type != "cuda":
-        first()
-        return 1
-    torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_allocated(device)
-    first()
-    took = max(torch.cuda.max_memory_allocated(device) - before, 1)
-    return max(1, int(comfy.model_management.get_free_memory(device) / 2 / took))
+
+def _on_device(patchers: list[Any], pixels: int) -> list[nn.Module]:
+    """The networks, whole on their device: their layers cannot compute with weights that lie elsewhere."""
+    itemsize = max((_dtype(patcher.load_device).itemsize for patcher in patchers), default=4)
+    comfy.model_management.load_models_gpu(
+        patchers, memory_required=NUMBERS_A_PIXEL * itemsize * pixels, force_full_load=True
+    )
+    return [patcher.model for patcher in patchers]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import logging
 import os
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
 
 from zeroctl_core.annotators.networks import Network
 from zeroctl_core.annotators.networks.loading import load_network
@@ -18,65 +23,102 @@ __all__ = ["download", "fetch"]
 
 log = logging.getLogger("zeroctl")
 
-PUBLISHED = re.compile(r"https://huggingface\.co/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
+FILE_OF_A_REPOSITORY = re.compile(
+    r"https://huggingface\.co/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)"
+)
 
 
 def download(network: Network) -> Path:
     """The file of a network, from where it is published to where it belongs.
 
-    It is written aside, compared with the size and the SHA-256 that the server names, loaded once to see that it is
-    what it should be, and only then moved to its place.
+    It is written aside, compared with the size and the hash that the server names, loaded once to see that it is what
+    it should be, and only then moved to its place.
 
     Raises:
         ImportError: huggingface_hub is not installed.
         OSError: the server cannot be reached, or the file is not what it says.
         CheckpointError: the file holds other weights.
     """
-    target = target_of(network)
-    parts = PUBLISHED.fullmatch(network.url)
+    target = target_of(network.file)
+    parts = FILE_OF_A_REPOSITORY.fullmatch(network.url)
     if parts is None:
         raise ValueError(
             f"{network.url} is not a file that can be fetched; download it by hand and put it at {target}."
         )
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as aside:
-        fetched = fetch(parts["repo"], parts["file"], Path(aside), parts["revision"])
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent, ignore_cleanup_errors=True) as aside:
+        fetched = fetch(parts["repo"], parts["file"], Path(aside), parts["revision"], target=target)
         load_network(network.name, fetched)
         os.replace(fetched, target)
     return target
 
 
-def fetch(repo: str, name: str, folder: Path, revision: str = "main") -> Path:
-    """One file of a repository of Hugging Face into a folder, with the size and the SHA-256 that the server names.
+def fetch(repo: str, name: str, folder: Path, revision: str = "main", *, target: Path) -> Path:
+    """One file of a repository of Hugging Face into a folder, with the size and the hash that the server names.
 
-    HF_ENDPOINT, proxies and tokens are huggingface_hub's, and so is the progress bar. Raises what `download` raises.
+    HF_ENDPOINT, proxies and tokens are huggingface_hub's. The host's progress bar goes with it, and it may be
+    interrupted. `target` is where the file belongs in the end, for messages. Raises what `download` raises.
     """
     url = f"https://huggingface.co/{repo}/resolve/{revision}/{name}"
+    by_hand = f"download {url} by hand and put it at {target}"
     try:
         import huggingface_hub
     except ImportError as error:
         raise ImportError(
-            f"Downloading needs huggingface_hub, which is not installed. Install it, or download {url} by hand.",
+            f"Downloading needs huggingface_hub, which is not installed. Install it, or {by_hand}.",
             name="huggingface_hub",
         ) from error
     log.info("[zeroctl] downloading %s", url)
-    where = {"revision": revision, "endpoint": os.environ.get("HF_ENDPOINT")}
+    where: dict[str, Any] = {"revision": revision, "endpoint": os.environ.get("HF_ENDPOINT")}
     try:
         told = huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repo, name, **where))
+        if "tqdm_class" in inspect.signature(huggingface_hub.hf_hub_download).parameters:
+            where["tqdm_class"] = _bar_of_the_host()
         path = Path(huggingface_hub.hf_hub_download(repo, name, local_dir=folder, **where))
+    except comfy.model_management.InterruptProcessingException:
+        raise
     except Exception as error:
-        raise OSError(f"{url} could not be downloaded ({error}). Download it by hand.") from error
+        raise OSError(
+            f"{url} could not be downloaded ({error}). Try again, set HF_ENDPOINT to a server that can be reached, "
+            f"or {by_hand}."
+        ) from error
     _check(path, told.size, told.etag, url)
     return path
 
 
+def _bar_of_the_host() -> type:
+    """huggingface_hub's progress bar, which moves the host's and is where an interruption is heard."""
+    from huggingface_hub.utils import tqdm
+
+    class Bar(tqdm):  # type: ignore[misc]  # of no type that is known here
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.of_host = comfy.utils.ProgressBar(100)
+
+        def update(self, n: float | None = 1) -> bool | None:
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            said: bool | None = super().update(n)
+            if getattr(self, "total", None):  # a bar that is switched off has none
+                self.of_host.update_absolute(int(100 * self.n / self.total), 100)
+            return said
+
+    return Bar
+
+
 def _check(path: Path, size: int | None, etag: str | None, url: str) -> None:
-    """Raises `OSError` unless the file has the size, and where the server names a SHA-256 that one too."""
+    """Raises `OSError` unless the file has the size and the hash that the server names.
+
+    Of large files a server names the SHA-256, of small ones git's SHA-1; another etag says nothing of the content.
+    """
     found = path.stat().st_size
     if size is not None and found != size:
         raise OSError(f"{url}: {found} bytes came, {size} were announced. Try again.")
-    if etag is not None and re.fullmatch(r"[0-9a-f]{64}", etag):
-        with path.open("rb") as file:
-            digest = hashlib.sha256(file.read()).hexdigest()
-        if digest != etag:
-            raise OSError(f"{url}: the SHA-256 of what came is {digest}, announced was {etag}. Try again.")
+    if etag is None or not re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{40}", etag):
+        return
+    digest = hashlib.sha256() if len(etag) == 64 else hashlib.sha1(f"blob {found}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    if digest.hexdigest() != etag:
+        kind = "SHA-256" if len(etag) == 64 else "SHA-1 of git"
+        raise OSError(f"{url}: the {kind} of what came is {digest.hexdigest()}, announced was {etag}. Try again.")

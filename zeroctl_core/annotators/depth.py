@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .annotator import annotator
+from .networks.run_net import NOT_FINITE
 from .params import Choice, Param
 from .transformers_models import TransformersModel, model_for
 from .transformers_models.dpt_any_size import any_size
@@ -92,7 +93,7 @@ def predict_depth(image: Tensor, model: TransformersModel, detect_size: int) -> 
         planes.append(found.to(device=image.device, dtype=torch.float32))
     predicted = torch.cat(planes)
     if not predicted.isfinite().all():
-        raise ValueError(f"depth: {model.model_type} predicts NaN or infinity; load it in float32 and not in half")
+        raise ValueError(f"depth: {model.model_type} predicts NaN or infinity; {NOT_FINITE}")
     if predicted.shape[1:] != (height, width):
         predicted = F.interpolate(predicted[:, None], (height, width), mode="bilinear", antialias=True)[:, 0]
     return predicted[:, border[0] : height - border[0], border[1] : width - border[1]]

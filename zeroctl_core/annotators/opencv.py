@@ -20,11 +20,15 @@ def import_cv2(owner: str) -> ModuleType:
             f"{owner} needs OpenCV, which is not installed: pip install opencv-python", name="cv2"
         ) from error
     except ImportError as error:
-        if "cannot open shared object file" not in str(error):
-            raise
+        if "cannot open shared object file" in str(error):
+            raise ImportError(
+                f"{owner} needs OpenCV, which is installed but lacks a library of the system ({error}). "
+                "On a machine without a screen: pip uninstall -y opencv-python opencv-contrib-python; "
+                "pip install --force-reinstall opencv-python-headless",
+                name="cv2",
+            ) from error
         raise ImportError(
-            f"{owner} needs OpenCV, which is installed but lacks a library of the system ({error}). "
-            "On a machine without a screen: pip uninstall -y opencv-python opencv-contrib-python; "
+            f"{owner} needs OpenCV, which is installed but cannot be imported ({error}): "
             "pip install --force-reinstall opencv-python-headless",
             name="cv2",
         ) from error

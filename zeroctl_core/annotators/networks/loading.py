@@ -32,7 +32,7 @@ def load_network(name: str, path: str | os.PathLike[str], *, dtype: torch.dtype 
     network = NETWORKS[name]
     file = open_weight_file(Path(path))
     weights = {key.removeprefix(DATA_PARALLEL): tensor for key, tensor in file.tensors.items()}
-    _check(network, file.path.name, weights)
+    _check(network, str(file.path), weights)
     with torch.device("meta"):
         net = network.build()
     net.load_state_dict(weights, assign=True)

@@ -146,7 +146,7 @@ class Predict(nn.Module):
     "mlsd",
     file="mlsd_large_512_fp32.pth",
     url="https://huggingface.co/lllyasviel/Annotators/resolve/main/mlsd_large_512_fp32.pth",
-    size=None,
+    size=6_300_000,
     licence="Apache-2.0 (NAVER Corp.)",
 )
 class MLSDLarge(nn.Module):

@@ -6,6 +6,8 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
+from .run_net import NOT_FINITE
+
 
 def decode_segments(maps: Tensor, score: float, distance: float, most: int) -> list[np.ndarray]:
     """The line segments of each image, the surest first.
@@ -22,7 +24,7 @@ def decode_segments(maps: Tensor, score: float, distance: float, most: int) -> l
     """
     maps = maps[:, :5].float()
     if not maps.isfinite().all():
-        raise ValueError("M-LSD: the network gave NaN or infinity; its file is damaged, or float16 is too small for it")
+        raise ValueError(f"M-LSD: the network gives NaN or infinity; {NOT_FINITE}")
     centre = maps[:, :1].sigmoid()
     peaks = centre * (centre == F.max_pool2d(centre, 3, stride=1, padding=1))
     width = maps.shape[3]

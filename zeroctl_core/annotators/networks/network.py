@@ -21,15 +21,15 @@ class Network:
     Most are maps from picture to picture, `net(image [B, 3, h, w] in 0..1) -> [B, 1, h, w] in 0..1`, in the dtype and
     on the device of their weights; what the published net was fed (0..255, -1..1, grey) is made inside.
 
-    `file` is the file's published name, `url` where it is published, `size` about how many bytes it has (None: not
-    known). `licence` is that of the weights, in words for people.
+    `file` is the file's published name, `url` where it is published, `size` about how many bytes it
+    has. `licence` is that of the weights, in words for people.
     """
 
     name: str
     build: Callable[[], nn.Module]
     file: str
     url: str
-    size: int | None
+    size: int
     licence: str
 
     def shapes(self) -> Shapes:
@@ -46,9 +46,7 @@ def _shapes(build: Callable[[], nn.Module]) -> Shapes:
 NETWORKS: Registry[Network] = Registry("network")
 
 
-def network(
-    name: str, *, file: str, url: str, size: int | None, licence: str
-) -> Callable[[type[nn.Module]], type[nn.Module]]:
+def network(name: str, *, file: str, url: str, size: int, licence: str) -> Callable[[type[nn.Module]], type[nn.Module]]:
     """Decorate the class of a network whose `()` builds it: it becomes a `Network` in `NETWORKS`."""
 
     def add(build: type[nn.Module]) -> type[nn.Module]:

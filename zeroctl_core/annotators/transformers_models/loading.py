@@ -83,6 +83,11 @@ def model_type_of(path: str | Path) -> str:
     return str(_config(Path(path))["model_type"])
 
 
+def check_transformers(task: str) -> None:
+    """Raises `ImportError` with its first cause where transformers cannot be imported for a task of `TASKS`."""
+    _import_class(next(iter(TASKS[task].values())))
+
+
 def folder_task(path: str | Path) -> set[str]:
     """What the model of a folder can do, by its config.json alone; nothing where that is no folder of a known model."""
     try:
@@ -148,6 +153,8 @@ def _config(folder: Path) -> Mapping[str, Any]:
         raise CheckpointError(f"{folder} is no folder of a model: it has no {CONFIG_FILE}, but {_content(folder)}")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{file} cannot be read ({error.strerror}); look at its rights") from error
     except ValueError as error:
         raise CheckpointError(f"{file} is no JSON text ({error}); download it again") from error
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
@@ -161,6 +168,8 @@ def _wrong_for(config: Mapping[str, Any], task: str) -> str | None:
     if model_type not in names:
         return f"is of the model_type {model_type!r}; for {task} it must be one of {', '.join(names)}"
     made_as = config.get("architectures") or [names[model_type]]
+    if not isinstance(made_as, list):
+        return f"names no list of architectures in its config.json, but {made_as!r}"
     if names[model_type] not in made_as:
         return f"holds a {made_as[0]}; for {task} it must be a {names[model_type]}"
     if config.get("use_pretrained_backbone"):

@@ -1,0 +1,62 @@
+"""Inpaint: photographs with a hole."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.differences.importing import empty_package, importing
+from benchmarks.differences.levels import Levels, Run, levels, tensor
+from benchmarks.differences.peers import folder_of
+from benchmarks.differences.pictures import photos
+from benchmarks.differences.releases import demo
+from benchmarks.differences.row import Row
+from zeroctl_core.annotators import ANNOTATORS
+
+
+def hole(picture: Levels) -> Levels:
+    """A round, a ramp and a speck, in 0..255."""
+    height, width = picture.shape[:2]
+    y, x = np.mgrid[:height, :width]
+    mask = np.where((x - width / 2) ** 2 + (y - height / 2) ** 2 < (height / 4) ** 2, 255, 0).astype(np.uint8)
+    mask[: height // 8] = np.linspace(0, 255, width).astype(np.uint8)
+    mask[-12:-8, 10:14] = 255
+    return mask
+
+
+def our_inpaint(**settings: Any) -> Run:
+    def run(picture: Levels) -> Levels:
+        mask = torch.from_numpy(hole(picture)).float()[None, None] / 255
+        return levels(ANNOTATORS["inpaint"](tensor(picture), mask=mask, **settings))
+
+    return run
+
+
+def cn11_inpaint(picture: Levels) -> Levels:
+    given = {"image": picture, "mask": np.repeat(hole(picture)[..., None], 3, axis=2)}
+    return demo("cn11", "gradio_inpaint", input_image_and_mask=given, mask_blur=5.0)(picture)
+
+
+def aux_inpaint(black: bool) -> Run:
+    def run(picture: Levels) -> Levels:
+        with importing(folder_of("aux"), "aux_pack", ("aux_pack.utils",)):
+            empty_package("aux_pack", folder_of("aux"))
+            node = importlib.import_module("aux_pack.node_wrappers.inpaint").InpaintPreprocessor()
+        mask = torch.from_numpy(hole(picture)).float()[None] / 255
+        image = node.preprocess(tensor(picture).movedim(1, -1), mask, black)[0]
+        return np.asarray(image[0].double().numpy() * 255)
+
+    return run
+
+
+def rows() -> list[Row]:
+    blurred, plain, black = {"fill": "minus_one", "mask_blur": 5.0}, {"fill": "minus_one"}, {"fill": "black"}
+    wrapper = "node_wrappers/inpaint.py"
+    return [
+        Row("inpaint", our_inpaint(**blurred), "cn11", "gradio_inpaint.py", cn11_inpaint, photos(), blurred),
+        Row("inpaint", our_inpaint(**plain), "aux", wrapper, aux_inpaint(False), photos(), plain),
+        Row("inpaint, black", our_inpaint(**black), "aux", wrapper, aux_inpaint(True), photos(), black),
+    ]

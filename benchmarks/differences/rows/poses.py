@@ -1,0 +1,117 @@
+"""Poses, drawn from the same points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from benchmarks.differences.importing import single_file
+from benchmarks.differences.levels import Levels, Run, levels
+from benchmarks.differences.ours import test_module
+from benchmarks.differences.peers import aux, folder_of, hf
+from benchmarks.differences.row import Row
+from zeroctl_core.annotators.pose import draw_pose
+
+Group = Mapping[str, Any]
+"""What one picture shows: `bodies`, a list of [18, 2] points in 0..1, and points of `hand_right` and `face`."""
+
+
+def crowds(person: Levels) -> list[Group]:
+    """20 times three of this person, each with a size, a place and a tremor of its own."""
+    random = np.random.default_rng(0)
+    return [
+        {
+            "bodies": [
+                person * random.uniform(0.3, 0.9, 2) + random.uniform(-0.1, 0.5, 2) + random.normal(0, 0.02, (18, 2))
+                for _ in range(3)
+            ]
+        }
+        for _ in range(20)
+    ]
+
+
+def drawn_by_us(groups: Sequence[Group]) -> Run:
+    people = test_module("test_pose")
+
+    def run(picture: Levels) -> Levels:
+        height, width = picture.shape[:2]
+        pictures = []
+        for group in groups:
+            found = [{"pose_keypoints_2d": people.flat(body)} for body in group.get("bodies", ())]
+            for part in ("hand_right", "face"):
+                if part in group:
+                    found.append({f"{part}_keypoints_2d": people.flat(group[part])})
+            frame = people.frame(*found, height=height, width=width)
+            pictures.append(levels(draw_pose([frame], height, width, hands=True, face=True)))
+        return np.concatenate(pictures)
+
+    return run
+
+
+def drawn_by_release(groups: Sequence[Group]) -> Run:
+    """Each part by the function of cn11's util.py."""
+
+    def run(picture: Levels) -> Levels:
+        util = single_file(folder_of("cn11") / "annotator" / "openpose" / "util.py", "cn11_openpose_util")
+        pictures = []
+        for group in groups:
+            bodies = group.get("bodies", ())
+            subset = np.arange(18 * len(bodies)).reshape(-1, 18)
+            canvas = np.zeros_like(picture)
+            if bodies:
+                canvas = util.draw_bodypose(canvas, np.concatenate(bodies), subset)
+            canvas = util.draw_handpose(canvas, [group["hand_right"]] if "hand_right" in group else [])
+            pictures.append(util.draw_facepose(canvas, [group["face"]] if "face" in group else []))
+        return np.concatenate(pictures)
+
+    return run
+
+
+def drawn_by(package: Callable[[str], ModuleType], groups: Sequence[Group]) -> Run:
+    """By `draw_poses`, which aux and hf share."""
+
+    def run(picture: Levels) -> Levels:
+        module = package("open_pose")
+        points = module.Keypoint
+
+        def found(numbers: Any) -> Any:
+            return None if numbers is None else [points(float(x), float(y)) for x, y in numbers]
+
+        pictures = []
+        for group in groups:
+            parts = (None, found(group.get("hand_right")), found(group.get("face")))
+            bodies = [found(body) for body in group.get("bodies", ())] or [[None] * 18]
+            poses = [module.PoseResult(module.BodyResult(body, 18.0, 18), *parts) for body in bodies]
+            pictures.append(module.draw_poses(poses, *picture.shape[:2]))
+        return np.concatenate(pictures)
+
+    return run
+
+
+def rows() -> list[Row]:
+    canvas = {"black 512x512": np.zeros((512, 512, 3), np.uint8)}
+    wide = {"20 x black 512x768": np.zeros((512, 768, 3), np.uint8)}
+    order = (
+        "ours: the released annotator/openpose/util.py draws limb by limb over all people, and all joints after; the "
+        "peer draws one person after the other, which differs where two overlap"
+    )
+    people = test_module("test_pose")
+    cases: list[tuple[str, list[Group], dict[str, Levels]]] = [
+        ("pose, one person", [{"bodies": [people.P]}], canvas),
+        ("pose, two persons", [{"bodies": [people.P, people.Q]}], canvas),
+        ("pose, three random persons", crowds(people.P), wide),
+        ("pose, hand", [{"hand_right": people.HAND}], canvas),
+        ("pose, face", [{"face": people.FACE}], canvas),
+    ]
+    found = []
+    for title, groups, pictures in cases:
+        mine = drawn_by_us(groups)
+        found += [
+            Row(title, mine, "cn11", "annotator/openpose/util.py", drawn_by_release(groups), pictures),
+            Row(title, mine, "aux", "open_pose", drawn_by(aux, groups), pictures, why=order),
+            Row(title, mine, "hf", "open_pose", drawn_by(hf, groups), pictures, why=order),
+        ]
+    return found

@@ -1,0 +1,74 @@
+"""Inputs that the annotators' nodes share, and what they say of their files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zeroctl_core.annotators import Annotator, Choice, Param, Switch
+from zeroctl_core.annotators.hint_size import RESOLUTIONS
+from zeroctl_core.annotators.networks import NETWORKS
+
+from .annotator_files import add_folder
+from .annotator_folders import folder_names, offered
+from .schema import io, option
+
+__all__ = ["CATEGORY", "description", "download_input", "model_input", "resolution_input", "setting_input"]
+
+CATEGORY = "zeroctl/annotate"
+
+add_folder()
+
+
+def setting_input(param: Param | Choice | Switch) -> Any:
+    if isinstance(param, Choice):
+        return io.Combo.Input(param.name, options=list(param.options), default=param.default, tooltip=param.help)
+    if isinstance(param, Switch):
+        return io.Boolean.Input(param.name, default=param.default, tooltip=param.help)
+    kind: Any = io.Int if isinstance(param.default, int) else io.Float
+    # front ends put this widget beside every seed; it has to be told, or saved values would be off by one
+    seed = {"control_after_generate": True} if param.name == "seed" else {}
+    return option(
+        kind,
+        param.name,
+        default=param.default,
+        min=param.min,
+        max=param.max,
+        step=param.step,
+        tooltip=param.help,
+        **seed,
+    )
+
+
+def resolution_input(
+    default: int,
+    tooltip: str = "Pixels of the short side to annotate at, 64 or more; 0 keeps the picture's size. "
+    "Use the short side of the picture that you generate.",
+) -> Any:
+    return io.Int.Input("resolution", default=default, min=0, max=RESOLUTIONS[1], step=8, tooltip=tooltip)
+
+
+def download_input() -> Any:
+    return io.Boolean.Input(
+        "download",
+        default=False,
+        tooltip="Fetch the files of the network when they are not on disk. Off: nothing is ever fetched, and what is "
+        "missing is an error that says where it belongs.",
+    )
+
+
+def description(annotator: Annotator) -> str:
+    """What it draws, and the files that it needs with the licences of their weights."""
+    files = [f"{NETWORKS[name].file} (weights: {NETWORKS[name].licence})" for name in annotator.networks.values()]
+    if annotator.task:
+        files.append(f"a folder such as {offered(annotator.task)}")
+    return annotator.summary + (f" Files: {'; '.join(files)}." if files else "")
+
+
+def model_input(task: str, name: str = "model") -> Any:
+    """The folder of a transformers model."""
+    return io.Combo.Input(
+        name,
+        options=folder_names(task),
+        tooltip="A folder with config.json and model.safetensors of a transformers model, below ComfyUI's "
+        "models/annotators.",
+    )
