@@ -52,7 +52,7 @@ def _annotated(
         params = params | MASK_AS_DRAWING[annotator.name]
     picture = over_white(check_image(image, annotator.takes, channels=(3, 4)))
     annotator.check(**params)
-    at_size = at_resolution(picture, resolution)
+    at_size = at_resolution(picture, resolution, in_floats=annotator.takes == "depth")
     placed = None if annotator.kind != "masked" else mask_at(check_mask(mask, "to be drawn anew"), at_size)
     needed = annotator.network(**params)
     net = None

@@ -192,7 +192,8 @@ class ZeroctlPose(ComfyNode):
         frames = [frame for found in in_chunks(len(picture), device, look) for frame in found]
         height, width = size_at_resolution(*picture.shape[2:], resolution)
         condition = draw_pose(frames, height, width, threshold=keypoint_threshold).movedim(1, -1)
-        return NodeOutput(condition, write_keypoints(frames, keypoints_as), ui=preview(condition, cls))
+        points = write_keypoints(frames, keypoints_as, keypoint_threshold)
+        return NodeOutput(condition, points, ui=preview(condition, cls))
 
 
 NODES = [ZeroctlPoseDraw, ZeroctlPose]

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from zeroctl_core.annotators.transformers_models import check_transformers, folder_task, load_model
+from zeroctl_core.annotators.transformers_models import check_transformers, folder_tasks, load_model
 
 from .annotator_files import files_named, roots, target_of
 from .download import fetch
@@ -89,7 +89,7 @@ def _found(task: str) -> dict[str, Path]:
     for root in roots():
         for config in files_named("config.json", root):
             folder = config.parent
-            if task in folder_task(folder):
+            if task in folder_tasks(folder):
                 found.setdefault(folder.relative_to(root).as_posix(), folder)
     return found
 

@@ -19,10 +19,10 @@ from tiny_transformers import write_tiny
 from torch import Tensor
 
 from zeroctl_core.annotators import ANNOTATORS, Annotator
+from zeroctl_core.annotators.class_colors import paint_classes
 from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.pose import draw_pose
 from zeroctl_core.annotators.segment import segment_ids
-from zeroctl_core.annotators.segmentation import paint_classes
 from zeroctl_core.annotators.transformers_models import load_model
 
 SIZE = 96

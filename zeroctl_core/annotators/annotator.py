@@ -57,7 +57,8 @@ class Annotator:
         """Annotate a batch.
 
         Raises `ValueError` for an image of another shape, type or range, an unknown setting, one that is out of its
-        range, and for a mask or net that is missing or of no use.
+        range, for a mask or net that is missing or of no use, and for a net that gives NaN or infinity; `ImportError`
+        that says what to install where one of `needs` is missing.
         """
         check_image(self.name, image)
         self.check(**params)
@@ -78,6 +79,9 @@ class Annotator:
                 f"{self.name}: the mask has the shape {tuple(mask.shape)}; "
                 f"expected {(image.shape[0], 1, *image.shape[2:])}, one plane for each image"
             )
+        if mask is not None and not (0 <= mask.amin().item() and mask.amax().item() <= 1):  # false for NaN, too
+            low, high = mask.amin().item(), mask.amax().item()
+            raise ValueError(f"{self.name}: the values of the mask lie in {low:g}..{high:g}; expected 0..1")
         defaults = {param.name: param.default for param in self.params}
         with torch.no_grad():
             return self.fn(image, **extra, **{**defaults, **params})

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .annotator import annotator
-from .networks.run_net import NOT_FINITE
 from .params import Choice, Param
+from .through_net import check_finite, in_parts
 from .transformers_models import TransformersModel, model_for
 from .transformers_models.dpt_any_size import any_size
 from .transformers_models.seen_size import at_seen_size, seen_size
@@ -85,26 +85,29 @@ def predict_depth(image: Tensor, model: TransformersModel, detect_size: int) -> 
         border = (0, 0)
     height, width = image.shape[2:]
     size = seen_size(height, width, detect_size, multiple_of(model))
-    parts = torch.split(image, 1 if next(model.parameters()).device.type == "cpu" else len(image))
     planes = []
-    for part in parts:
+    for part in in_parts(image, model):
         with any_size(model.model, *size) if model.model_type == "dpt" else nullcontext():
             found = model(pixel_values=model.pixel_values(at_seen_size(part, size))).predicted_depth
         planes.append(found.to(device=image.device, dtype=torch.float32))
     predicted = torch.cat(planes)
-    if not predicted.isfinite().all():
-        raise ValueError(f"depth: {model.model_type} predicts NaN or infinity; {NOT_FINITE}")
+    check_finite(f"depth by {model.model_type}", predicted)
     if predicted.shape[1:] != (height, width):
         predicted = F.interpolate(predicted[:, None], (height, width), mode="bilinear", antialias=True)[:, 0]
     return predicted[:, border[0] : height - border[0], border[1] : width - border[1]]
 
 
 def nearness(distances: Tensor, normalise: str = "minmax") -> Tensor:
-    """Distances [H, W] in any unit -> nearness [H, W] in 0..1; where all are the same, up to rounding, 0."""
+    """Distances [H, W] in any unit -> nearness [H, W] in 0..1; where all are the same, up to rounding, 0.
+
+    Percentiles that coincide, because most of the picture is equally far, give way to the nearest and the farthest.
+    """
     low, high = distances.amin().item(), distances.amax().item()
     rounding = 8 * torch.finfo(torch.float32).eps * max(abs(low), abs(high))
     if normalise == "percentile":
-        low, high = (float(value) for value in np.percentile(distances.cpu().numpy(), PERCENTILES))
+        second, last = (float(value) for value in np.percentile(distances.cpu().numpy(), PERCENTILES))
+        if last - second > rounding:
+            low, high = second, last
     if high - low <= rounding:
         return torch.zeros_like(distances)
     return ((high - distances) / (high - low)).clamp(0, 1)
@@ -145,7 +148,7 @@ def _with_border(image: Tensor) -> tuple[Tensor, tuple[int, int]]:
     """The picture with its mirror image around it, and how many pixels (above and below, left and right).
 
     ZoeDepth is wrong along the borders, so that its released code lets it see more. Source: `infer` of CN1.1's
-    annotator/zoe.
+    annotator/zoe, without the average with the mirrored picture, which takes twice as long.
     """
     height, width = image.shape[2:]
     rows, columns = (int(math.sqrt(length / 2) * 3) for length in (height, width))

@@ -34,7 +34,19 @@ def hint_size(
     """The resolution whose annotation needs no resizing on the canvas ("pixel perfect").
 
     Source: round(k * short side), k the larger of the two ratios canvas to image (`fit`: the smaller), as A1111's
-    ControlNet extension and comfyui_controlnet_aux have it.
+    ControlNet extension and comfyui_controlnet_aux have it. All sides are in pixels.
+
+    Raises `ValueError` for a side below 1, and where the resolution would be one that no annotator takes.
     """
+    if min(height, width, canvas_height, canvas_width) < 1:
+        sizes = f"the image is {height} x {width} and the canvas {canvas_height} x {canvas_width} pixels"
+        raise ValueError(f"{sizes}; expected at least 1 a side")
     ratios = canvas_height / height, canvas_width / width
-    return round((min if mode == "fit" else max)(ratios) * min(height, width))
+    resolution = round((min if mode == "fit" else max)(ratios) * min(height, width))
+    smallest, largest = RESOLUTIONS
+    if not smallest <= resolution <= largest:
+        raise ValueError(
+            f"an image of {height} x {width} pixels on a canvas of {canvas_height} x {canvas_width} by {mode} needs a "
+            f"resolution of {resolution}; annotators take {smallest} to {largest}: crop the image or change the canvas"
+        )
+    return resolution

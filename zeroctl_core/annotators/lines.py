@@ -15,6 +15,7 @@ from .networks.run_net import PADDED_TO
 from .opencv import import_cv2
 from .params import Choice, Param
 from .pixels import from_uint8, grey_from_uint8, to_uint8
+from .through_net import in_parts
 
 HOUGH_VOTES = 0.1
 """Edge pixels that must lie on one line through the whole image, as a part of the short side: 51 at 512. At half of it
@@ -139,13 +140,13 @@ def mlsd_segments(
 ) -> list[np.ndarray]:
     """[B, 3, H, W] in 0..1 -> B arrays [n, 4], the ends x, y, x, y of each segment on the picture padded to `size`.
 
-    In the network's type and on its device; one by one on a CPU, where a batch takes no less time and more memory.
+    In the network's type and on its device.
     """
     height, width = pictures.shape[2:]
     padded = F.pad(pictures, (0, size[1] - width, 0, size[0] - height), mode="replicate")
     weight = next(net.parameters())
     inside = padded.to(weight.device, weight.dtype)
-    maps = torch.cat([net(part) for part in torch.split(inside, 1 if weight.device.type == "cpu" else len(inside))])
+    maps = torch.cat([net(part) for part in in_parts(inside, net)])
     # truncated towards zero, as the released annotator does
     return [segments.astype(np.int64) for segments in decode_segments(maps, score, distance, most)]
 

@@ -76,7 +76,7 @@ def normal(image: Tensor, strength: float, background: float, order: str, scale:
 
     All orders hold the same normals: those of bae, reordered. Their flat is 128 where an axis is turned round.
     """
-    red, green, blue = image.float().unbind(1)
+    red, green, blue = image.float().clamp(0, 1).unbind(1)
     # a mean that is exact where the three are equal
     planes = ((red + (green - red + blue - red) / 3) * scale).cpu().numpy()
     return from_uint8(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .params import Choice
+
 ADE20K = np.frombuffer(
     bytes.fromhex(
         """
@@ -27,6 +29,10 @@ Source: the released annotator/uniformer of ControlNet 1.0; the segmentation Con
 """
 
 PALETTES = {"ade20k": ADE20K}
+PALETTE = Choice(
+    "palette", tuple(PALETTES), "The 150 colours of ADE20K, which segmentation ControlNets were trained on."
+)
+"""The setting of the annotators that paint in one."""
 
 
 def palette_colors(name: str) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 
 Value = int | float | str | bool
 
@@ -21,8 +23,8 @@ class Param:
     def check(self, owner: str, value: object) -> None:
         """Raises `ValueError` for what is not a number in min..max; nothing is clamped."""
         whole = isinstance(self.default, int)
-        fits = isinstance(value, (int, float)) and not isinstance(value, bool) and self.min <= value <= self.max
-        if not fits or (whole and value not in range(int(self.min), int(self.max) + 1)):
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+        if not self.min <= number <= self.max or (whole and not number.is_integer()):
             wanted = f"a {'whole ' if whole else ''}number from {self.min} to {self.max}"
             raise ValueError(f"{owner}: {self.name} is {value!r}; expected {wanted} (default {self.default})")
 

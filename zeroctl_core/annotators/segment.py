@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .annotator import annotator, check_image
-from .palette import palette_colors
-from .params import Choice
-from .segmentation import paint_classes
+from .class_colors import paint_classes
+from .palette import PALETTE, palette_colors
+from .through_net import check_finite, in_parts
 from .transformers_models import TransformersModel, model_for
 from .transformers_models.seen_size import at_seen_size, seen_size
 
@@ -25,7 +25,7 @@ CHUNK = 16
 SEMANTIC = (49406, 518, 10549, 533, 29119, 1550, 49407)
 """OneFormer is told its task in words: "the task is semantic" in the tokens of CLIP."""
 
-PARAMS = (Choice("palette", ("ade20k",), "The 150 colours of ADE20K, which segmentation ControlNets were trained on."),)
+PARAMS = (PALETTE,)
 
 
 @annotator(
@@ -50,19 +50,20 @@ def segment_ids(image: Tensor, net: nn.Module, palette: str = "ade20k") -> Tenso
 
     [B, 3, H, W] in 0..1  ->  [B, H, W] int64 on the image's device
 
-    Raises `ValueError` for a bad image, and for a net with another number of classes than the palette.
+    Raises `ValueError` for a bad image, for a net with another number of classes than the palette, and for one that
+    gives NaN or infinity.
     """
     check_image("segment", image)
     model = model_for("segment", net, "segmentation")
     _check_classes(model, len(palette_colors(palette)), palette)
     height, width = image.shape[2:]
     size = seen_size(height, width, min(model.preprocessing.size or (SHORT_SIDE,)), MULTIPLE)
-    parts = torch.split(image, 1 if next(model.parameters()).device.type == "cpu" else len(image))
+    ids = []
     with torch.no_grad():
-        ids = [
-            best_classes(class_scores(model, model.pixel_values(at_seen_size(part, size))), height, width)
-            for part in parts
-        ]
+        for part in in_parts(image, model):
+            scores = class_scores(model, model.pixel_values(at_seen_size(part, size)))
+            check_finite(f"segment by {model.model_type}", scores)
+            ids.append(best_classes(scores, height, width))
     return torch.cat(ids).to(image.device)
 
 

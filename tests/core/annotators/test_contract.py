@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import subprocess
 import sys
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from skimage import data
 from torch import Tensor
 
-from zeroctl_core.annotators import ANNOTATORS, Annotator, Choice, Param, Switch
+from zeroctl_core.annotators import ANNOTATORS, Annotator, Choice, Param, Switch, through_net
 from zeroctl_core.annotators.annotator import annotator
 from zeroctl_core.annotators.opencv import import_cv2
 from zeroctl_core.annotators.pixels import from_uint8, over_white, to_uint8
@@ -37,9 +40,9 @@ LEAST = {"depth": {"detect_size": 126}}  # settings that make a network small
 
 @pytest.fixture(scope="module")
 def run(seeded_net, tiny_folder) -> Run:
-    """`run(case, image)`: with a mask in the middle, with random weights, where they are needed."""
+    """`run(case, image)`: with a mask in the middle, with random weights or `broken` ones, where they are needed."""
 
-    def annotated(case: str, image: Tensor, **changed: object) -> Tensor:
+    def annotated(case: str, image: Tensor, *, broken: bool = False, **changed: object) -> Tensor:
         name, settings = CASES[case]
         entry, extra = ANNOTATORS[name], {}
         if entry.kind == "masked":
@@ -50,6 +53,10 @@ def run(seeded_net, tiny_folder) -> Run:
             extra["net"] = load_model(tiny_folder(TINY_OF[entry.task]), entry.task)
         elif network := entry.network(**settings):
             extra["net"] = seeded_net(network)
+        if broken:
+            extra["net"] = copy.deepcopy(extra["net"])
+            for parameter in extra["net"].parameters():
+                parameter.fill_(torch.nan)
         return entry(image, **extra, **{**settings, **LEAST.get(name, {}), **changed})
 
     return annotated
@@ -118,21 +125,39 @@ def test_does_not_change_its_input_and_repeats_itself(case, run, pictures):
     assert torch.equal(run(case, image), first)
 
 
+def assert_same_up_to_addition(one: Tensor, other: Tensor) -> None:
+    """A network may add in another order, and where that is rounded to 8 bits or cut, a pixel may flip."""
+    assert float((one - other).abs().max()) <= 1e-5 or float((one != other).float().mean()) < 1e-3
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_a_batch_of_three_equals_its_items(case, run, pictures):
     image = pictures(case)
     together, singles = run(case, image), torch.cat([run(case, picture[None]) for picture in image])
-    if has_net(case):  # a network may add in another order
-        assert float((together - singles).abs().max()) <= 1e-5 or float((together != singles).float().mean()) < 1e-3
+    if has_net(case):
+        assert_same_up_to_addition(together, singles)
     else:
         assert torch.equal(together, singles)
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if has_net(case)])
+def test_a_batch_that_goes_through_at_once_equals_its_items(case, run, pictures, monkeypatch):
+    """As on an accelerator; on a CPU pictures go one by one."""
+    image = pictures(case)
+    singles = run(case, image)
+    asked = []
+    monkeypatch.setattr(through_net, "at_once", lambda device: asked.append(device) or len(image))
+    together = run(case, image)
+    assert asked
+    assert_same_up_to_addition(together, singles)
+
+
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_takes_other_float_types(case, dtype, run, pictures):
-    result = run(case, pictures(case)[:1].to(dtype))
-    assert result.dtype == torch.float32 and bool(torch.isfinite(result).all())
+def test_takes_other_float_types_as_what_they_are_in_float32(case, dtype, run, pictures):
+    image = pictures(case)[:1].to(dtype)
+    result = run(case, image)
+    assert result.dtype == torch.float32 and torch.equal(result, run(case, image.float()))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -141,13 +166,20 @@ def test_what_overshoots_counts_as_black_or_white(case, run, pictures):
     low, high = range_of(case)
     result = run(case, image)
     assert low <= float(result.min()) and float(result.max()) <= high
+    assert torch.equal(result, run(case, image.clamp(0, 1)))
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 120)])
-def test_takes_tiny_and_flat_images(case, size, run):
-    result = run(case, torch.full((1, 3, *size), 0.5))
+@pytest.mark.parametrize(("size", "grey"), [((1, 1), 0.5), ((1, 9), 1.0), ((3, 120), 0.0), ((97, 133), 1.0)])
+def test_takes_tiny_and_flat_images(case, size, grey, run):
+    result = run(case, torch.full((1, 3, *size), grey))
     assert result.shape == (1, 3, *size) and bool(torch.isfinite(result).all())
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if has_net(case)])
+def test_a_net_that_gives_no_numbers_is_an_error(case, run, pictures):
+    with pytest.raises(ValueError, match="gives NaN or infinity; its file is damaged, or float16"):
+        run(case, pictures(case)[:1], broken=True)
 
 
 @pytest.mark.parametrize("name", ANNOTATORS)
@@ -191,6 +223,12 @@ def test_whole_numbers_only_where_the_default_is_one():
     param.check("x", 4.0)
     with pytest.raises(ValueError, match="whole number"):
         param.check("x", 4.5)
+    seed = Param("seed", 0, 0, 2**32 - 1, 1, "As large as that of shuffle.")
+    for fine in (np.int64(50), 4e9, 2**32 - 1):
+        seed.check("x", fine)
+    for wrong in (0.5, 4e9 + 0.5, 2**32, math.inf):
+        with pytest.raises(ValueError, match="whole number"):
+            seed.check("x", wrong)
 
 
 def test_kinds_get_what_they_need_and_nothing_else():
@@ -204,6 +242,9 @@ def test_kinds_get_what_they_need_and_nothing_else():
         masked(image)
     with pytest.raises(ValueError, match="one plane for each image"):
         masked(image, mask=mask[:1])
+    for wrong in (255.0, -0.1, math.nan):
+        with pytest.raises(ValueError, match=r"the values of the mask lie in .*; expected 0..1"):
+            masked(image, mask=mask + wrong)
     with pytest.raises(ValueError, match="needs net"):
         model(image)
     with pytest.raises(ValueError, match="takes no mask"):
@@ -236,6 +277,7 @@ def test_importing_loads_no_opencv():
     [
         (None, "pip install opencv-python"),
         ("raise ImportError('libGL.so.1: cannot open shared object file')", "opencv-python-headless"),
+        ("raise ImportError('DLL load failed')", "cannot be imported .DLL load failed.*opencv-python-headless"),
         ("", "force-reinstall opencv-python"),
     ],
 )

@@ -128,11 +128,12 @@ def test_any_size_and_any_precision(size: tuple[int, int]) -> None:
     assert {call.dtype for call in net.model.shown} == {torch.bfloat16}
 
 
-def test_a_score_that_is_no_number_is_nobody() -> None:
+def test_a_score_that_is_no_number_is_an_error() -> None:
     def broken(pictures: Tensor) -> dict[str, Tensor]:
         return {"logits": torch.full((1, 4, 3), math.nan), "pred_boxes": torch.rand(1, 4, 4)}
 
-    assert find_people(torch.rand(1, 3, 20, 20), detector(broken))[0].shape == (0, 5)
+    with pytest.raises(ValueError, match="gives NaN or infinity"):
+        find_people(torch.rand(1, 3, 20, 20), detector(broken))
 
 
 def test_what_is_no_picture_is_refused() -> None:

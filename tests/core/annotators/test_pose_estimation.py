@@ -182,13 +182,12 @@ def test_points_lie_at_the_peaks_of_heatmaps() -> None:
 
 
 def test_strange_heatmaps() -> None:
-    maps = np.zeros((1, 5, 6, 4), dtype=np.float32)
+    maps = np.zeros((1, 4, 6, 4), dtype=np.float32)
     maps[0, 1] = -1
     maps[0, 2] = 0.5
     maps[0, 3, 5, 3] = 1
-    maps[0, 4, 2, 2] = np.nan
     points = points_from_heatmaps(maps)[0]
-    np.testing.assert_array_equal(points[[0, 1, 4]], 0)
+    np.testing.assert_array_equal(points[[0, 1]], 0)
     np.testing.assert_allclose(points[2], [0, 0, 0.5], atol=1e-6)
     assert np.isfinite(points).all() and points[3, 2] == 1
 

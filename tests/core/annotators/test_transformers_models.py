@@ -18,7 +18,7 @@ from torch import nn
 from zeroctl_core.annotators.transformers_models.loading import (
     TASKS,
     TransformersModel,
-    folder_task,
+    folder_tasks,
     load_model,
     model_for,
     model_type_of,
@@ -52,7 +52,7 @@ def test_loads_every_class_without_network(task, name, tiny_folder, no_network):
     folder = tiny_folder(name)
     net = load_model(str(folder), task)
     assert type(net.model).__name__ == TINY[name][0]
-    assert folder_task(folder) == {task} and model_type_of(folder) == net.model_type == net.config.model_type
+    assert folder_tasks(folder) == {task} and model_type_of(folder) == net.model_type == net.config.model_type
     assert not net.training and not net.model.training
     assert all(weight.dtype == torch.float32 and not weight.requires_grad for weight in net.parameters())
     expected = tiny_model(name).state_dict()
@@ -183,15 +183,15 @@ def test_what_is_no_folder_of_a_model_says_what_is_there(tmp_path):
     (tmp_path / "config.json").write_text("<html>")
     with pytest.raises(CheckpointError, match="is no JSON text"):
         model_type_of(tmp_path)
-    assert folder_task(tmp_path) == folder_task(tmp_path / "nothing") == set()
+    assert folder_tasks(tmp_path) == folder_tasks(tmp_path / "nothing") == set()
 
 
 def test_a_folder_tells_its_task_without_weights_and_without_transformers(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    assert folder_task(write_config(tmp_path / "a", model_type="upernet")) == {"segmentation"}
-    assert folder_task(write_config(tmp_path / "b", model_type="rt_detr_v2")) == {"people"}
-    assert folder_task(write_config(tmp_path / "c", model_type="segformer", architectures=["X"])) == set()
-    assert folder_task(write_config(tmp_path / "d", model_type="gpt2")) == set()
+    assert folder_tasks(write_config(tmp_path / "a", model_type="upernet")) == {"segmentation"}
+    assert folder_tasks(write_config(tmp_path / "b", model_type="rt_detr_v2")) == {"people"}
+    assert folder_tasks(write_config(tmp_path / "c", model_type="segformer", architectures=["X"])) == set()
+    assert folder_tasks(write_config(tmp_path / "d", model_type="gpt2")) == set()
 
 
 class Broken(ModuleType):
@@ -296,7 +296,7 @@ def test_families_have_their_own_defaults(tmp_path):
 )
 def test_a_broken_preprocessor_file_is_an_error(text, tmp_path):
     (tmp_path / "preprocessor_config.json").write_text(text)
-    with pytest.raises(ValueError, match="preprocessor_config.json"):
+    with pytest.raises(CheckpointError, match="preprocessor_config.json"):
         preprocessing_of(tmp_path, "dpt")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from .run_net import NOT_FINITE
+from ..through_net import check_finite
 
 
 def decode_segments(maps: Tensor, score: float, distance: float, most: int) -> list[np.ndarray]:
@@ -23,8 +23,7 @@ def decode_segments(maps: Tensor, score: float, distance: float, most: int) -> l
     Raises `ValueError` for a map that holds NaN or infinity.
     """
     maps = maps[:, :5].float()
-    if not maps.isfinite().all():
-        raise ValueError(f"M-LSD: the network gives NaN or infinity; {NOT_FINITE}")
+    check_finite("M-LSD", maps)
     centre = maps[:, :1].sigmoid()
     peaks = centre * (centre == F.max_pool2d(centre, 3, stride=1, padding=1))
     width = maps.shape[3]

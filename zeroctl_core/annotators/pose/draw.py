@@ -69,9 +69,11 @@ def draw_pose(
     Source: the released annotator/openpose of ControlNet 1.1, pixel for pixel. That draws limb by limb and within a
     limb person by person, all bodies before all hands before all faces; comfyui_controlnet_aux draws a person after the
     other, which differs where two overlap. `auto_xinsir`: the model card of controlnet-openpose-sdxl-1.0.
-    Raises `ValueError` for key points that `read_keypoints` refuses, and for a size or factor that is none.
+    Raises `ValueError` for key points that `read_keypoints` refuses, and for a size, factor or threshold that is none.
     """
     scale = _stick_scale(stick_scale, height, width)
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold is {threshold!r}; expected a score from 0 to 1")
     if not 0 <= limb_gain <= 1:
         raise ValueError(f"draw_pose: limb_gain is {limb_gain!r}; expected 0 to 1 (default 0.6)")
     cv2 = import_cv2("draw_pose")

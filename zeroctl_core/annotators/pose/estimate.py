@@ -15,6 +15,7 @@ from ..annotator import check_image
 from ..opencv import import_cv2
 from ..params import Param
 from ..pixels import from_uint8, to_uint8
+from ..through_net import check_finite
 from ..transformers_models import TransformersModel, model_for
 from .boxes import boxes_for_each, read_boxes, surest
 from .coco import openpose_from_coco
@@ -80,7 +81,8 @@ def estimate_poses(
     Source: transformers' VitPoseImageProcessor. A box grows to the aspect of the crop, then by a quarter; corner pixels
     of the crop lie on the corners of that (UDP), black beyond the picture. Crops of all people of all pictures go
     through the network together, a few at once. A ViTPose++ takes its first set of experts, that of COCO.
-    Raises `ValueError` for another network or one that does not find COCO's 17 points, and for what is no image.
+    Raises `ValueError` for another network or one that does not find COCO's 17 points, for one that gives NaN or
+    infinity, and for what is no image.
     """
     check_image("pose", image)
     model = model_for("pose", net, "pose")
@@ -140,6 +142,7 @@ def _points(model: TransformersModel, crops: np.ndarray, areas: np.ndarray) -> n
         experts["dataset_index"] = torch.zeros(len(crops), dtype=torch.long, device=device)
     with torch.no_grad():
         made = model(pixel_values=model.pixel_values(from_uint8(crops, device).contiguous()), **experts)
+    check_finite(f"pose by {model.model_type}", made.heatmaps)
     heatmaps = made.heatmaps.float().cpu().numpy()
     if heatmaps.shape[1] != 17:
         raise ValueError(

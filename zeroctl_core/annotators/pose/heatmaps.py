@@ -48,7 +48,7 @@ def points_from_heatmaps(heatmaps: np.ndarray) -> np.ndarray:
     refined = np.stack([x - step_x, y - step_y], axis=-1)
     refined = np.where(np.isfinite(refined).all(axis=-1, keepdims=True), refined, np.stack([x, y], axis=-1))
     points = np.concatenate([refined, score[:, None]], axis=-1)
-    points[~(np.isfinite(score) & (score > 0))] = 0
+    points[~(score > 0)] = 0
     return points.reshape(count, kinds, 3)
 
 

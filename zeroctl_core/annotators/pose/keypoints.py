@@ -50,11 +50,12 @@ def read_keypoints(keypoints: object) -> list[Frame]:
     return [_read_frame(f"frame {number}", frame) for number, frame in enumerate(keypoints)]
 
 
-def write_keypoints(frames: Sequence[Frame], dialect: str = "comfyui") -> list[dict[str, Any]]:
+def write_keypoints(frames: Sequence[Frame], dialect: str = "comfyui", threshold: float = 0.3) -> list[dict[str, Any]]:
     """Our frames -> POSE_KEYPOINT in one of `DIALECTS`.
 
     comfyui: every part is there, the feet zero. aux_openpose and aux_dwpose have no feet, None for a part of which
-    nothing was found, and no score but 0 and 1. Raises `ValueError` for another dialect.
+    nothing was found, and no score but 0 and 1: points that score below `threshold` are 0.
+    Raises `ValueError` for another dialect.
     """
     if dialect not in DIALECTS:
         raise ValueError(f"the dialect of key points is {dialect!r}; expected one of {', '.join(DIALECTS)}")
@@ -62,18 +63,19 @@ def write_keypoints(frames: Sequence[Frame], dialect: str = "comfyui") -> list[d
         {
             "canvas_width": frame.width,
             "canvas_height": frame.height,
-            "people": [_written(person, frame, dialect) for person in frame.people],
+            "people": [_written(person, frame, dialect, threshold) for person in frame.people],
         }
         for frame in frames
     ]
 
 
-def _written(person: Person, frame: Frame, dialect: str) -> dict[str, list[float] | None]:
+def _written(person: Person, frame: Frame, dialect: str, threshold: float) -> dict[str, list[float] | None]:
     parts: dict[str, list[float] | None] = {}
     for name, (key, _) in PARTS.items():
         points = getattr(person, name)
         if dialect != "comfyui":
-            there = points[:, 2:] > 0
+            # of a score those dialects keep only whether there is one
+            there = (points[:, 2:] > 0) & (points[:, 2:] >= threshold)
             scale = (frame.width, frame.height) if dialect == "aux_openpose" else (1, 1)
             points = np.where(there, np.concatenate([points[:, :2] / scale, there], axis=1), 0.0)
         parts[key] = points.ravel().tolist() if dialect == "comfyui" or points.any() else None

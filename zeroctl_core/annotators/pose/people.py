@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..annotator import check_image
+from ..through_net import check_finite, in_parts
 from ..transformers_models import model_for
 from .boxes import PERSON, surest
 
@@ -17,7 +18,7 @@ SIZE = (640, 640)
 """Height and width at which the released networks were trained; pictures are squeezed to it, not padded."""
 
 PICTURES_AT_ONCE = 8
-"""On an accelerator. On a CPU a batch costs as much time as its pictures, and all their memory at once."""
+"""On an accelerator."""
 
 
 def find_people(image: Tensor, net: nn.Module, threshold: float = 0.5, max_people: int = 20) -> list[np.ndarray]:
@@ -28,25 +29,26 @@ def find_people(image: Tensor, net: nn.Module, threshold: float = 0.5, max_peopl
 
     Source: transformers' RTDetrImageProcessor. Pictures are resized by an antialiased bilinear filter and not
     normalised, unless the folder says so; scores are sigmoids, boxes are center and size as fractions of the picture.
-    Raises `ValueError` for another network or one without the label "person", and for what is no image.
+    Raises `ValueError` for another network or one without the label "person", for one that gives NaN or infinity, and
+    for what is no image.
     """
     check_image("people", image)
     model = model_for("people", net, "people")
     person = _person_label(model.config)
     seen = model.preprocessing.size or SIZE
-    at_once = 1 if next(model.parameters()).device.type == "cpu" else PICTURES_AT_ONCE
     height, width = image.shape[2:]
     size = torch.tensor([width, height, width, height], dtype=torch.float64)
     found: list[np.ndarray] = []
     with torch.no_grad():
-        for part in torch.split(image, at_once):
+        for part in in_parts(image, model, PICTURES_AT_ONCE):
             squeezed = F.interpolate(part.float().clamp(0, 1), seen, mode="bilinear", antialias=True)
             made = model(pixel_values=model.pixel_values(squeezed))
+            check_finite(f"people by {model.model_type}", made.logits, made.pred_boxes)
             scores = made.logits[..., person].float().sigmoid().cpu().double()
             center, extent = made.pred_boxes.float().cpu().double().split(2, dim=-1)
             corners = torch.cat([center - extent / 2, center + extent / 2], dim=-1) * size
             for boxes, sure in zip(corners, scores, strict=True):
-                kept = sure > threshold  # NaN is above nothing
+                kept = sure > threshold
                 rows = torch.cat([boxes, sure[:, None]], dim=1)[kept].numpy()
                 found.append(surest(rows, max_people))
     return found

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .loading import TransformersModel, check_transformers, folder_task, load_model, model_for
+from .loading import TransformersModel, check_transformers, folder_tasks, load_model, model_for
 
-__all__ = ["TransformersModel", "check_transformers", "folder_task", "load_model", "model_for"]
+__all__ = ["TransformersModel", "check_transformers", "folder_tasks", "load_model", "model_for"]

@@ -88,7 +88,7 @@ def check_transformers(task: str) -> None:
     _import_class(next(iter(TASKS[task].values())))
 
 
-def folder_task(path: str | Path) -> set[str]:
+def folder_tasks(path: str | Path) -> set[str]:
     """What the model of a folder can do, by its config.json alone; nothing where that is no folder of a known model."""
     try:
         config = _config(Path(path))
@@ -109,7 +109,8 @@ def load_model(path: str | Path, task: str) -> TransformersModel:
         raise CheckpointError(f"{folder} {wrong}")
     model_type = str(config["model_type"])
     files = _weight_files(folder)
-    preprocessing = preprocessing_of(folder, model_type)
+    backbone = config.get("backbone_config") or {}
+    preprocessing = preprocessing_of(folder, model_type, str(backbone.get("model_type", "")))
     name = TASKS[task][model_type]
     kind = _import_class(name)
     try:

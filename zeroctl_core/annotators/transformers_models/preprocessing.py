@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...weight_file import CheckpointError
+
 PREPROCESSOR_FILE = "preprocessor_config.json"
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5,) * 3, (0.5,) * 3)
@@ -28,15 +30,15 @@ class Preprocessing:
     size: tuple[int, int] | None = None
 
 
-def preprocessing_of(folder: Path, model_type: str) -> Preprocessing:
+def preprocessing_of(folder: Path, model_type: str, backbone_type: str = "") -> Preprocessing:
     """Read mean, standard deviation and size of a folder; nothing else of its file is looked at.
 
-    Without the file, the family's own mean and standard deviation, and no size. Raises `ValueError` for a file that is
-    no JSON, and for numbers that make no sense.
+    Without the file, the mean and standard deviation of the family, or of its backbone where that is DINOv2, and no
+    size. Raises `CheckpointError` for a file that is no JSON, and for numbers that make no sense.
     """
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    mean, std = FAMILIES.get(model_type, IMAGENET)
+    mean, std = IMAGENET if backbone_type.startswith("dinov2") else FAMILIES.get(model_type, IMAGENET)
     path = folder / PREPROCESSOR_FILE
     if not path.exists():
         return Preprocessing(mean, std)
@@ -51,9 +53,11 @@ def preprocessing_of(folder: Path, model_type: str) -> Preprocessing:
             std = tuple(float(value) / scale for value in said["image_std"])
         size = _size(said.get("size"))
     except (ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); download it again, or do without it") from error
+        raise CheckpointError(f"{path} cannot be read ({error}); download it again, or do without it") from error
     if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
-        raise ValueError(f"{path} has the mean {mean} and the standard deviation {std}; expected three numbers each")
+        raise CheckpointError(
+            f"{path} has the mean {mean} and the standard deviation {std}; expected three numbers each"
+        )
     return Preprocessing(mean, std, size)
 
 

@@ -1,4 +1,4 @@
-"""Segmentation maps in the exact colours of a palette: from class numbers, from masks, from blurred maps, and back."""
+"""Class numbers in the exact colours of a palette, and back."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .annotator import annotator, check_image
+from .annotator import check_image
 from .palette import palette_colors
-from .params import Choice, Param
 from .pixels import from_uint8, to_uint8
 
 NO_CLASS = -1
@@ -19,19 +18,6 @@ NO_CLASS = -1
 
 CHUNK = 1 << 12
 """Colours compared at a time: their distances to 150 classes, 2.5 MB, stay in the processor's cache."""
-
-PARAMS = (
-    Choice("palette", ("ade20k",), "The 150 colours of ADE20K, which segmentation ControlNets were trained on."),
-    Param(
-        "smallest",
-        5,
-        1,
-        64,
-        1,
-        "Side in pixels of the smallest square that a class must fill somewhere to be in the map. The mixed colours "
-        "along a blurred border look like other classes; they are narrow and drop out. 1 keeps all.",
-    ),
-)
 
 
 def paint_classes(ids: Tensor, palette: str = "ade20k") -> Tensor:
@@ -83,33 +69,16 @@ def classes_of(image: Tensor, palette: str = "ade20k") -> Tensor:
     Of classes that share a colour the first is given: in ade20k a 48 (skyscraper) comes back as 6 (road).
     """
     check_image("classes_of", image)
-    ids = [_classes(picture, palette_colors(palette), smallest=1) for picture in to_uint8(image)]
+    ids = [nearest_classes(picture, palette_colors(palette)) for picture in to_uint8(image)]
     return torch.from_numpy(np.stack(ids)).to(image.device)
 
 
-@annotator(
-    "segment_snap",
-    params=PARAMS,
-    title="Segmentation Colours, Exact",
-    summary="Brings a segmentation map that was resized, blurred or saved as JPEG back to the exact colours that "
-    "segmentation ControlNets know. It finds nothing in a photograph: give it a map.",
-    takes="map",
-)
-def segment_snap(image: Tensor, palette: str, smallest: int) -> Tensor:
-    """Every pixel in the nearest colour of the palette; black, which stands for no class, stays black.
-
-    [B, 3, H, W] in 0..1  ->  [B, 3, H, W] float32 in 0..1, colours of the palette and black
+def nearest_classes(pixels: np.ndarray, colors: np.ndarray, smallest: int = 1) -> np.ndarray:
+    """[H, W, 3] uint8, a palette [N, 3] uint8 -> [H, W] int64 class numbers, -1 for black.
 
     Nearest by the squared difference of the 8-bit values; of two equally near the lower class, black last. Classes that
     fill no square of `smallest` pixels are left out and their pixels are decided again, unless the map is exact.
     """
-    colors = palette_colors(palette)
-    ids = [_classes(picture, colors, int(smallest)) for picture in to_uint8(image)]
-    return paint_classes(torch.from_numpy(np.stack(ids)), palette).to(image.device)
-
-
-def _classes(pixels: np.ndarray, colors: np.ndarray, smallest: int) -> np.ndarray:
-    """[H, W, 3] uint8 -> [H, W] int64 class numbers, -1 for black."""
     targets = np.concatenate([colors, np.zeros((1, 3), np.uint8)])  # black last
     # every colour is decided once, however many pixels have it
     packed = pixels.astype(np.int64) @ (1 << 16, 1 << 8, 1)
