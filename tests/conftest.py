@@ -23,6 +23,7 @@ BESIDE_THE_TESTS = {
     "demo_graphs": "tests/host/demo_graphs.py",
     "host_models": "tests/host/host_models.py",
     "host_process": "tests/host/host_process.py",
+    "annotator_graphs": "tests/host/annotator_graphs.py",
     "host_server": "tests/host/host_server.py",
 }
 

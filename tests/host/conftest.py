@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from annotator_graphs import SIZE
+from control_graphs import picture
 from demo_weights import are_shipped, write_random
 from host_graphs import Graph, node, sample
 from host_models import cut_model, random_conditioning
@@ -186,3 +188,20 @@ def graph_of(host: Host, model_of: Callable[..., Any], conditioning_of: Callable
         return sample(host.give(model_of(preset, v_prediction=v_prediction)), positive, negative, **options)
 
     return make
+
+
+@pytest.fixture()
+def images() -> torch.Tensor:
+    """Two pictures of different content."""
+    return picture(SIZE, SIZE, batch=2)
+
+
+@pytest.fixture()
+def files(host: Host) -> Iterator[Path]:
+    """The host's folder of annotators, empty before and after."""
+    folder = host.base / "models" / "annotators"
+    folder.mkdir(exist_ok=True)
+    yield folder
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.unlink()

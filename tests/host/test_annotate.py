@@ -1,74 +1,27 @@
-"""The nodes of the annotators: the core's maps, networks found on disk, downloads only when asked for."""
+"""The nodes of the annotators: the core's maps, from pictures, masks, key points and folders of models."""
 
 from __future__ import annotations
 
-import hashlib
-import http.server
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from control_graphs import picture
+from annotator_graphs import SIZE, annotated, run_node, settings
 from host_graphs import node
 from host_process import Host, NodeFailed
+from PIL import Image
 from tiny_transformers import write_tiny
 from torch import Tensor
 
-from zeroctl_core.annotators import ANNOTATORS, Annotator
+from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.annotators.class_colors import paint_classes
-from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.pose import draw_pose
 from zeroctl_core.annotators.segment import segment_ids
 from zeroctl_core.annotators.transformers_models import load_model
-
-SIZE = 96
-NODE_OF = {"softedge": "ZeroctlSoftEdge", "teed": "ZeroctlTEED"}
-NEEDING = sorted({name for entry in ANNOTATORS.values() for name in entry.networks.values()})
-
-
-def node_of(name: str) -> str:
-    return NODE_OF.get(name) or "Zeroctl" + "".join(part.capitalize() for part in name.split("_"))
-
-
-def settings(annotator: Annotator, **changed: Any) -> dict[str, Any]:
-    return {**{param.name: param.default for param in annotator.params}, **changed}
-
-
-def annotated(host: Host, name: str, images: Tensor, mask: Tensor | None = None, **inputs: Any) -> Tensor:
-    entry = ANNOTATORS[name]
-    values = {**settings(entry), "resolution": 0, entry.takes: ["image", 0], **inputs}
-    if entry.networks or entry.task:
-        values.setdefault("download", False)
-    graph = {"image": host.give(images), "map": node(node_of(name), **values)}
-    if mask is not None:
-        graph["mask"] = host.give(mask)
-        graph["map"]["inputs"]["mask"] = ["mask", 0]
-    return host.run(graph, keep={"map": ["map", 0]})["map"]
-
-
-def random_state(name: str) -> dict[str, Tensor]:
-    torch.manual_seed(0)
-    return {key: value.contiguous() for key, value in NETWORKS[name].build().state_dict().items()}
-
-
-@pytest.fixture()
-def images() -> Tensor:
-    return picture(SIZE, SIZE, batch=2)
-
-
-@pytest.fixture()
-def files(host: Host) -> Iterator[Path]:
-    """The host's folder of annotators, empty before and after."""
-    folder = host.base / "models" / "annotators"
-    folder.mkdir(exist_ok=True)
-    yield folder
-    for path in folder.rglob("*"):
-        if path.is_file():
-            path.unlink()
 
 
 @pytest.mark.parametrize("name", [name for name, entry in ANNOTATORS.items() if entry.kind == "image"])
@@ -77,43 +30,21 @@ def test_the_nodes_map_is_the_cores(host, images, name) -> None:
     assert torch.equal(annotated(host, name, images), expected)
 
 
+def test_the_map_is_shown_below_the_node_as_far_as_a_few_pictures(host, images) -> None:
+    for count, shown in ((2, 2), (20, 16)):
+        result = run_node(host, "canny", images[:1].expand(count, -1, -1, -1))
+        files = [Path(host.base, one["type"], one["subfolder"], one["filename"]) for one in result.ui["map"]["images"]]
+        assert len(files) == shown
+        seen = np.asarray(Image.open(files[0]).convert("RGB"), dtype=np.float32) / 255
+        assert np.array_equal(seen, result["map"][0].numpy())
+
+
 @pytest.mark.parametrize("name", [name for name, entry in ANNOTATORS.items() if entry.kind == "masked"])
 def test_one_mask_serves_a_batch(host, images, name) -> None:
     mask = torch.zeros(1, SIZE, SIZE)
     mask[:, 20:60, 30:70] = 1.0
     expected = ANNOTATORS[name](images.movedim(-1, 1), mask=mask[:, None].expand(2, -1, -1, -1)).movedim(1, -1)
     assert torch.equal(annotated(host, name, images, mask), expected)
-
-
-@pytest.mark.parametrize("name", [name for name, entry in ANNOTATORS.items() if entry.networks])
-def test_a_network_on_disk_is_found_and_run(host, images, files, name) -> None:
-    entry = ANNOTATORS[name]
-    for option, network in entry.networks.items():
-        chosen = {param.name: option for param in entry.params if option in getattr(param, "options", ())}
-        path = files / "somewhere" / NETWORKS[network].file
-        path.parent.mkdir(exist_ok=True)
-        torch.save(random_state(network), path)
-        net = NETWORKS[network].build().eval()
-        net.load_state_dict(random_state(network))
-        expected = entry(images.movedim(-1, 1), net=net, **chosen).movedim(1, -1)
-        found = annotated(host, name, images, **chosen)
-        assert found.shape == expected.shape and (found - expected).abs().mean() < 1e-3
-
-
-@pytest.mark.parametrize("network", NEEDING)
-def test_a_missing_file_is_named_with_its_source_place_and_licence(host, images, files, network) -> None:
-    name, option = next(
-        (name, option)
-        for name, entry in ANNOTATORS.items()
-        for option, needed in entry.networks.items()
-        if needed == network
-    )
-    chosen = {param.name: option for param in ANNOTATORS[name].params if option in getattr(param, "options", ())}
-    with pytest.raises(NodeFailed) as failed:
-        annotated(host, name, images, **chosen)
-    told = NETWORKS[network]
-    for part in (told.file, told.url, str(files / told.file), told.licence, "set download to true"):
-        assert part in str(failed.value)
 
 
 def test_the_node_for_all_takes_settings_by_name(host, images) -> None:
@@ -235,9 +166,7 @@ def test_segmentation_has_colours_and_a_mask(host, images, folders) -> None:
         }
         kept = host.run(graph, keep={"map": ["map", 0], "mask": ["map", 1]})
         assert torch.equal(kept["map"].movedim(-1, 1), paint_classes(ids))
-        assert torch.equal(
-            kept["mask"], torch.ones_like(kept["mask"]) if mask_class < 0 else (ids == mask_class).float()
-        )
+        assert torch.equal(kept["mask"], (ids == mask_class).float())
 
 
 def test_poses_of_given_boxes_are_drawn_and_handed_on(host, images, folders) -> None:
@@ -260,104 +189,3 @@ def test_poses_of_given_boxes_are_drawn_and_handed_on(host, images, folders) -> 
     kept = host.run(graph, keep={"map": ["pose", 0], "points": ["pose", 1]})
     assert [len(frame["people"]) for frame in kept["points"]] == [1, 1]
     assert kept["points"][0]["canvas_width"] == SIZE and kept["map"].any()
-
-
-def test_a_missing_folder_is_named_with_its_source_and_place(host, images, files) -> None:
-    with pytest.raises(NodeFailed, match=r"Depth-Anything-V2-Small-hf is not at .*annotators.*huggingface.*Apache-2.0"):
-        annotated(host, "depth", images, model="Depth-Anything-V2-Small-hf")
-
-
-# ---- downloads
-
-
-class Hub(http.server.BaseHTTPRequestHandler):
-    """A hub with the files of one repository."""
-
-    files: dict[str, bytes] = {}
-    etag = ""  # "": that of each file
-    asked: list[str] = []
-
-    def do_HEAD(self) -> None:
-        self._answer()
-
-    def do_GET(self) -> None:
-        self.wfile.write(self._answer())
-
-    def _answer(self) -> bytes:
-        self.asked.append(self.path)
-        body = self.files.get(self.path.split("/")[-1], b"")
-        self.send_response(200 if body else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", f'"{self.etag or hashlib.sha256(body).hexdigest()}"')
-        self.send_header("X-Repo-Commit", "0" * 40)
-        self.end_headers()
-        return body
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
-@pytest.fixture()
-def hub(monkeypatch) -> Iterator[type[Hub]]:
-    class Own(Hub):
-        asked: list[str] = []
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Own)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    yield Own
-    server.shutdown()
-
-
-def test_a_file_is_fetched_only_when_asked_for_and_then_whole(host, images, files, hub) -> None:
-    told = NETWORKS["hed"]
-    body = _pickled(random_state("hed"))
-    hub.files = {told.file: body}
-    with pytest.raises(NodeFailed, match="set download to true"):
-        annotated(host, "softedge", images)
-    assert hub.asked == []
-    annotated(host, "softedge", images, download=True)
-    assert (files / told.file).read_bytes() == body
-    asked = len(hub.asked)
-    assert asked > 0
-    annotated(host, "softedge", images, download=True)
-    assert len(hub.asked) == asked
-
-
-@pytest.mark.parametrize("what", ["damaged", "another file"])
-def test_a_wrong_file_leaves_nothing_behind(host, images, files, hub, what) -> None:
-    body = _pickled(random_state("hed")) if what == "damaged" else b"<html>not here</html>"
-    hub.files = {NETWORKS["hed"].file: body}
-    hub.etag = hashlib.sha256(b"other").hexdigest() if what == "damaged" else ""
-    with pytest.raises(NodeFailed):
-        annotated(host, "softedge", images, download=True)
-    assert not [path for path in files.rglob("*") if path.is_file()]
-
-
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_folder_is_fetched_whole_or_not_at_all(host, images, files, hub, tmp_path, whole) -> None:
-    pytest.importorskip("transformers", reason="the host has no transformers")
-    name = "Depth-Anything-V2-Small-hf"
-    hub.files = {path.name: path.read_bytes() for path in write_tiny("depth", tmp_path / "depth", {}).iterdir()}
-    if not whole:
-        del hub.files["model.safetensors"]
-    values = settings(ANNOTATORS["depth"], detect_size=126)
-    if whole:
-        found = annotated(host, "depth", images, **values, model=name, download=True)
-        assert found.shape == images.shape and {path.name for path in (files / name).iterdir()} >= set(hub.files)
-        asked = len(hub.asked)
-        annotated(host, "depth", images, **values, model=name, download=True)
-        assert len(hub.asked) == asked
-    else:
-        with pytest.raises(NodeFailed, match=r"model\.safetensors could not be downloaded"):
-            annotated(host, "depth", images, **values, model=name, download=True)
-    shutil.rmtree(files / name, ignore_errors=True)
-    assert not [path for path in files.rglob("*") if path.is_file()]
-
-
-def _pickled(state: dict[str, Tensor]) -> bytes:
-    import io
-
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()

@@ -1,0 +1,223 @@
+"""Files and folders of annotators: found wherever they may lie, fetched only when asked for, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import shutil
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+from annotator_graphs import annotated, random_state, settings
+from host_process import NodeFailed
+from safetensors.torch import load_file, save_file
+from tiny_transformers import write_tiny
+from torch import Tensor
+
+from zeroctl_core.annotators import ANNOTATORS
+from zeroctl_core.annotators.networks import NETWORKS
+
+NEEDING = sorted({name for entry in ANNOTATORS.values() for name in entry.networks.values()})
+
+
+@pytest.mark.parametrize("name", [name for name, entry in ANNOTATORS.items() if entry.networks])
+def test_a_network_on_disk_is_found_and_run(host, images, files, name) -> None:
+    entry = ANNOTATORS[name]
+    for option, network in entry.networks.items():
+        chosen = {param.name: option for param in entry.params if option in getattr(param, "options", ())}
+        path = files / "somewhere" / NETWORKS[network].file
+        path.parent.mkdir(exist_ok=True)
+        torch.save(random_state(network), path)
+        net = NETWORKS[network].build().eval()
+        net.load_state_dict(random_state(network))
+        expected = entry(images.movedim(-1, 1), net=net, **chosen).movedim(1, -1)
+        found = annotated(host, name, images, **chosen)
+        assert found.shape == expected.shape and (found - expected).abs().mean() < 1e-3
+
+
+@pytest.mark.parametrize("network", NEEDING)
+def test_a_missing_file_is_named_with_its_source_place_and_licence(host, images, files, network) -> None:
+    name, option = next(
+        (name, option)
+        for name, entry in ANNOTATORS.items()
+        for option, needed in entry.networks.items()
+        if needed == network
+    )
+    chosen = {param.name: option for param in ANNOTATORS[name].params if option in getattr(param, "options", ())}
+    with pytest.raises(NodeFailed) as failed:
+        annotated(host, name, images, **chosen)
+    told = NETWORKS[network]
+    size = f"{told.size / 1e6:.1f} MB"
+    for part in (told.file, size, told.url, str(files / told.file), told.licence, "set download to true"):
+        assert part in str(failed.value)
+
+
+@pytest.mark.parametrize("where", ["aux", "variable", "link", "more"])
+def test_a_file_is_found_where_others_keep_it(host, images, files, tmp_path, monkeypatch, where) -> None:
+    """In what comfyui_controlnet_aux has fetched, behind a link, and in a folder of extra_model_paths.yaml."""
+    told, elsewhere = NETWORKS["hed"], tmp_path / "elsewhere"
+    if where == "aux":
+        elsewhere = host.base / "custom_nodes" / "comfyui_controlnet_aux" / "ckpts"
+    path = elsewhere / "lllyasviel" / "Annotators" / told.file
+    path.parent.mkdir(parents=True)
+    torch.save(random_state("hed"), path)
+    if where == "variable":
+        monkeypatch.setenv("AUX_ANNOTATOR_CKPTS_PATH", str(elsewhere))
+    elif where == "link":
+        (files / "linked").symlink_to(elsewhere, target_is_directory=True)
+    elif where == "more":
+        paths, kinds = host.folder_paths.folder_names_and_paths["annotators"]
+        more = {**host.folder_paths.folder_names_and_paths, "annotators": ([*paths, str(elsewhere)], kinds)}
+        monkeypatch.setattr(host.folder_paths, "folder_names_and_paths", more)
+    try:
+        assert annotated(host, "softedge", images).shape == images.shape
+    finally:
+        shutil.rmtree(host.base / "custom_nodes" / "comfyui_controlnet_aux", ignore_errors=True)
+        (files / "linked").unlink(missing_ok=True)
+
+
+def test_half_a_download_is_not_found(host, images, files) -> None:
+    path = files / ".download-x" / NETWORKS["hed"].file
+    path.parent.mkdir()
+    torch.save(random_state("hed"), path)
+    with pytest.raises(NodeFailed, match="set download to true"):
+        annotated(host, "softedge", images)
+
+
+def test_the_published_folder_is_found_in_any_subfolder(host, images, files) -> None:
+    pytest.importorskip("transformers", reason="the host has no transformers")
+    name = "Depth-Anything-V2-Small-hf"
+    write_tiny("depth", files / "depth" / name, {})
+    values = settings(ANNOTATORS["depth"], detect_size=126)
+    assert annotated(host, "depth", images, **values, model=name).shape == images.shape
+    shutil.rmtree(files / "depth")
+
+
+def test_other_weights_in_a_folder_are_loaded_anew(host, images, files) -> None:
+    pytest.importorskip("transformers", reason="the host has no transformers")
+    values = settings(ANNOTATORS["depth"], detect_size=126)
+    weights = write_tiny("depth", files / "mine", {}) / "model.safetensors"
+    before = annotated(host, "depth", images, **values, model="mine")
+    changed = {key: tensor + 0.1 for key, tensor in load_file(weights).items()}
+    save_file(changed, weights, metadata={"format": "pt"})
+    after = annotated(host, "depth", images, **values, model="mine")
+    shutil.rmtree(files / "mine")
+    assert not torch.equal(before, after)
+
+
+def test_a_missing_folder_is_named_with_its_source_and_place(host, images, files) -> None:
+    with pytest.raises(
+        NodeFailed, match=r"Depth-Anything-V2-Small-hf, about 99 MB, is not at .*annotators.*huggingface.*Apache-2.0"
+    ):
+        annotated(host, "depth", images, model="Depth-Anything-V2-Small-hf")
+
+
+class Hub(http.server.BaseHTTPRequestHandler):
+    """A hub with the files of one repository."""
+
+    files: dict[str, bytes] = {}
+    etag = ""  # "": that of each file
+    asked: list[str] = []
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self.wfile.write(self._answer())
+
+    def _answer(self) -> bytes:
+        self.asked.append(self.path)
+        body = self.files.get(self.path.split("/")[-1], b"")
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", f'"{self.etag or hashlib.sha256(body).hexdigest()}"')
+        self.send_header("X-Repo-Commit", "0" * 40)
+        self.end_headers()
+        return body
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture()
+def hub(monkeypatch) -> Iterator[type[Hub]]:
+    class Own(Hub):
+        asked: list[str] = []
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Own)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    yield Own
+    server.shutdown()
+
+
+def test_a_file_is_fetched_only_when_asked_for_and_then_whole(host, images, files, hub) -> None:
+    told = NETWORKS["hed"]
+    body = _pickled(random_state("hed"))
+    hub.files = {told.file: body}
+    with pytest.raises(NodeFailed, match="set download to true"):
+        annotated(host, "softedge", images)
+    assert hub.asked == []
+    annotated(host, "softedge", images, download=True)
+    assert (files / told.file).read_bytes() == body
+    asked = len(hub.asked)
+    assert asked > 0
+    annotated(host, "softedge", images, download=True)
+    assert len(hub.asked) == asked
+
+
+@pytest.mark.parametrize("what", ["damaged", "another file"])
+def test_a_wrong_file_leaves_nothing_behind(host, images, files, hub, what) -> None:
+    body = _pickled(random_state("hed")) if what == "damaged" else b"<html>not here</html>"
+    hub.files = {NETWORKS["hed"].file: body}
+    hub.etag = hashlib.sha256(b"other").hexdigest() if what == "damaged" else ""
+    with pytest.raises(NodeFailed):
+        annotated(host, "softedge", images, download=True)
+    assert not [path for path in files.rglob("*") if path.is_file()]
+
+
+def test_gits_hash_of_a_small_file_is_compared(host, images, files, hub, tmp_path) -> None:
+    pytest.importorskip("transformers", reason="the host has no transformers")
+    hub.files = {path.name: path.read_bytes() for path in write_tiny("depth", tmp_path / "depth", {}).iterdir()}
+    hub.etag = hashlib.sha1(b"blob 5\0other").hexdigest()
+    with pytest.raises(NodeFailed, match="config.json: the SHA-1 of git of what came is"):
+        annotated(host, "depth", images, model="Depth-Anything-V2-Small-hf", download=True)
+
+
+def test_a_folder_that_is_in_the_way_is_named_before_anything_is_fetched(host, images, files, hub) -> None:
+    (files / "Depth-Anything-V2-Small-hf").mkdir()
+    with pytest.raises(NodeFailed, match="is there, but is no folder with a model for depth"):
+        annotated(host, "depth", images, model="Depth-Anything-V2-Small-hf", download=True)
+    assert hub.asked == []
+    (files / "Depth-Anything-V2-Small-hf").rmdir()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_folder_is_fetched_whole_or_not_at_all(host, images, files, hub, tmp_path, whole) -> None:
+    pytest.importorskip("transformers", reason="the host has no transformers")
+    name = "Depth-Anything-V2-Small-hf"
+    hub.files = {path.name: path.read_bytes() for path in write_tiny("depth", tmp_path / "depth", {}).iterdir()}
+    if not whole:
+        del hub.files["model.safetensors"]
+    values = settings(ANNOTATORS["depth"], detect_size=126)
+    if whole:
+        found = annotated(host, "depth", images, **values, model=name, download=True)
+        assert found.shape == images.shape and {path.name for path in (files / name).iterdir()} >= set(hub.files)
+        asked = len(hub.asked)
+        annotated(host, "depth", images, **values, model=name, download=True)
+        assert len(hub.asked) == asked
+    else:
+        with pytest.raises(NodeFailed, match=r"model\.safetensors could not be downloaded"):
+            annotated(host, "depth", images, **values, model=name, download=True)
+    shutil.rmtree(files / name, ignore_errors=True)
+    assert not [path for path in files.rglob("*") if path.is_file()]
+
+
+def _pickled(state: dict[str, Tensor]) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
