@@ -1,8 +1,7 @@
 """`python -m benchmarks.annotator_pictures`: before and after of annotators.
 
-Photographs are scikit-image's. Where an annotator needs weights that nobody may ship, the map beside its photograph is
-one that was measured or placed by hand, drawn by the annotator's own code; its help page says so. The normals are of
-exact depth, of the demo's world.
+Photographs are scikit-image's. Where an annotator needs weights that cannot be included, the map beside its picture is
+an exact one of the demo's world, or one whose points and areas were placed by hand; its help page says so.
 """
 
 from __future__ import annotations
@@ -42,19 +41,6 @@ ASTRONAUT = {  # key points by their number, pixels; the others are outside of t
     **{0: (225, 125), 1: (222, 252), 2: (112, 250), 3: (52, 385), 4: (135, 490), 5: (332, 255), 6: (378, 385)},
     **{14: (205, 101), 15: (247, 103), 16: (178, 118), 17: (280, 118)},
 }
-GARAGE = (  # ADE20K's class, and where it is in the photograph of a motorcycle, share of width and height
-    ("wall", 0, [(0, 0), (1, 0), (1, 0.6), (0, 0.5)]),
-    ("floor", 3, [(0, 0.46), (0.24, 0.44), (0.47, 0.5), (1, 0.58), (1, 1), (0, 1)]),
-    ("door", 14, [(0.24, 0), (0.405, 0), (0.405, 0.39), (0.24, 0.39)]),
-    ("shelf", 24, [(0.46, 0), (0.99, 0), (0.95, 0.58), (0.47, 0.48)]),
-    ("bench", 69, [(0.06, 0.22), (0.375, 0.22), (0.38, 0.39), (0.2, 0.45), (0.11, 0.46), (0.1, 0.6), (0.06, 0.6)]),
-    ("wheel", 116, [(0.17, 0.62), (0.2, 0.52), (0.28, 0.47), (0.5, 0.55), (0.64, 0.55), (0.63, 0.68), (0.55, 0.77)]
-     + [(0.38, 0.74), (0.33, 0.8), (0.26, 0.81), (0.19, 0.76)]),
-    ("body", 116, [(0.13, 0.42), (0.19, 0.3), (0.21, 0.3), (0.22, 0.33), (0.35, 0.33), (0.47, 0.38), (0.54, 0.32)]
-     + [(0.6, 0.3), (0.68, 0.17), (0.75, 0.26), (0.76, 0.34), (0.72, 0.38), (0.78, 0.53), (0.86, 0.57), (0.87, 0.62)]
-     + [(0.92, 0.72), (0.92, 0.85), (0.87, 0.9), (0.78, 0.85), (0.7, 0.7), (0.66, 0.52), (0.6, 0.56), (0.3, 0.55)]
-     + [(0.24, 0.47), (0.15, 0.49)]),
-)  # fmt: skip
 
 
 def image_of(pixels: np.ndarray[Any, Any]) -> Tensor:
@@ -144,25 +130,23 @@ def found_pose() -> tuple[Tensor, Tensor]:
     return photograph("pose"), draw_pose([frame], SIDE, SIDE)
 
 
-def measured_depth() -> tuple[Tensor, Tensor]:
-    """A photograph, and the depth that a scanner measured in it; what it did not see has the depth to its left."""
-    left, _, disparity = data.stereo_motorcycle()
-    for column in range(1, disparity.shape[1]):
-        seen = np.isfinite(disparity[:, column])
-        disparity[:, column] = np.where(seen, disparity[:, column], disparity[:, column - 1])
-    near = torch.from_numpy(np.nan_to_num(disparity, posinf=0.0))[None, None]
-    near = (near - near.amin()) / (near.amax() - near.amin())
-    return at_resolution(image_of(left), SIDE), at_resolution(near.expand(1, 3, -1, -1), SIDE)
+def exact_depth() -> tuple[Tensor, Tensor]:
+    """A scene of the demo's world, and its depth."""
+    rendering = render([scene(3, 12)])
+    return enlarged(rendering.image), enlarged(CONDITIONS["depth"](rendering))
 
 
 def drawn_segments() -> tuple[Tensor, Tensor]:
-    """A photograph, and its classes as roughly as a hand draws them, in the colours of ADE20K."""
-    image = at_resolution(image_of(data.stereo_motorcycle()[0]), SIDE)
-    height, width = image.shape[2:]
-    ids = np.zeros((height, width), np.uint8)
-    for _, number, outline in GARAGE:
-        cv2.fillPoly(ids, [np.array([(x * width, y * height) for x, y in outline], np.int32)], number)
-    return image, paint_classes(torch.from_numpy(ids.astype(np.int64))[None], "ade20k")
+    """A photograph of 600x400 pixels, and its classes as roughly as a hand draws them, in the colours of ADE20K."""
+    ids = np.full((400, 600), 15, np.uint8)  # table
+    cv2.fillPoly(ids, [np.array([(0, 0), (150, 0), (0, 108)])], 3)  # floor
+    cv2.ellipse(ids, (278, 226), (201, 158), 0, 0, 360, 142, -1)  # plate
+    cv2.ellipse(ids, (291, 112), (118, 95), 0, 0, 360, 147, -1)  # cup, which is a glass here
+    cv2.fillPoly(ids, [np.array([(173, 112), (409, 112), (390, 190), (335, 275), (240, 280), (190, 200)])], 147)
+    cv2.ellipse(ids, (226, 270), (28, 38), 20, 0, 360, 147, -1)  # its handle
+    small = at_resolution(paint_classes(torch.from_numpy(ids.astype(np.int64))[None], "ade20k"), 0)
+    exact = torch.nn.functional.interpolate(small, scale_factor=SIDE / 400, mode="nearest")
+    return photograph("color"), exact
 
 
 def main() -> None:
@@ -176,7 +160,7 @@ def main() -> None:
     write(out / "annotate.jpg", photograph("annotate"), *several)
     write(out / "pose_draw.jpg", *pose())
     write(out / "pose.jpg", *found_pose())
-    write(out / "depth.jpg", *measured_depth())
+    write(out / "depth.jpg", *exact_depth())
     write(out / "segment.jpg", *drawn_segments())
 
 

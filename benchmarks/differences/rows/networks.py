@@ -72,7 +72,7 @@ def manga_rows() -> Iterator[Row]:
         "manga_line",
         aux_detector("manga_line", "LineartMangaDetector", net),
         small_photos(),
-        "both: ours gives the net the grey with its fractions and keeps the map's, aux cuts both to 8 bits",
+        "both: ours rounds the grey that goes into the net and keeps the fractions of the map, aux cuts both",
         net="lineart_manga",
     )
 
