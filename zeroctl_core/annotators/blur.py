@@ -38,5 +38,5 @@ def blur(image: Tensor, sigma: float) -> Tensor:
     Source: `blur_gaussian` of sd-webui-controlnet, scripts/processor.py, and its slider: 9.0 in 0.01..64.
     """
     cv2 = import_cv2("blur")
-    blurred = [cv2.GaussianBlur(picture, (0, 0), float(sigma)) for picture in to_uint8(image)]
+    blurred = [cv2.GaussianBlur(picture, (0, 0), float(sigma)) for picture in to_uint8(image, cv2)]
     return from_uint8(np.stack(blurred), image.device)

@@ -41,7 +41,7 @@ def canny(image: Tensor, low: int, high: int, blur_sigma: float) -> Tensor:
     `low` and `high` are exchanged where low is the larger, as in OpenCV and all peers.
     """
     cv2 = import_cv2("canny")
-    pixels = to_uint8(image)
+    pixels = to_uint8(image, cv2)
     edges = np.empty(pixels.shape[:3], np.uint8)
     for row, picture in enumerate(pixels):
         if blur_sigma > 0:

@@ -62,7 +62,7 @@ def lineart(image: Tensor, style: str, sigma: float, intensity: int, net: nn.Mod
 def _standard(image: Tensor, sigma: float, intensity: int) -> Tensor:
     """How much darker than its surroundings, the typical line at 127. [B, 3, H, W] -> the same, 8 bits deep"""
     cv2 = import_cv2("lineart")
-    pixels = to_uint8(image)
+    pixels = to_uint8(image, cv2)
     lines = np.empty_like(pixels)
     for row, picture in enumerate(pixels):
         # plane by plane: a minimum over interleaved channels is several times slower

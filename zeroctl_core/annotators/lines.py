@@ -98,7 +98,7 @@ def lines(
     Hough Transform", as in OpenCV, for the others.
     """
     cv2 = import_cv2("lines")
-    pixels = to_uint8(image)
+    pixels = to_uint8(image, cv2)
     height, width = image.shape[2:]
     size = height, width
     if net is not None:

@@ -43,7 +43,7 @@ def luminance(image: Tensor, mode: str, gamma: float, peer_compat: bool) -> Tens
     `cv2.COLOR_BGR2LAB`; ours is `cv2.COLOR_RGB2LAB` unless `peer_compat`.
     """
     cv2 = import_cv2("luminance")
-    pixels = to_uint8(image)
+    pixels = to_uint8(image, cv2)
     if mode == "L":
         code = cv2.COLOR_BGR2LAB if peer_compat else cv2.COLOR_RGB2LAB
         levels = np.stack([cv2.cvtColor(picture, code)[..., 0] for picture in pixels])

@@ -30,7 +30,7 @@ def at_resolution(image: Tensor, resolution: int, *, in_floats: bool = False) ->
     check_image("resolution", image)
     cv2 = import_cv2("resolution")
     filter_ = cv2.INTER_LANCZOS4 if size[0] * size[1] > height * width else cv2.INTER_AREA
-    pictures = image.float().clamp(0, 1).movedim(1, -1).cpu().numpy() if in_floats else to_uint8(image)
+    pictures = image.float().clamp(0, 1).movedim(1, -1).cpu().numpy() if in_floats else to_uint8(image, cv2)
     resized = np.stack([cv2.resize(picture, (size[1], size[0]), interpolation=filter_) for picture in pictures])
     if in_floats:
         return torch.from_numpy(resized).movedim(-1, 1).clamp(0, 1).to(image.device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -65,19 +66,21 @@ def scribble(image: Tensor, source: str, polarity: str, threshold: int, xdog_thr
     as in other packs, two Gaussians of sigma 0.5 and 5. Auto: see `paper_is_light`, asked for each picture.
     """
     cv2 = import_cv2("scribble")
-    pixels = to_uint8(image)
+    pixels = to_uint8(image, cv2)
     lines = np.empty(pixels.shape, np.float32)
     for row, picture in enumerate(pixels):
         # plane by plane: an extreme over interleaved channels is several times slower
         planes = cv2.split(picture)
-        found = _xdog(planes, polarity, xdog_threshold) if source == "xdog" else _drawn(planes, polarity, threshold)
+        if source == "xdog":
+            found = _xdog(cv2, planes, polarity, xdog_threshold)
+        else:
+            found = _drawn(cv2, planes, polarity, threshold)
         cv2.cvtColor(found.astype(np.float32), cv2.COLOR_GRAY2RGB, dst=lines[row])
     return torch.from_numpy(lines).to(image.device).movedim(-1, 1)
 
 
-def _drawn(planes: Sequence[np.ndarray], polarity: str, threshold: int) -> np.ndarray:
+def _drawn(cv2: ModuleType, planes: Sequence[np.ndarray], polarity: str, threshold: int) -> np.ndarray:
     """Where a drawing has its lines. Three [H, W] uint8 -> [H, W] bool"""
-    cv2 = import_cv2("scribble")
     dark = reduce(cv2.min, planes) < threshold
     if polarity == "dark_on_light" or (polarity == "auto" and paper_is_light(~dark)):
         return dark
@@ -98,13 +101,12 @@ def paper_is_light(light: np.ndarray) -> bool:
     return bool(2 * (count - np.count_nonzero(inner)) >= light.size - inner.size)
 
 
-def _xdog(planes: Sequence[np.ndarray], polarity: str, threshold: int) -> np.ndarray:
+def _xdog(cv2: ModuleType, planes: Sequence[np.ndarray], polarity: str, threshold: int) -> np.ndarray:
     """Where a picture is darker (light_on_dark: lighter) than its surroundings. Three [H, W] uint8 -> [H, W] bool
 
     The formula of other packs, `2 * (255 - dog) > threshold`, but without its overflow in 8 bits, which makes holes
     in strong ink lines (differences of 128 levels and more).
     """
-    cv2 = import_cv2("scribble")
     levels = [(255 - plane if polarity == "light_on_dark" else plane).astype(np.float32) for plane in planes]
     least = reduce(cv2.min, (cv2.GaussianBlur(x, (0, 0), 5.0) - cv2.GaussianBlur(x, (0, 0), 0.5) for x in levels))
     # 2 * whole levels > threshold, and above the noise of the blur on flat paper, which 1 would draw

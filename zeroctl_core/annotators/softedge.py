@@ -72,7 +72,7 @@ def softedge(image: Tensor, net: nn.Module, mode: str, safe: bool, safe_steps: i
     if mode == "scribble":
         cv2 = import_cv2("softedge as a scribble")
         edges = from_uint8(
-            np.stack([strokes(cv2, plane) for plane in to_uint8(edges)[..., 0]])[..., None], image.device
+            np.stack([strokes(cv2, plane) for plane in to_uint8(edges, cv2)[..., 0]])[..., None], image.device
         )
     return edges.repeat(1, 3, 1, 1)
 

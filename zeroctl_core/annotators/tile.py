@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import log2
+from types import ModuleType
 
 import numpy as np
 from torch import Tensor
@@ -47,18 +48,20 @@ def tile(image: Tensor, mode: str, downscale: float) -> Tensor:
     enlarges in that way, after an AREA reduction); the pyramid is pyrDown and pyrUp of its annotator/shuffle without
     their noise.
     """
-    pixels = to_uint8(image)
+    if mode == "resize":
+        return from_uint8(to_uint8(image), image.device)
+    cv2 = import_cv2("tile")
+    pixels = to_uint8(image, cv2)
     for row, picture in enumerate(pixels):
         if mode == "pyramid":
-            pixels[row] = _pyramid(picture, round(log2(downscale)))
-        elif mode == "area":
-            pixels[row] = _area(picture, downscale)
+            pixels[row] = _pyramid(cv2, picture, round(log2(downscale)))
+        else:
+            pixels[row] = _area(cv2, picture, downscale)
     return from_uint8(pixels, image.device)
 
 
-def _pyramid(picture: np.ndarray, halvings: int) -> np.ndarray:
+def _pyramid(cv2: ModuleType, picture: np.ndarray, halvings: int) -> np.ndarray:
     """Halve so many times and double again; nothing is displaced. [H, W, 3] uint8 -> [H, W, 3] uint8"""
-    cv2 = import_cv2("tile")
     sizes = []
     for _ in range(halvings):
         sizes.append(picture.shape[:2])
@@ -68,9 +71,8 @@ def _pyramid(picture: np.ndarray, halvings: int) -> np.ndarray:
     return picture
 
 
-def _area(picture: np.ndarray, downscale: float) -> np.ndarray:
+def _area(cv2: ModuleType, picture: np.ndarray, downscale: float) -> np.ndarray:
     """Reduce by the mean of squares and enlarge again. [H, W, 3] uint8 -> [H, W, 3] uint8"""
-    cv2 = import_cv2("tile")
     height, width = picture.shape[:2]
     small = (max(1, int(width / downscale)), max(1, int(height / downscale)))
     reduced = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)

@@ -259,6 +259,11 @@ def test_a_name_is_registered_once():
 def test_uint8_round_trip_is_exact_and_rounds():
     levels = torch.arange(256).float().div(255).reshape(1, 1, 16, 16)
     assert torch.equal(from_uint8(to_uint8(levels), torch.device("cpu")), levels)
+    image = torch.rand(2, 3, 33, 57, generator=torch.manual_seed(0)) * 1.5 - 0.25
+    halves = (torch.arange(300).reshape(1, 3, 10, 10) + 0.5) / 255
+    for given in (image, image.contiguous(memory_format=torch.channels_last), halves, levels, image[:, :1]):
+        fast = to_uint8(given, import_cv2("this"))
+        assert fast.flags.c_contiguous and np.array_equal(fast, to_uint8(given))
     assert to_uint8(torch.tensor([[[[1.004, -0.2, 0.5]]]])).ravel().tolist() == [255, 0, 128]
 
 

@@ -131,7 +131,10 @@ def test_equals_another_runtime(net, other_runtime, monkeypatch):
     assert largest(maps[:, 1:5], offsets) < 5e-4
     centre = maps[:, :1].sigmoid()
     peaks = torch.where(centre == F.max_pool2d(centre, 3, stride=1, padding=1), centre, 0)
-    assert relative(peaks, scores) < 1e-4
+    # of two equal neighbours, rounding decides which one is the peak; none of those counts as a line's
+    both = (peaks > 0) == (scores > 0)
+    assert both.float().mean() > 0.995 and torch.maximum(peaks, scores)[~both].max() < 0.1
+    assert relative(peaks[both], scores[both]) < 1e-4
 
     (drawn,) = decode_segments(maps, score=0.1, distance=10, most=200)
     (expected,) = decode_segments(torch.cat((scores.logit(1e-6), offsets), dim=1), score=0.1, distance=10, most=200)

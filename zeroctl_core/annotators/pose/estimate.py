@@ -93,7 +93,7 @@ def estimate_poses(
     wanted = [(number, box[:4]) for number, rows in enumerate(each) for box in rows]
     if wanted:
         cv2 = import_cv2("pose")
-        pictures = to_uint8(image)
+        pictures = to_uint8(image, cv2)
         size = _crop_size(model.config)
         on_cpu = next(model.parameters()).device.type == "cpu"
         rest = iter(wanted)
