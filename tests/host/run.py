@@ -2,6 +2,8 @@
 
 Hosts come from COMFYUI_PATH (several, separated like PATH), else every checkout below ~/comfy. Each runs with a Python
 of its own (`.venv` or `venv` in the checkout, the portable build's `python_embeded` beside it), else with this one.
+
+Hosts run side by side and share the cores: most of a test is one thread's work. What each printed comes when it ends.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +55,19 @@ def version_of(host: Path) -> str:
     return found.group(1) if found else "of unknown version"
 
 
+def run_tests(host: Path, arguments: list[str], side_by_side: int) -> bool:
+    """Whether the tests passed in a host."""
+    # an ini option and no path: a path among the arguments must narrow the run and not add to it
+    command = [str(python_of(host)), "-m", "pytest", "-o", "testpaths=tests/host", *arguments]
+    threads = max(1, (os.cpu_count() or 1) // side_by_side)
+    env = {**os.environ, "ZEROCTL_HOST": str(host), "OMP_NUM_THREADS": str(threads)}
+    began = time.monotonic()
+    ended = subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    seconds = time.monotonic() - began
+    print(f"\n=== ComfyUI {version_of(host)}, {seconds:.0f} s, {threads} threads ===\n{ended.stdout}", flush=True)
+    return ended.returncode == 0
+
+
 def main(arguments: list[str]) -> int:
     hosts = find_hosts()
     if not hosts:
@@ -61,13 +78,10 @@ def main(arguments: list[str]) -> int:
         return 0
     for host in hosts:
         print(f"host: ComfyUI {version_of(host)} in {host}, {python_of(host)}")
-    failed = []
-    for host in hosts:
-        print(f"\n=== ComfyUI {version_of(host)} ===", flush=True)
-        # an ini option and no path: a path among the arguments must narrow the run and not add to it
-        command = [str(python_of(host)), "-m", "pytest", "-o", "testpaths=tests/host", *arguments]
-        if subprocess.run(command, cwd=ROOT, env={**os.environ, "ZEROCTL_HOST": str(host)}).returncode:
-            failed.append(version_of(host))
+    side_by_side = min(len(hosts), os.cpu_count() or 1)
+    with ThreadPoolExecutor(side_by_side) as pool:
+        runs = [pool.submit(run_tests, host, arguments, side_by_side) for host in hosts]
+        failed = [version_of(host) for host, run in zip(hosts, runs, strict=True) if not run.result()]
     print(
         f"\nhost tests: {len(hosts) - len(failed)} of {len(hosts)} hosts passed"
         + (f"; failed on {', '.join(failed)}" if failed else "")
