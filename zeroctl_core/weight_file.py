@@ -47,11 +47,11 @@ def open_weight_file(path: Path) -> WeightFile:
         raise FileNotFoundError(f"{path} does not exist; check the name and the folder")
     size = path.stat().st_size
     if size == 0:
-        raise CheckpointError(f"{path} is empty (0 bytes); download it again")
+        raise CheckpointError(f"{path.name} is empty (0 bytes); download it again")
     with path.open("rb") as file:
         start = file.read(64)
     if (text := _text_file(start)) is not None:
-        raise CheckpointError(f"{path} is {text}, not weights; download the file itself")
+        raise CheckpointError(f"{path.name} is {text}, not weights; download the file itself")
     # first: the length of a header may start with the very bytes that a pickle or a zip file starts with
     if start[8:9] == b"{" and _header_length(start) <= LONGEST_HEADER:
         return _open_safetensors(path, size, start)
@@ -60,7 +60,7 @@ def open_weight_file(path: Path) -> WeightFile:
     if start[:1] == b"\x80":
         return _open_pickle(path, zipped=False)
     raise CheckpointError(
-        f"{path} is no file of weights: it starts like neither safetensors nor a torch file; expected one of "
+        f"{path.name} is no file of weights: it starts like neither safetensors nor a torch file; expected one of "
         f"{', '.join((*SAFETENSORS_SUFFIXES, *PICKLE_SUFFIXES))}"
     )
 
@@ -86,7 +86,8 @@ def _open_safetensors(path: Path, size: int, start: bytes) -> WeightFile:
     header = _header_length(start)
     if header > size - HEADER_BYTES:
         raise CheckpointError(
-            f"{path} is cut off: its header should be {header} bytes long, the whole file is {size}; download it again"
+            f"{path.name} is cut off: its header should be {header} bytes long, the whole file is {size}; "
+            "download it again"
         )
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
@@ -94,7 +95,7 @@ def _open_safetensors(path: Path, size: int, start: bytes) -> WeightFile:
             return WeightFile(path, tensors, file.metadata() or {})
     except SafetensorError as error:
         raise CheckpointError(
-            f"{path} cannot be read as safetensors ({error}); it is cut off or damaged: download it again"
+            f"{path.name} cannot be read as safetensors ({error}); it is cut off or damaged: download it again"
         ) from error
 
 
@@ -107,20 +108,20 @@ def _open_pickle(path: Path, *, zipped: bool) -> WeightFile:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         if "truncated" in str(error):
-            raise CheckpointError(f"{path} cannot be read as a torch file ({error}); {damaged}") from error
+            raise CheckpointError(f"{path.name} cannot be read as a torch file ({error}); {damaged}") from error
         raise CheckpointError(
-            f"{path} holds Python objects beside its weights, which could run code when opened, so it is refused; "
+            f"{path.name} holds Python objects beside its weights, which could run code when opened, so it is refused; "
             "convert it to safetensors on a machine where that is safe, or get the .safetensors version"
         ) from error
     except (RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).split("\n")[0] or type(error).__name__
-        raise CheckpointError(f"{path} cannot be read as a torch file ({reason}); {damaged}") from error
+        raise CheckpointError(f"{path.name} cannot be read as a torch file ({reason}); {damaged}") from error
     if isinstance(content, Mapping) and isinstance(nested := content.get("state_dict"), Mapping):
         content = nested
     if isinstance(content, Tensor):
-        raise CheckpointError(f"{path} holds one tensor of shape {tuple(content.shape)}; expected a state dict")
+        raise CheckpointError(f"{path.name} holds one tensor of shape {tuple(content.shape)}; expected a state dict")
     if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}; expected a state dict, key -> tensor")
+        raise CheckpointError(f"{path.name} holds a {type(content).__name__}; expected a state dict, key -> tensor")
     return WeightFile(path, dict(_flat(content)))
 
 
@@ -128,9 +129,9 @@ def _check_archive(path: Path) -> None:
     """Refuse zip files that torch did not write, and programs."""
     names = {Path(name).name for name in zipfile.ZipFile(path).namelist()}
     if "constants.pkl" in names:
-        raise CheckpointError(f"{path} is a TorchScript program and not a state dict, so it is refused")
+        raise CheckpointError(f"{path.name} is a TorchScript program and not a state dict, so it is refused")
     if "data.pkl" not in names:
-        raise CheckpointError(f"{path} is a zip archive and no torch file; unpack it and give the file in it")
+        raise CheckpointError(f"{path.name} is a zip archive and no torch file; unpack it and give the file in it")
 
 
 def _flat(content: Mapping[object, object], prefix: str = "") -> Iterator[tuple[str, Tensor]]:

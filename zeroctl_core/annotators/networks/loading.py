@@ -30,7 +30,10 @@ def load_network(name: str, path: str | os.PathLike[str], *, dtype: torch.dtype 
     whatever else is wrong with it: which keys, what was expected, and what the file seems to be.
     """
     network = NETWORKS[name]
-    file = open_weight_file(Path(path))
+    try:
+        file = open_weight_file(Path(path))
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} ({path})") from error  # several files may have the name
     weights = {key.removeprefix(DATA_PARALLEL): tensor for key, tensor in file.tensors.items()}
     _check(network, str(file.path), weights)
     with torch.device("meta"):
