@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import warnings
+from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from zeroctl_core.annotators.pixels import to_uint8
 from zeroctl_core.annotators.pose import (
@@ -22,7 +22,9 @@ from zeroctl_core.annotators.pose import (
     read_keypoints,
     write_keypoints,
 )
-from zeroctl_core.annotators.pose.draw import COLORS, DOT, FINGER_COLORS
+from zeroctl_core.annotators.pose.draw import COLORS, DOT
+
+RELEASED = Path(__file__).resolve().parents[2] / "data" / "poses"
 
 # a standing person in OpenPose's order, in 0..1, and a second one who overlaps it
 P = np.array(
@@ -57,33 +59,25 @@ def pixels(picture: torch.Tensor) -> np.ndarray:
     return to_uint8(picture)[0]
 
 
-def assert_is(picture: torch.Tensor, sha1: str, painted: int, colors: set[tuple[int, ...]]) -> None:
-    """The SHA-1 of the RGB bytes, [H, W, 3].
+def assert_is(picture: torch.Tensor, name: str, sha1: str) -> None:
+    """The released picture, of which `sha1` is the SHA-1 of its RGB bytes [H, W, 3].
 
-    An OpenCV that rounds an outline otherwise gives a warning as long as the colours are the same, and as many pixels
-    are painted but for 0.1 %.
+    It is kept as a file for an OpenCV that rounds an outline otherwise: 99.9 % of the pixels are enough.
     """
-    drawn = pixels(picture)
-    assert {tuple(color) for color in np.unique(drawn.reshape(-1, 3), axis=0).tolist()} == colors
-    if hashlib.sha1(drawn.tobytes()).hexdigest() != sha1:
-        off = abs(int(drawn.any(axis=-1).sum()) - painted)
-        assert off <= 0.001 * drawn.shape[0] * drawn.shape[1], f"{off} pixels more or fewer than recorded"
-        warnings.warn(f"not the recorded pixels ({off} more or fewer); drawn by OpenCV {cv2.__version__}", stacklevel=2)
-
-
-BLACK = (0, 0, 0)
-SKELETON = {BLACK, *map(tuple, COLORS), *(tuple(int(level * 0.6) for level in color) for color in COLORS[:17])}
+    released = np.asarray(Image.open(RELEASED / f"{name}.png").convert("RGB"))
+    assert hashlib.sha1(released.tobytes()).hexdigest() == sha1
+    assert (pixels(picture) == released).all(axis=-1).mean() >= 0.999
 
 
 # Recorded from lllyasviel/ControlNet-v1-1-nightly, annotator/openpose/util.py, with OpenCV 5.0; 4.10 gives the same.
 def test_one_person_is_the_released_picture():
-    assert_is(draw_pose(bodies(P), 512, 512), "2129c1ac97efc78f60033568a9abc794eb7eff4d", 9044, SKELETON)
+    assert_is(draw_pose(bodies(P), 512, 512), "one_person", "2129c1ac97efc78f60033568a9abc794eb7eff4d")
 
 
 def test_two_persons_are_drawn_limb_by_limb():
     """Person by person, as comfyui_controlnet_aux has it, is another picture where they overlap: 712 pixels."""
     together = draw_pose(bodies(P, Q), 512, 512)
-    assert_is(together, "dff4683f7438f0fe811667443fd35226320e0369", 16054, SKELETON)
+    assert_is(together, "two_persons", "dff4683f7438f0fe811667443fd35226320e0369")
     first, second = pixels(draw_pose(bodies(P), 512, 512)), pixels(draw_pose(bodies(Q), 512, 512))
     one_by_one = np.where(second.any(axis=-1, keepdims=True), second, first)
     assert (one_by_one != pixels(together)).any(axis=-1).sum() == 712
@@ -91,20 +85,13 @@ def test_two_persons_are_drawn_limb_by_limb():
 
 def test_a_hand_is_the_released_picture():
     hand = [frame({"hand_right_keypoints_2d": flat(HAND)})]
-    assert_is(
-        draw_pose(hand, 512, 512, hands=True),
-        "c836e77840a48197eca75fb6cb7f830560ef0ce4",
-        4117,
-        {BLACK, *map(tuple, FINGER_COLORS), (0, 0, 255)},
-    )
+    assert_is(draw_pose(hand, 512, 512, hands=True), "hand", "c836e77840a48197eca75fb6cb7f830560ef0ce4")
     assert draw_pose(hand, 512, 512).sum() == 0
 
 
 def test_a_face_is_the_released_picture():
     face = [frame({"face_keypoints_2d": flat(FACE)})]
-    assert_is(
-        draw_pose(face, 512, 512, face=True), "855ac08d1eaeaed04ab618d3751d731081bb9670", 2030, {BLACK, (255, 255, 255)}
-    )
+    assert_is(draw_pose(face, 512, 512, face=True), "face", "855ac08d1eaeaed04ab618d3751d731081bb9670")
     assert draw_pose(face, 512, 512).sum() == 0
 
 
