@@ -39,6 +39,9 @@ AMBIENT = 0.45  # share of the light that comes from everywhere
 GLOSS = 0.25  # white light reflected beside the albedo, so that shading shows on black too
 BEVEL = 7.0  # width of the bevel, pixels
 PLATEAU = 12.0  # height of an object's flat top
+RADII = 22.0, 39.0
+"""Smallest and largest radius of an object, pixels: small enough that two scenes of one shape overlap by chance with an
+IoU of .20 only, so that the IoU of a sample says what its control did."""
 
 
 def _combinations() -> dict[Split, list[tuple[str, str, str]]]:
@@ -83,7 +86,7 @@ def scene(seed: int, index: int, split: Split = "train") -> Scene:
     draw = np.random.Generator(np.random.Philox(key=[seed * 2 + (split == "held_out"), index]))
     combinations = COMBINATIONS[split]
     shape, colour, background = combinations[int(draw.integers(len(combinations)))]
-    radius = float(draw.uniform(26, 46))
+    radius = float(draw.uniform(*RADII))
     room = SIZE / 2 - 3 - radius * SHAPES[shape].reach
     x, y = (SIZE / 2 + float(draw.uniform(-1, 1)) * room for _ in "xy")
     return Scene(

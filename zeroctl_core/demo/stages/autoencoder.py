@@ -101,5 +101,5 @@ AUTOENCODER = Stage(
     shipped=shipped,
     save=save,
     score=score,
-    targets={"psnr": 33.0, "iou": 0.93, "colour": 0.98, "background": 0.98},
+    targets={"psnr": 33.0, "iou": 0.92, "colour": 0.98, "background": 0.98},
 )

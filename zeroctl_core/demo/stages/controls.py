@@ -27,7 +27,7 @@ CONTROLS = ("edges", "normals", "mask", "edges_paper", "depth")
 """`edges_paper` has the condition encoder of the paper's text."""
 
 EMA_DECAY = 0.99
-OUTLINE_STEPS, RELIEF_STEPS = 450, 800
+OUTLINE_STEPS, RELIEF_STEPS = 450, 900
 OUTLINE_GAMMA = 1.0  # of min-SNR weights, as the base: an outline is decided at high noise
 SHOWN = "edges"  # is scored often enough to see its sudden convergence
 SCORED = 512
