@@ -37,6 +37,12 @@ def _by_opencv(cv2: ModuleType, image: np.ndarray) -> np.ndarray:
     return pixels
 
 
+def in_range(image: Tensor) -> Tensor:
+    """float32, clamped to 0..1; an image that lies in it is not copied, which takes longer than to look."""
+    image = image.float()
+    return image if image.amin() >= 0 and image.amax() <= 1 else image.clamp(0, 1)
+
+
 def from_uint8(pixels: np.ndarray, device: torch.device) -> Tensor:
     """[B, H, W, C] uint8 -> [B, C, H, W] float32 in 0..1, channels last in memory, as hosts want their pictures."""
     given = torch.from_numpy(pixels).to(device)

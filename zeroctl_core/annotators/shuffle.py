@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from .annotator import annotator
 from .params import Param
+from .pixels import in_range
 
 PARAMS = (
     Param(
@@ -52,7 +53,7 @@ def shuffle(image: Tensor, seed: int, f: int) -> Tensor:
     # noise in 0..1 reaches from the first pixel to the last: in -1..1 it is grid_sample's own unit
     grid = torch.from_numpy(np.stack(fields, axis=-1) * 2 - 1).to(image.device, torch.float32)
     return functional.grid_sample(
-        image.float().clamp(0, 1),
+        in_range(image),
         grid.expand(batch, -1, -1, -1),
         mode="bilinear",
         padding_mode="border",
