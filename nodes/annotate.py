@@ -13,7 +13,7 @@ from zeroctl_core.annotators.pixels import over_white
 from zeroctl_core.annotators.resolution import at_resolution, mask_at
 from zeroctl_core.annotators.settings_text import parse_settings
 
-from .host.annotator_folders import folder_names
+from .host.annotator_folders import first_folder
 from .host.annotator_inputs import (
     CATEGORY,
     description,
@@ -160,8 +160,7 @@ class ZeroctlAnnotate(ComfyNode):
 
 
 def _first_model(annotator: Annotator) -> str:
-    """The first folder that the node of an annotator offers."""
-    return folder_names(annotator.task)[0] if annotator.task else ""
+    return first_folder(annotator.task) if annotator.task else ""
 
 
 NODES = [*(_node(annotator) for name, annotator in ANNOTATORS.items() if name != "segment"), ZeroctlAnnotate]

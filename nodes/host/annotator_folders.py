@@ -13,7 +13,7 @@ from zeroctl_core.annotators.transformers_models import check_transformers, fold
 from .annotator_files import files_named, roots, target_of
 from .download import fetch
 
-__all__ = ["find_folder", "folder_names", "offered"]
+__all__ = ["find_folder", "first_folder", "folder_names", "offered"]
 
 FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
 
@@ -47,6 +47,13 @@ OFFERED = {
 def folder_names(task: str) -> list[str]:
     """The published model, there or not, then the folders with a model for the task, as paths below `annotators`."""
     return list(dict.fromkeys([OFFERED[task].name, *_found(task)]))
+
+
+def first_folder(task: str) -> str:
+    """What to take where nobody chooses: the published model if it is there, else the first folder that is."""
+    published, found = OFFERED[task].name, _found(task)
+    there = any(folder.name == published for folder in found.values())
+    return published if there or not found else next(iter(found))
 
 
 def offered(task: str) -> str:

@@ -70,3 +70,10 @@ def test_a_batch_equals_its_items():
     image = torch.rand(3, 3, 90, 131, generator=torch.Generator().manual_seed(1))
     together = at_resolution(image, 64)
     assert torch.equal(together, torch.cat([at_resolution(row[None], 64) for row in image]))
+
+
+def test_a_resolution_that_no_annotator_takes_is_refused():
+    with pytest.raises(ValueError, match="needs a resolution of 32; annotators take 64 to 16384"):
+        hint_size(100, 100, 32, 32)
+    with pytest.raises(ValueError, match="expected at least 1 a side"):
+        hint_size(0, 100, 512, 512)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from annotator_graphs import annotated, random_state, settings
+from host_graphs import node
 from host_process import NodeFailed
 from safetensors.torch import load_file, save_file
 from tiny_transformers import write_tiny
@@ -93,6 +94,17 @@ def test_the_published_folder_is_found_in_any_subfolder(host, images, files) -> 
     values = settings(ANNOTATORS["depth"], detect_size=126)
     assert annotated(host, "depth", images, **values, model=name).shape == images.shape
     shutil.rmtree(files / "depth")
+
+
+def test_the_node_for_all_takes_the_published_folder_or_the_first_there_is(host, images, files) -> None:
+    pytest.importorskip("transformers", reason="the host has no transformers")
+    values = {"annotator": "depth", "resolution": 0, "settings": "detect_size=126", "download": False}
+    graph = {"image": host.give(images), "map": node("ZeroctlAnnotate", image=["image", 0], **values)}
+    write_tiny("depth", files / "a_mine", {})
+    assert host.run(graph, keep={"map": ["map", 0]})["map"].shape == images.shape
+    shutil.rmtree(files / "a_mine")
+    with pytest.raises(NodeFailed, match="Depth-Anything-V2-Small-hf, about 99 MB, is not at"):
+        host.run(graph, keep={"map": ["map", 0]})
 
 
 def test_other_weights_in_a_folder_are_loaded_anew(host, images, files) -> None:

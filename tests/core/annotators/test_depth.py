@@ -290,3 +290,10 @@ def test_refuses_a_net_for_something_else():
         depth(soft_picture(9, 9), net=nn.Identity())
     with pytest.raises(ValueError, match=r"a transformers model: transformers_models.load_model\(folder, 'depth'\)"):
         depth(soft_picture(9, 9))
+
+
+def test_percentiles_that_coincide_give_way_to_the_extremes():
+    distances = torch.full((10, 10), 5.0)
+    distances[0, :3] = 1.0
+    near = nearness(distances, "percentile")
+    assert float(near[0, 0]) == 1.0 and float(near[5, 5]) == 0.0

@@ -325,3 +325,16 @@ def test_what_is_written_in_a_dialect_is_read_again(dialect):
 def test_an_unknown_dialect_is_refused():
     with pytest.raises(ValueError, match="expected one of comfyui, aux_openpose, aux_dwpose"):
         write_keypoints([], "coco")
+
+
+def test_a_dialect_without_scores_keeps_no_point_below_the_threshold():
+    (read,) = read_keypoints([frame({"pose_keypoints_2d": flat(P, (512, 512), score=0.2)})])
+    for dialect in ("aux_openpose", "aux_dwpose"):
+        assert write_keypoints([read], dialect)[0]["people"][0]["pose_keypoints_2d"] is None
+        assert write_keypoints([read], dialect, threshold=0.1)[0]["people"][0]["pose_keypoints_2d"] is not None
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_a_threshold_that_is_no_score_is_refused(threshold):
+    with pytest.raises(ValueError, match="threshold is .* expected a score from 0 to 1"):
+        draw_pose(bodies(P), 64, 64, threshold=threshold)

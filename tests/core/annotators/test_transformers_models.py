@@ -310,3 +310,18 @@ def test_write_tiny_takes_a_task_and_a_preprocessor(tmp_path):
     pytest.importorskip("transformers", reason="writes a folder of a transformers model")
     folder = write_tiny("pose", tmp_path, {"size": {"height": 64, "width": 48}})
     assert load_model(folder, "pose").preprocessing.size == (64, 48)
+
+
+def test_dpt_on_dinov2_has_the_mean_of_its_backbone(tmp_path: Path) -> None:
+    assert preprocessing_of(tmp_path, "dpt", "dinov2") == Preprocessing(*IMAGENET)
+
+
+def test_a_config_that_is_odd_or_cannot_be_read_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert folder_tasks(write_config(tmp_path / "a", model_type="upernet", architectures=5)) == set()
+    folder = write_config(tmp_path / "b", model_type="upernet")
+
+    def refused(*arguments: object, **options: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refused)
+    assert folder_tasks(folder) == set()
