@@ -23,6 +23,7 @@ from .provenance import CheckpointInfo
 from .reading import context_width, label_width
 from .spec import EncoderSpec
 from .suspects import HOST_LOADS, suspect
+from .version import __version__
 from .weight_file import CheckpointError, WeightFile, open_weight_file
 
 __all__ = ["CheckpointError", "load_controlnet", "save_controlnet"]
@@ -269,8 +270,6 @@ def _check_recoverable(net: ControlNet, shapes: Mapping[str, tuple[int, ...]]) -
 
 
 def _header(net: ControlNet, layout: str, provenance: Mapping[str, object]) -> dict[str, str]:
-    from . import __version__
-
     source = {} if net.info is None else {"source": net.info.path.name, "source_layout": net.info.layout}
     own = {
         "base": net.base.name,

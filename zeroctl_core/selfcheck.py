@@ -31,8 +31,9 @@ from .controlnet import ControlNet
 from .random_net import random_controlnet
 from .residuals import Residuals
 from .rows import Rows
-from .stack import ControlStack, ControlUnit
+from .stack import ControlStack
 from .unet import UNet
+from .unit import ControlUnit
 from .weighting import MODES, RULES
 
 EDGES_NAME = "zeroctl-selfcheck-edges.png"

@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 
 from .residuals import Residuals
-from .rows import Crop as Crop
-from .rows import Rows as Rows
-from .run import Kept, Key, feature_of_rows, mask_of_rows
-from .run import Run as Run
-from .unit import ControlUnit as ControlUnit
+from .rows import Rows
+from .run import Kept, Key, Run, feature_of_rows, mask_of_rows
+from .unit import ControlUnit
 
 Acting = tuple[ControlUnit, tuple[float, ...]]
 """A unit and its weight at each connection, strength and schedule included."""

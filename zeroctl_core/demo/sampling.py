@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..rows import Rows
+from ..run import Run
 from ..sd_schedule import N_TIMESTEPS, sd_percent_to_sigma, sd_sigmas
-from ..stack import ControlStack, Run
+from ..stack import ControlStack
 from ..unet import UNet
 from .autoencoder import DOWNSAMPLE, LATENT_CHANNELS
 from .world import SIZE
