@@ -20,8 +20,8 @@ from safetensors import torch as safetensors_torch
 from torch import Tensor, nn
 
 from zeroctl_core import BASES, CheckpointError, ControlNet, Ops, load_controlnet, save_controlnet
+from zeroctl_core.files.weight_file import open_weight_file
 from zeroctl_core.layouts import to_diffusers
-from zeroctl_core.weight_file import open_weight_file
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = BASES["tiny"]

@@ -490,7 +490,9 @@ def test_a_bad_file_is_refused_in_words(host, case, tmp_path, monkeypatch) -> No
     finally:
         path.unlink()
     words = str(caught.value)
-    assert words.startswith(f"load (ZeroctlLoadControlNet): zeroctl_core.weight_file.CheckpointError: {name} "), words
+    assert words.startswith(f"load (ZeroctlLoadControlNet): zeroctl_core.files.weight_file.CheckpointError: {name} "), (
+        words
+    )
     assert re.search(said, words, re.DOTALL), words
     assert not (tmp_path / "ran").exists()
 

@@ -24,7 +24,7 @@ from zeroctl_core.annotators.transformers_models.loading import (
     model_type_of,
 )
 from zeroctl_core.annotators.transformers_models.preprocessing import HALF, IMAGENET, Preprocessing, preprocessing_of
-from zeroctl_core.weight_file import CheckpointError
+from zeroctl_core.files.weight_file import CheckpointError
 
 NAMES = [(task, name) for task, names in OF_TASK.items() for name in names]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ...key_faults import key_faults, named
-from ...suspects import suspect
-from ...weight_file import CheckpointError, open_weight_file
+from ...files.key_faults import key_faults, named
+from ...files.suspects import suspect
+from ...files.weight_file import CheckpointError, open_weight_file
 from .network import NETWORKS, Network, Shapes
 
 __all__ = ["CheckpointError", "load_network"]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...weight_file import CheckpointError, open_weight_file
+from ...files.weight_file import CheckpointError, open_weight_file
 from .preprocessing import Preprocessing, preprocessing_of
 
 TASKS: dict[str, dict[str, str]] = {
