@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .area import resize_by_area
+from .canvas.by_area import resize_by_area
 from .connections import ConnectionWeights
 
 

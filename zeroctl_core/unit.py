@@ -9,8 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .canvas.mask import check_mask
 from .connections import Connection, ConnectionWeights
-from .mask import check_mask
 from .residuals import Residuals
 from .rows import BRANCHES, Branches
 from .schedule import Schedule

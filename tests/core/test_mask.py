@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from zeroctl_core.mask import check_mask, prepare_mask
+from zeroctl_core.canvas.mask import check_mask, prepare_mask
 
 
 def left_half(side: int = 64) -> torch.Tensor:

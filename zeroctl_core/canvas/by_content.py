@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .area import resize_by_area
+from .by_area import resize_by_area
 from .thin_edges import crests, opened, otsu, thin
 
 FEWEST_COLORS, MOST_COLORS = 3, 199

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .area import resize_by_area
-from .content_resize import MOST_COLORS, n_colors, resize_by_content
+from .by_area import resize_by_area
+from .by_content import MOST_COLORS, n_colors, resize_by_content
 
 RESIZE_MODES = ("crop", "fit", "stretch")
 HOLE = -1.0
