@@ -2,21 +2,21 @@
 
 from .bases import BASES
 from .checkpoint import CheckpointError, load_controlnet, save_controlnet
-from .condition import ConditionEncoder
 from .connections import Connection, ConnectionWeights
-from .controlnet import ControlNet
-from .ops import Ops
+from .network.condition_encoder import ConditionEncoder
+from .network.controlnet import ControlNet
+from .network.ops import Ops
+from .network.unet import UNet
+from .network.zero_convolution import ControlledBlock, zero_conv
 from .registry import Registry
 from .residuals import Residuals
 from .rows import Crop, Rows
 from .run import Run
 from .schedule import Schedule
 from .stack import ControlStack
-from .unet import UNet
 from .unit import ControlUnit
 from .version import __version__
 from .weighting import MODES, RULES
-from .zero_conv import ControlledBlock, zero_conv
 
 __all__ = [
     "BASES",

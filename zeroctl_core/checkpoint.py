@@ -15,15 +15,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .bases import Base, recognise
-from .controlnet import ControlNet
 from .files.key_faults import key_faults, named
 from .files.suspects import HOST_LOADS, suspect
 from .files.weight_file import CheckpointError, WeightFile, open_weight_file
 from .layouts import LAYOUTS, LDM_PREFIX, from_diffusers, is_diffusers, to_diffusers
-from .ops import TORCH_OPS, Ops
-from .provenance import CheckpointInfo
-from .reading import context_width, label_width
-from .spec import EncoderSpec
+from .network.controlnet import ControlNet
+from .network.ops import TORCH_OPS, Ops
+from .network.provenance import CheckpointInfo
+from .network.spec import EncoderSpec
+from .network.spec_of_file import context_width, label_width
 from .version import __version__
 
 __all__ = ["CheckpointError", "load_controlnet", "save_controlnet"]

@@ -27,12 +27,12 @@ from .bases import BASES, Base
 from .canvas import resize_condition
 from .checkpoint import load_controlnet, save_controlnet
 from .connections import ConnectionWeights
-from .controlnet import ControlNet
-from .random_net import random_controlnet
+from .network.controlnet import ControlNet
+from .network.random_weights import random_controlnet
+from .network.unet import UNet
 from .residuals import Residuals
 from .rows import Rows
 from .stack import ControlStack
-from .unet import UNet
 from .unit import ControlUnit
 from .weighting import MODES, RULES
 

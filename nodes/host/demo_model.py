@@ -15,7 +15,7 @@ from comfy.patcher_extension import WrappersMP
 
 from zeroctl_core.bases import BASES
 from zeroctl_core.demo.autoencoder import DOWNSAMPLE
-from zeroctl_core.unet import UNet
+from zeroctl_core.network.unet import UNet
 
 from .loading import compute_dtypes
 from .notices import notice

@@ -73,7 +73,7 @@ def _what(unit: Unit, model: Any) -> list[str]:
 
 
 def _cost(net: Any, unit: Unit, model: Any) -> str:
-    from zeroctl_core.cost import share_of_unet  # torch's counter is not imported for a host that only starts
+    from zeroctl_core.network.cost import share_of_unet  # torch's counter is not imported for a host that only starts
 
     unet = unet_base(model)
     if unet is None:

@@ -11,7 +11,7 @@ from random_weights import SPECS, controlnet_shapes, unet_shapes
 from zeroctl_core import BASES, ControlNet, UNet, load_controlnet, save_controlnet
 from zeroctl_core.bases import Base, recognise
 from zeroctl_core.bases.sdxl import MID, SMALL
-from zeroctl_core.spec import EncoderSpec
+from zeroctl_core.network.spec import EncoderSpec
 
 
 def _shapes(net: torch.nn.Module) -> dict[str, tuple[int, ...]]:

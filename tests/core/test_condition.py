@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from zeroctl_core import ConditionEncoder, Ops
-from zeroctl_core.condition import CONDITION_FORMS
+from zeroctl_core.network.condition_encoder import CONDITION_FORMS
 
 
 @pytest.mark.parametrize("form", CONDITION_FORMS)

@@ -4,7 +4,7 @@ import pytest
 
 from zeroctl_core import BASES, ControlNet, UNet
 from zeroctl_core.bases.sdxl import MID, SMALL
-from zeroctl_core.cost import flops, share_of_unet
+from zeroctl_core.network.cost import flops, share_of_unet
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from zeroctl_core import BASES, ControlNet, Ops, UNet
-from zeroctl_core.blocks import timestep_embedding
-from zeroctl_core.ops import TORCH_OPS
+from zeroctl_core.network.blocks import timestep_embedding
+from zeroctl_core.network.ops import TORCH_OPS
 
 SPEC = BASES["tiny"].spec
 

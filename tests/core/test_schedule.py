@@ -13,7 +13,7 @@ import torch
 
 from zeroctl_core import Schedule
 from zeroctl_core.curve import Curve
-from zeroctl_core.sd_schedule import NO_BOUND, sd_percent_to_sigma, sd_sigma, sd_sigmas
+from zeroctl_core.network.noise_levels import NO_BOUND, sd_percent_to_sigma, sd_sigma, sd_sigmas
 
 STEPS = 20
 ENDS = (0.2, 0.35, 0.5, 0.65, 0.8)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from zeroctl_core import selfcheck
 from zeroctl_core.bases import BASES
-from zeroctl_core.random_net import random_controlnet
+from zeroctl_core.network.random_weights import random_controlnet
 from zeroctl_core.selfcheck import EDGES_NAME, SelfCheck
 from zeroctl_core.weighting import RULES
 

@@ -28,7 +28,7 @@ from zeroctl_core import (
     Run,
     Schedule,
 )
-from zeroctl_core.sd_schedule import sd_percent_to_sigma
+from zeroctl_core.network.noise_levels import sd_percent_to_sigma
 
 CONNECTIONS = (Connection("skip", 6, 1), Connection("skip", 8, 2), Connection("middle", 8, 2))
 SIGMAS = [14.0, 10.0, 5.0, 1.0, 0.0]

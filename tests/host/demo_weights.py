@@ -19,7 +19,7 @@ from zeroctl_core.demo.model import (
     write_weights,
 )
 from zeroctl_core.demo.text import TextEncoder
-from zeroctl_core.random_net import random_controlnet
+from zeroctl_core.network.random_weights import random_controlnet
 
 CONTROLS_USED = ("edges", "depth", "mask", "normals")
 

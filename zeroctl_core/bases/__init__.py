@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ..connections import Connection
+from ..network.spec import EncoderSpec
 from ..registry import Registry, import_files_of
-from ..spec import EncoderSpec
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Key in the LDM layout, without prefix -> shape; of a ControlNet or of a UNet."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..reading import context_width, has_linear_projections, label_width, read_encoder_spec
-from ..spec import EncoderSpec
+from ..network.spec import EncoderSpec
+from ..network.spec_of_file import context_width, has_linear_projections, label_width, read_encoder_spec
 from . import BASES, Base, Shapes
 
 CONTEXT_DIM = 768

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..reading import context_width, label_width, read_encoder_spec
-from ..spec import EncoderSpec
+from ..network.spec import EncoderSpec
+from ..network.spec_of_file import context_width, label_width, read_encoder_spec
 from . import BASES, Base, Shapes
 
 CONTEXT_DIM = 64

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..annotators import ANNOTATORS
 from ..connections import ConnectionWeights
-from ..controlnet import ControlNet
+from ..network.controlnet import ControlNet
 from ..rows import Branches
 from ..unit import ControlUnit
 from ..weighting import MODES, RULES

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ..bases import BASES
 from ..checkpoint import load_controlnet
-from ..controlnet import ControlNet
-from ..unet import UNet
+from ..network.controlnet import ControlNet
+from ..network.unet import UNet
 from .autoencoder import SCALE, Autoencoder
 from .judge import Judge
 from .text import TextEncoder

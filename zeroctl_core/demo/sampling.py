@@ -9,11 +9,11 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from ..network.noise_levels import N_TIMESTEPS, sd_percent_to_sigma, sd_sigmas
+from ..network.unet import UNet
 from ..rows import Rows
 from ..run import Run
-from ..sd_schedule import N_TIMESTEPS, sd_percent_to_sigma, sd_sigmas
 from ..stack import ControlStack
-from ..unet import UNet
 from .autoencoder import DOWNSAMPLE, LATENT_CHANNELS
 from .world import SIZE
 

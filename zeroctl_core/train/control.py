@@ -9,8 +9,8 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from ..network.unet import UNet
 from ..residuals import Residuals
-from ..unet import UNet
 from .data import ControlData
 from .draws import batch_indices, generator
 from .fingerprint import fingerprint

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..sd_schedule import N_TIMESTEPS, sd_sigmas
+from ..network.noise_levels import N_TIMESTEPS, sd_sigmas
 from .draws import generator
 
 

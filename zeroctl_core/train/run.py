@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from ..checkpoint import save_controlnet
-from ..controlnet import ControlNet
 from ..demo.conditions import CONDITIONS
 from ..demo.data import WorldData
 from ..demo.model import WEIGHTS, DemoModel
+from ..network.controlnet import ControlNet
 from .config import ControlConfig
 from .control import ControlTask
 from .display import Say, display, duration

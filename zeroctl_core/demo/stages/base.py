@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ...bases import BASES
+from ...network.unet import UNet
 from ...train.draws import batch_indices, generator
 from ...train.loop import Optimisation
 from ...train.memory_format import channels_last
 from ...train.objective import Objective
-from ...unet import UNet
 from ..data import latents_of
 from ..following import follow_scores
 from ..judging import judged

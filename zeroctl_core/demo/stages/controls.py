@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ...controlnet import ControlNet
+from ...network.controlnet import ControlNet
 from ...train.config import ControlConfig
 from ...train.control import ControlTask
 from ...train.run import LOG, new_control, new_task, read_log, save_trained

@@ -14,7 +14,7 @@ from .ops import TORCH_OPS, Ops
 from .spec import EncoderSpec
 
 if TYPE_CHECKING:
-    from .bases import Base
+    from ..bases import Base
 
 
 class Encoder(nn.Module):

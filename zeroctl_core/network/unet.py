@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from ..residuals import Residuals
 from .attention import SpatialTransformer
 from .blocks import ResBlock, Stage, Upsample
 from .encoder import Encoder
 from .ops import TORCH_OPS, Ops
-from .residuals import Residuals
 
 if TYPE_CHECKING:
-    from .bases import Base
+    from ..bases import Base
 
 
 class UNet(Encoder):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from .connections import Connection
+from ..connections import Connection
 
 CONDITION_WIDTHS = (16, 32, 96, 256)
 """Widths of the released condition encoder, one for each resolution from the pixels down to the latent."""

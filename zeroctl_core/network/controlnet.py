@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from .condition import ConditionEncoder
+from ..residuals import Residuals
+from .condition_encoder import ConditionEncoder
 from .encoder import Encoder
 from .ops import TORCH_OPS, Ops
 from .provenance import CheckpointInfo
-from .residuals import Residuals
-from .zero_conv import zero_conv
+from .zero_convolution import zero_conv
 
 if TYPE_CHECKING:
-    from .bases import Base
+    from ..bases import Base
     from .unet import UNet
 
 LATENT_CHANNELS = 4
@@ -82,7 +82,7 @@ class ControlNet(Encoder):
         the noisy latent. Layers, dtype and device are the UNet's unless given; `dtype=torch.float32` is usual for
         training.
         """
-        from .condition import CONDITION_FORMS
+        from .condition_encoder import CONDITION_FORMS
 
         if condition_widths is None:
             own = condition_form == unet.spec.condition_form

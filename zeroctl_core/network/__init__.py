@@ -1,0 +1,1 @@
+"""The networks, by the names of the released checkpoints: spec, blocks, encoder, UNet, ControlNet."""
