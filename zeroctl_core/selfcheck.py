@@ -25,7 +25,7 @@ from .annotators.pixels import to_uint8
 from .annotators.resolution import at_resolution
 from .bases import BASES, Base
 from .canvas import resize_condition
-from .checkpoint import load_controlnet, save_controlnet
+from .checkpoint.loading import load_controlnet, save_controlnet
 from .connections import ConnectionWeights
 from .network.controlnet import ControlNet
 from .network.random_weights import random_controlnet

@@ -20,8 +20,8 @@ from safetensors import torch as safetensors_torch
 from torch import Tensor, nn
 
 from zeroctl_core import BASES, CheckpointError, ControlNet, Ops, load_controlnet, save_controlnet
+from zeroctl_core.checkpoint.layouts import to_diffusers
 from zeroctl_core.files.weight_file import open_weight_file
-from zeroctl_core.layouts import to_diffusers
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = BASES["tiny"]
@@ -287,7 +287,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_beside_it(state, tmp_path
     def full_disk(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("zeroctl_core.checkpoint.os.fsync", full_disk)
+    monkeypatch.setattr("zeroctl_core.checkpoint.loading.os.fsync", full_disk)
     with pytest.raises(OSError, match="no space left"):
         save_controlnet(net, path)
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.safetensors"]

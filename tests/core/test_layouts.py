@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from random_weights import SPECS, controlnet_shapes
 
-from zeroctl_core.layouts import from_diffusers, is_diffusers, module_table, to_diffusers
+from zeroctl_core.checkpoint.layouts import from_diffusers, is_diffusers, module_table, to_diffusers
 
 
 @pytest.mark.parametrize("preset", SPECS)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zeroctl_core import ControlNet, Residuals, UNet, load_controlnet, save_controlnet
 from zeroctl_core.bases import recognise
-from zeroctl_core.layouts import to_diffusers
+from zeroctl_core.checkpoint.layouts import to_diffusers
 from zeroctl_core.network.blocks import timestep_embedding
 
 TOLERANCE = 1e-5  # relative L2 a residual in float32: another order of the same sums gives about 1e-6

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from zeroctl_core import BASES, ControlNet
-from zeroctl_core.layouts import to_diffusers
+from zeroctl_core.checkpoint.layouts import to_diffusers
 
 pytestmark = pytest.mark.full
 ROOT = Path(__file__).resolve().parents[2]

@@ -21,8 +21,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from zeroctl_core.checkpoint.layouts import to_diffusers
 from zeroctl_core.demo.model import control_files
-from zeroctl_core.layouts import to_diffusers
 
 INPAINT = replace(SPECS["thin"], in_channels=9)
 State = dict[str, Tensor]

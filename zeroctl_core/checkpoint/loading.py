@@ -14,17 +14,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .bases import Base, recognise
-from .files.key_faults import key_faults, named
-from .files.suspects import HOST_LOADS, suspect
-from .files.weight_file import CheckpointError, WeightFile, open_weight_file
+from ..bases import Base, recognise
+from ..files.key_faults import key_faults, named
+from ..files.suspects import HOST_LOADS, suspect
+from ..files.weight_file import CheckpointError, WeightFile, open_weight_file
+from ..network.controlnet import ControlNet
+from ..network.ops import TORCH_OPS, Ops
+from ..network.provenance import CheckpointInfo
+from ..network.spec import EncoderSpec
+from ..network.spec_of_file import context_width, label_width
+from ..version import __version__
 from .layouts import LAYOUTS, LDM_PREFIX, from_diffusers, is_diffusers, to_diffusers
-from .network.controlnet import ControlNet
-from .network.ops import TORCH_OPS, Ops
-from .network.provenance import CheckpointInfo
-from .network.spec import EncoderSpec
-from .network.spec_of_file import context_width, label_width
-from .version import __version__
 
 __all__ = ["CheckpointError", "load_controlnet", "save_controlnet"]
 

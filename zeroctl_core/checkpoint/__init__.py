@@ -1,0 +1,5 @@
+"""A ControlNet's file: loaded strictly, saved whole."""
+
+from .loading import CheckpointError, load_controlnet, save_controlnet
+
+__all__ = ["CheckpointError", "load_controlnet", "save_controlnet"]
