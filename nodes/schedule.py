@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from zeroctl_core import Schedule
-from zeroctl_core.curve import INTERPOLATIONS
+from zeroctl_core.control.curve import INTERPOLATIONS
+from zeroctl_core.control.schedule import UNITS
 from zeroctl_core.network.noise_levels import sd_percent_to_sigma, sd_sigmas
-from zeroctl_core.schedule import UNITS
 
 from .host import schema as host
 from .host.schema import ComfyNode, NodeOutput, check_choice, io, schema

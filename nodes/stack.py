@@ -6,7 +6,7 @@ from typing import Any
 
 from zeroctl_core import MODES, Schedule
 from zeroctl_core.canvas import RESIZE_MODES
-from zeroctl_core.rows import BRANCHES
+from zeroctl_core.control.rows import BRANCHES
 
 from .host import schema as host
 from .host.schema import ComfyNode, NodeOutput, Stack, check_choice, io, schema

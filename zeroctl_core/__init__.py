@@ -3,6 +3,11 @@
 from .bases import BASES
 from .checkpoint.loading import CheckpointError, load_controlnet, save_controlnet
 from .connections import Connection, ConnectionWeights
+from .control.rows import Crop, Rows
+from .control.run import Run
+from .control.schedule import Schedule
+from .control.stack import ControlStack
+from .control.unit import ControlUnit
 from .network.condition_encoder import ConditionEncoder
 from .network.controlnet import ControlNet
 from .network.ops import Ops
@@ -10,11 +15,6 @@ from .network.unet import UNet
 from .network.zero_convolution import ControlledBlock, zero_conv
 from .registry import Registry
 from .residuals import Residuals
-from .rows import Crop, Rows
-from .run import Run
-from .schedule import Schedule
-from .stack import ControlStack
-from .unit import ControlUnit
 from .version import __version__
 from .weighting import MODES, RULES
 

@@ -27,13 +27,13 @@ from .bases import BASES, Base
 from .canvas import resize_condition
 from .checkpoint.loading import load_controlnet, save_controlnet
 from .connections import ConnectionWeights
+from .control.rows import Rows
+from .control.stack import ControlStack
+from .control.unit import ControlUnit
 from .network.controlnet import ControlNet
 from .network.random_weights import random_controlnet
 from .network.unet import UNet
 from .residuals import Residuals
-from .rows import Rows
-from .stack import ControlStack
-from .unit import ControlUnit
 from .weighting import MODES, RULES
 
 EDGES_NAME = "zeroctl-selfcheck-edges.png"

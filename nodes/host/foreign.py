@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zeroctl_core import Connection, ConnectionWeights, Crop, Rows
-from zeroctl_core.run import PIXELS_PER_CELL, Kept, Key, mask_of_rows
+from zeroctl_core.control.run import PIXELS_PER_CELL, Kept, Key, mask_of_rows
 
 from .lists import PLACES, Control
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from zeroctl_core import Crop, Rows
 from zeroctl_core.canvas import Placed, place_mask, resize_condition
 from zeroctl_core.canvas.mask import prepare_mask
-from zeroctl_core.run import PIXELS_PER_CELL
+from zeroctl_core.control.run import PIXELS_PER_CELL
 
 from .areas import Conds, rows_of_call
 from .lists import Control, add_control

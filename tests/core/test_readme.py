@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks.readme import filled
 from zeroctl_core import BASES, MODES, RULES, save_controlnet
+from zeroctl_core.control.schedule import UNITS
 from zeroctl_core.network.random_weights import random_controlnet
-from zeroctl_core.schedule import UNITS
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 

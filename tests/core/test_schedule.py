@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from zeroctl_core import Schedule
-from zeroctl_core.curve import Curve
+from zeroctl_core.control.curve import Curve
 from zeroctl_core.network.noise_levels import NO_BOUND, sd_percent_to_sigma, sd_sigma, sd_sigmas
 
 STEPS = 20

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from zeroctl_core import BASES, MODES, RULES, Connection, ConnectionWeights
-from zeroctl_core.rows import BRANCHES
+from zeroctl_core.control.rows import BRANCHES
 
 
 def connections(downsamples: list[int]) -> tuple[Connection, ...]:

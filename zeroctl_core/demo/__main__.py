@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ..annotators import ANNOTATORS
 from ..connections import ConnectionWeights
+from ..control.rows import Branches
+from ..control.unit import ControlUnit
 from ..network.controlnet import ControlNet
-from ..rows import Branches
-from ..unit import ControlUnit
 from ..weighting import MODES, RULES
 from .conditions import CONDITIONS
 from .following import edge_f1, follow_scores, iou, object_mask, outline

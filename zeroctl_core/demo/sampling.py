@@ -9,11 +9,11 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from ..control.rows import Rows
+from ..control.run import Run
+from ..control.stack import ControlStack
 from ..network.noise_levels import N_TIMESTEPS, sd_percent_to_sigma, sd_sigmas
 from ..network.unet import UNet
-from ..rows import Rows
-from ..run import Run
-from ..stack import ControlStack
 from .autoencoder import DOWNSAMPLE, LATENT_CHANNELS
 from .world import SIZE
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from ..stack import ControlStack
-from ..unit import ControlUnit
+from ..control.stack import ControlStack
+from ..control.unit import ControlUnit
 from .conditions import CONDITIONS
 from .following import follow_scores
 from .sampling import GUIDANCE, STEPS, noise_of, sample
 from .world import render, scenes
 
 if TYPE_CHECKING:
-    from ..unit import Net
+    from ..control.unit import Net
     from .model import DemoModel
 
 

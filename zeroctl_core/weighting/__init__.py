@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..connections import Connection
+from ..control.rows import Branches
 from ..registry import Registry, import_files_of
-from ..rows import Branches
 
 Rule = Callable[[Sequence[Connection]], list[float]]
 

@@ -9,12 +9,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ...control.unit import ControlUnit
 from ...network.controlnet import ControlNet
 from ...train.config import ControlConfig
 from ...train.control import ControlTask
 from ...train.run import LOG, new_control, new_task, read_log, save_trained
 from ...train.watching import Watch
-from ...unit import ControlUnit
 from ..conditions import CONDITIONS
 from ..following import follow_scores
 from ..model import CONTROLS as FOLDER

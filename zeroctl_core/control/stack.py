@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .residuals import Residuals
+from ..residuals import Residuals
 from .rows import Rows
 from .run import Kept, Key, Run, feature_of_rows, mask_of_rows
 from .unit import ControlUnit

@@ -9,9 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .canvas.mask import check_mask
-from .connections import Connection, ConnectionWeights
-from .residuals import Residuals
+from ..canvas.mask import check_mask
+from ..connections import Connection, ConnectionWeights
+from ..residuals import Residuals
 from .rows import BRANCHES, Branches
 from .schedule import Schedule
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .canvas.by_area import resize_by_area
+from ..canvas.by_area import resize_by_area
 from .rows import Crop, Rows
 from .schedule import Schedule
 from .unit import Net

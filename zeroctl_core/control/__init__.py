@@ -1,0 +1,1 @@
+"""One control and several, over a run: unit, stack, schedule, rows."""
