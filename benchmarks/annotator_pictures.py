@@ -18,12 +18,12 @@ from skimage import data
 from torch import Tensor
 
 from zeroctl_core.annotators import ANNOTATORS
-from zeroctl_core.annotators.class_colors import paint_classes
+from zeroctl_core.annotators.colors.class_colors import paint_classes
+from zeroctl_core.annotators.colors.palette import ADE20K
 from zeroctl_core.annotators.normal_convert import normal_convert
-from zeroctl_core.annotators.palette import ADE20K
-from zeroctl_core.annotators.pixels import to_uint8
+from zeroctl_core.annotators.pictures.pixels import to_uint8
+from zeroctl_core.annotators.pictures.resolution import at_resolution
 from zeroctl_core.annotators.pose import draw_pose
-from zeroctl_core.annotators.resolution import at_resolution
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.world import render, scene
 

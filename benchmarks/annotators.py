@@ -142,8 +142,8 @@ def main() -> None:
     from skimage import data
 
     from zeroctl_core.annotators import ANNOTATORS
-    from zeroctl_core.annotators.pixels import over_white
-    from zeroctl_core.annotators.resolution import at_resolution
+    from zeroctl_core.annotators.pictures.pixels import over_white
+    from zeroctl_core.annotators.pictures.resolution import at_resolution
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

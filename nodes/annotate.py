@@ -8,9 +8,9 @@ from torch import Tensor
 
 from zeroctl_core.annotators import ANNOTATORS, Annotator
 from zeroctl_core.annotators.annotator import check_image as check_values
-from zeroctl_core.annotators.opencv import import_cv2
-from zeroctl_core.annotators.pixels import over_white
-from zeroctl_core.annotators.resolution import at_resolution, mask_at
+from zeroctl_core.annotators.pictures.opencv import import_cv2
+from zeroctl_core.annotators.pictures.pixels import over_white
+from zeroctl_core.annotators.pictures.resolution import at_resolution, mask_at
 from zeroctl_core.annotators.settings_text import parse_settings
 
 from .host.annotator_folders import first_folder

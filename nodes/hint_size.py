@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zeroctl_core.annotators.hint_size import RESOLUTIONS, hint_size
+from zeroctl_core.annotators.pictures.hint_size import RESOLUTIONS, hint_size
 
 from .host.schema import ComfyNode, NodeOutput, check_choice, io, schema
 from .host.units import check_image

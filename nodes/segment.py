@@ -8,9 +8,9 @@ import torch
 
 from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.annotators.annotator import check_image as check_values
-from zeroctl_core.annotators.class_colors import paint_classes
-from zeroctl_core.annotators.pixels import over_white
-from zeroctl_core.annotators.resolution import at_resolution
+from zeroctl_core.annotators.colors.class_colors import paint_classes
+from zeroctl_core.annotators.pictures.pixels import over_white
+from zeroctl_core.annotators.pictures.resolution import at_resolution
 from zeroctl_core.annotators.segment import segment_ids
 
 from .host.annotator_inputs import (

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from .annotators import ANNOTATORS
-from .annotators.pixels import to_uint8
-from .annotators.resolution import at_resolution
+from .annotators.pictures.pixels import to_uint8
+from .annotators.pictures.resolution import at_resolution
 from .bases import BASES, Base
 from .canvas import resize_condition
 from .checkpoint.loading import load_controlnet, save_controlnet

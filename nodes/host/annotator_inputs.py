@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from zeroctl_core.annotators import Annotator, Choice, Param, Switch
-from zeroctl_core.annotators.hint_size import RESOLUTIONS
 from zeroctl_core.annotators.networks import NETWORKS
+from zeroctl_core.annotators.pictures.hint_size import RESOLUTIONS
 
 from .annotator_files import add_folder
 from .annotator_folders import folder_names, offered

@@ -9,8 +9,8 @@ import torch
 from skimage import data
 
 from zeroctl_core.annotators import ANNOTATORS
-from zeroctl_core.annotators.hint_size import hint_size, size_at_resolution
-from zeroctl_core.annotators.resolution import at_resolution
+from zeroctl_core.annotators.pictures.hint_size import hint_size, size_at_resolution
+from zeroctl_core.annotators.pictures.resolution import at_resolution
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tiny_transformers import write_tiny
 from torch import Tensor
 
 from zeroctl_core.annotators import ANNOTATORS
-from zeroctl_core.annotators.class_colors import paint_classes
+from zeroctl_core.annotators.colors.class_colors import paint_classes
 from zeroctl_core.annotators.pose import draw_pose
 from zeroctl_core.annotators.segment import segment_ids
 from zeroctl_core.annotators.transformers_models import load_model

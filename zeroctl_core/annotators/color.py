@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from .annotator import annotator
 from .params import Choice, Param
-from .pixels import from_uint8, to_uint8
+from .pictures.pixels import from_uint8, to_uint8
 
 PARAMS = (
     Param(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .annotator import annotator
 from .params import Choice, Param
-from .through_net import check_finite, in_parts
+from .pictures.through_net import check_finite, in_parts
 from .transformers_models import TransformersModel, model_for
 from .transformers_models.dpt_any_size import any_size
 from .transformers_models.seen_size import at_seen_size, seen_size

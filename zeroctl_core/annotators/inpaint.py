@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from .annotator import annotator
-from .opencv import import_cv2
 from .params import Choice, Param
+from .pictures.opencv import import_cv2
 
 FILLS = {"minus_one": -1.0, "black": 0.0, "gray": 0.5}
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from .annotator import annotator
 from .networks.run_net import run_net
-from .opencv import import_cv2
 from .params import Choice, Param
-from .pixels import from_uint8, to_uint8
+from .pictures.opencv import import_cv2
+from .pictures.pixels import from_uint8, to_uint8
 
 MULTIPLE = 8
 """The nets need multiples of 4, and at 4 itself their deepest layer would be one pixel, which they cannot normalise."""

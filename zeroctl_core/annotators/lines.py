@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from .annotator import annotator
 from .networks.mlsd_decoding import decode_segments
 from .networks.run_net import PADDED_TO
-from .opencv import import_cv2
 from .params import Choice, Param
-from .pixels import from_uint8, grey_from_uint8, to_uint8
-from .through_net import in_parts
+from .pictures.opencv import import_cv2
+from .pictures.pixels import from_uint8, grey_from_uint8, to_uint8
+from .pictures.through_net import in_parts
 
 HOUGH_VOTES = 0.1
 """Edge pixels that must lie on one line through the whole image, as a part of the short side: 51 at 512. At half of it

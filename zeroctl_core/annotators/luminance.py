@@ -6,9 +6,9 @@ import numpy as np
 from torch import Tensor
 
 from .annotator import annotator
-from .opencv import import_cv2
 from .params import Choice, Param, Switch
-from .pixels import grey_from_uint8, to_uint8
+from .pictures.opencv import import_cv2
+from .pictures.pixels import grey_from_uint8, to_uint8
 
 PARAMS = (
     Choice(

@@ -8,10 +8,10 @@ import numpy as np
 from torch import Tensor
 
 from .annotator import annotator
-from .normal_orders import ORDERS, reorder
-from .opencv import import_cv2
+from .colors.normal_orders import ORDERS, reorder
 from .params import Choice, Param
-from .pixels import from_uint8
+from .pictures.opencv import import_cv2
+from .pictures.pixels import from_uint8
 
 PARAMS = (
     Param(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from .annotator import annotator
-from .normal_orders import reorder
+from .colors.normal_orders import reorder
 from .params import Choice
-from .pixels import from_uint8, to_uint8
+from .pictures.pixels import from_uint8, to_uint8
 
 PARAMS = (
     Choice(

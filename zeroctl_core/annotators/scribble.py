@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from .annotator import annotator
-from .opencv import import_cv2
 from .params import Choice, Param
-from .pixels import to_uint8
+from .pictures.opencv import import_cv2
+from .pictures.pixels import to_uint8
 
 SURE = 0.75
 """Share of the picture that settles what the paper is, whatever its border looks like."""

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .annotator import annotator, check_image
-from .class_colors import paint_classes
-from .palette import PALETTE, palette_colors
-from .through_net import check_finite, in_parts
+from .colors.class_colors import paint_classes
+from .colors.palette import PALETTE, palette_colors
+from .pictures.through_net import check_finite, in_parts
 from .transformers_models import TransformersModel, model_for
 from .transformers_models.seen_size import at_seen_size, seen_size
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from .annotator import annotator
-from .class_colors import nearest_classes, paint_classes
-from .palette import PALETTE, palette_colors
+from .colors.class_colors import nearest_classes, paint_classes
+from .colors.palette import PALETTE, palette_colors
 from .params import Param
-from .pixels import to_uint8
+from .pictures.pixels import to_uint8
 
 PARAMS = (
     PALETTE,

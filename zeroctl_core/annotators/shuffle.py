@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from .annotator import annotator
 from .params import Param
-from .pixels import in_range
+from .pictures.pixels import in_range
 
 PARAMS = (
     Param(

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from .annotator import annotator
 from .networks.run_net import run_net
-from .opencv import import_cv2
 from .params import Choice, Param, Switch
-from .pixels import from_uint8, to_uint8
-from .safe_step import safe_step, to_eight_bits
+from .pictures.grey_steps import safe_step, to_eight_bits
+from .pictures.opencv import import_cv2
+from .pictures.pixels import from_uint8, to_uint8
 
 STROKE_THRESHOLD = 127  # of 255: fainter edges make no stroke
 STROKE_SIGMA = 3.0  # pixels: how far edges are blurred before their ridges are looked for, and the ridges after

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .annotator import annotator
 from .networks.run_net import run_net
 from .params import Choice, Param
-from .safe_step import safe_step, to_eight_bits
+from .pictures.grey_steps import safe_step, to_eight_bits
 
 PARAMS = (
     Choice(

@@ -8,7 +8,7 @@ from benchmarks.differences.importing import importing, single_file
 from benchmarks.differences.levels import Levels, Run
 from benchmarks.differences.peers import aux, folder_of
 from benchmarks.differences.row import Row
-from zeroctl_core.annotators.palette import palette_colors
+from zeroctl_core.annotators.colors.palette import palette_colors
 
 UNIFORMER = "annotator/uniformer/mmseg/core/evaluation/class_names.py"
 ONEFORMER = "annotator/oneformer/oneformer/data/datasets/register_ade20k_panoptic.py"

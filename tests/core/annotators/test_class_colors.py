@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from zeroctl_core.annotators import ANNOTATORS
-from zeroctl_core.annotators.class_colors import classes_of, paint_classes, paint_masks
-from zeroctl_core.annotators.palette import ADE20K, palette_colors
+from zeroctl_core.annotators.colors.class_colors import classes_of, paint_classes, paint_masks
+from zeroctl_core.annotators.colors.palette import ADE20K, palette_colors
 
 snap = ANNOTATORS["segment_snap"]
 CLASSES = (0, 2, 4, 12, 17, 21, 46, 66, 104, 149)

@@ -14,10 +14,11 @@ import torch
 from skimage import data
 from torch import Tensor
 
-from zeroctl_core.annotators import ANNOTATORS, Annotator, Choice, Param, Switch, through_net
+from zeroctl_core.annotators import ANNOTATORS, Annotator, Choice, Param, Switch
 from zeroctl_core.annotators.annotator import annotator
-from zeroctl_core.annotators.opencv import import_cv2
-from zeroctl_core.annotators.pixels import from_uint8, over_white, to_uint8
+from zeroctl_core.annotators.pictures import through_net
+from zeroctl_core.annotators.pictures.opencv import import_cv2
+from zeroctl_core.annotators.pictures.pixels import from_uint8, over_white, to_uint8
 from zeroctl_core.annotators.transformers_models import load_model
 
 Run = Callable[..., Tensor]

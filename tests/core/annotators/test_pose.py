@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from zeroctl_core.annotators.pixels import to_uint8
+from zeroctl_core.annotators.pictures.pixels import to_uint8
 from zeroctl_core.annotators.pose import (
     DIALECTS,
     Frame,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from zeroctl_core.annotators.resolution import at_resolution, mask_at
+from zeroctl_core.annotators.pictures.resolution import at_resolution, mask_at
 
 
 def test_depth_keeps_its_floats_and_pictures_have_8_bits() -> None:

@@ -14,8 +14,8 @@ from tiny_transformers import OF_TASK, write_tiny
 from torch import Tensor
 
 from zeroctl_core.annotators import ANNOTATORS
-from zeroctl_core.annotators.class_colors import paint_classes
-from zeroctl_core.annotators.palette import ADE20K
+from zeroctl_core.annotators.colors.class_colors import paint_classes
+from zeroctl_core.annotators.colors.palette import ADE20K
 from zeroctl_core.annotators.segment import SEMANTIC, best_classes, class_scores, segment_ids
 from zeroctl_core.annotators.transformers_models import load_model
 from zeroctl_core.annotators.transformers_models.seen_size import at_seen_size

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zeroctl_core.annotators import ANNOTATORS
-from zeroctl_core.annotators.safe_step import safe_step
+from zeroctl_core.annotators.pictures.grey_steps import safe_step
 
 softedge = ANNOTATORS["softedge"]
 

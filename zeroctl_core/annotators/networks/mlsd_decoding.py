@@ -6,7 +6,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..through_net import check_finite
+from ..pictures.through_net import check_finite
 
 
 def decode_segments(maps: Tensor, score: float, distance: float, most: int) -> list[np.ndarray]:

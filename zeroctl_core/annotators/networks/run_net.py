@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..through_net import check_finite, in_parts
+from ..pictures.through_net import check_finite, in_parts
 
 PADDED_TO = 64
 """To multiples of this other packs pad, too; all networks can halve it as often as they want, but lineart_anime."""

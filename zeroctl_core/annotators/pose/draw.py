@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..opencv import import_cv2
-from ..pixels import from_uint8
+from ..pictures.opencv import import_cv2
+from ..pictures.pixels import from_uint8
 from .keypoints import read_keypoints
 from .person import Frame
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from ..annotator import check_image
-from ..opencv import import_cv2
 from ..params import Param
-from ..pixels import from_uint8, to_uint8
-from ..through_net import check_finite
+from ..pictures.opencv import import_cv2
+from ..pictures.pixels import from_uint8, to_uint8
+from ..pictures.through_net import check_finite
 from ..transformers_models import TransformersModel, model_for
 from .boxes import boxes_for_each, read_boxes, surest
 from .coco import openpose_from_coco

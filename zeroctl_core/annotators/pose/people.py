@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..annotator import check_image
-from ..through_net import check_finite, in_parts
+from ..pictures.through_net import check_finite, in_parts
 from ..transformers_models import model_for
 from .boxes import PERSON, surest
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .annotator import check_image
+from ..annotator import check_image
 from .hint_size import size_at_resolution
 from .opencv import import_cv2
 from .pixels import from_uint8, to_uint8

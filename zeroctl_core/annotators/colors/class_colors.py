@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .annotator import check_image
+from ..annotator import check_image
+from ..pictures.pixels import from_uint8, to_uint8
 from .palette import palette_colors
-from .pixels import from_uint8, to_uint8
 
 NO_CLASS = -1
 """What black stands for: pixels of no class."""

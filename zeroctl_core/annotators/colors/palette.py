@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .params import Choice
+from ..params import Choice
 
 ADE20K = np.frombuffer(
     bytes.fromhex(

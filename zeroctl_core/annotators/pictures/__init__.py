@@ -1,0 +1,1 @@
+"""What annotators do with pictures: levels, sizes, parts of a batch."""
