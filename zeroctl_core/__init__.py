@@ -1,7 +1,7 @@
 """zeroctl_core: ControlNet (arXiv 2302.05543) for latent diffusion UNets, independent of any host."""
 
 from .bases import BASES
-from .checkpoint.loading import CheckpointError, load_controlnet, save_controlnet
+from .checkpoint import CheckpointError, load_controlnet, save_controlnet
 from .connections import Connection, ConnectionWeights
 from .control.rows import Crop, Rows
 from .control.run import Run

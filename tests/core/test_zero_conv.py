@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from zeroctl_core import ControlledBlock
-from zeroctl_core.network import zero_convolution as zero_conv
+from zeroctl_core import ControlledBlock, zero_conv
 
 
 def _conv_block() -> nn.Sequential:
