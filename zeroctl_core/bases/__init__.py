@@ -5,36 +5,10 @@ A base file reads the spec from the shapes itself, so cut-down nets of a family 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-
-from ..connections import Connection
-from ..network.spec import EncoderSpec
+from ..network.base import Base, Shapes
 from ..registry import Registry, import_files_of
 
-Shapes = Mapping[str, tuple[int, ...]]
-"""Key in the LDM layout, without prefix -> shape; of a ControlNet or of a UNet."""
-
-
-@dataclass(frozen=True)
-class Base:
-    """A family of models, or one member of it that differs in size: then the name is the family's."""
-
-    name: str
-    title: str  # what people call it
-    spec: EncoderSpec
-    detect: Callable[[Shapes], bool]
-    read_spec: Callable[[Shapes], EncoderSpec]
-
-    @property
-    def connections(self) -> tuple[Connection, ...]:
-        """The places of injection, shallow to deep, the middle last."""
-        return self.spec.connections
-
-    def with_spec(self, spec: EncoderSpec) -> Base:
-        """A member of this family with another spec: a cut-down net, or an inpaint base with 9 input channels."""
-        return replace(self, spec=spec)
-
+__all__ = ["BASES", "Base", "Shapes", "recognise"]
 
 BASES: Registry[Base] = Registry("base")
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ..network.base import Base, Shapes
 from ..network.spec import EncoderSpec
 from ..network.spec_of_file import context_width, has_linear_projections, label_width, read_encoder_spec
-from . import BASES, Base, Shapes
+from . import BASES
 
 CONTEXT_DIM = 768
 NUM_HEADS = 8

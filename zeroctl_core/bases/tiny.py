@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..network.base import Base, Shapes
 from ..network.spec import EncoderSpec
 from ..network.spec_of_file import context_width, label_width, read_encoder_spec
-from . import BASES, Base, Shapes
+from . import BASES
 
 CONTEXT_DIM = 64
 HEAD_CHANNELS = 16

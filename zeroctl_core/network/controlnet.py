@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ..residuals import Residuals
-from .condition_encoder import ConditionEncoder
+from .base import Base
+from .condition_encoder import CONDITION_FORMS, ConditionEncoder
 from .encoder import Encoder
 from .ops import TORCH_OPS, Ops
 from .provenance import CheckpointInfo
+from .unet import UNet
 from .zero_convolution import zero_conv
-
-if TYPE_CHECKING:
-    from ..bases import Base
-    from .unet import UNet
 
 LATENT_CHANNELS = 4
 """Channels of the noisy latent: an inpaint base appends mask and masked latent behind them."""
@@ -82,8 +79,6 @@ class ControlNet(Encoder):
         the noisy latent. Layers, dtype and device are the UNet's unless given; `dtype=torch.float32` is usual for
         training.
         """
-        from .condition_encoder import CONDITION_FORMS
-
         if condition_widths is None:
             own = condition_form == unet.spec.condition_form
             condition_widths = unet.spec.condition_widths if own else CONDITION_FORMS[condition_form][1]

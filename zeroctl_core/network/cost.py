@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..bases import Base
+from .base import Base
 from .controlnet import ControlNet
 from .unet import UNet
 

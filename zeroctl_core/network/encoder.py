@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from .attention import SpatialTransformer
+from .base import Base
 from .blocks import Downsample, ResBlock, Stage, timestep_embedding
 from .ops import TORCH_OPS, Ops
 from .spec import EncoderSpec
-
-if TYPE_CHECKING:
-    from ..bases import Base
 
 
 class Encoder(nn.Module):

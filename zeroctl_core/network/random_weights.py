@@ -8,7 +8,7 @@ from zlib import crc32
 import torch
 from torch import Tensor
 
-from ..bases import Base
+from .base import Base
 from .controlnet import ControlNet
 from .ops import TORCH_OPS, Ops
 

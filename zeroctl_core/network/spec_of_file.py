@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 
+from .base import Shapes
 from .spec import CONDITION_WIDTHS, EncoderSpec
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 def context_width(shapes: Shapes) -> int | None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
 from ..residuals import Residuals
 from .attention import SpatialTransformer
+from .base import Base
 from .blocks import ResBlock, Stage, Upsample
 from .encoder import Encoder
 from .ops import TORCH_OPS, Ops
-
-if TYPE_CHECKING:
-    from ..bases import Base
 
 
 class UNet(Encoder):
