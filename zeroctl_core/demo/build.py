@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from ..train.fingerprint import file_sha256
+from ..files.sha256 import file_sha256
 from ..train.keep_memory import keep_memory
 from ..train.loop import Callback, Progress, Task, fit
 from .model import WEIGHTS

@@ -14,7 +14,7 @@ from pathlib import Path
 import safetensors.torch
 from torch import Tensor
 
-from .fingerprint import file_sha256
+from ..files.sha256 import file_sha256
 
 PREFIX = "step-"
 UNFINISHED = "tmp-"
