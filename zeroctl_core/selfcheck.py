@@ -25,7 +25,7 @@ from .annotators.pictures.pixels import to_uint8
 from .annotators.pictures.resolution import at_resolution
 from .bases import BASES, Base
 from .canvas import resize_condition
-from .checkpoint.loading import load_controlnet, save_controlnet
+from .checkpoint import load_controlnet, save_controlnet
 from .connections import ConnectionWeights
 from .control.rows import Rows
 from .control.stack import ControlStack

@@ -1,17 +1,13 @@
-"""ControlNet files: recognised by what they hold, loaded without a copy, refused with a reason, saved whole."""
+"""ControlNet files: recognised by what they hold, loaded without a copy, refused with a reason."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..bases import Base, recognise
@@ -21,12 +17,11 @@ from ..files.weight_file import CheckpointError, WeightFile, open_weight_file
 from ..network.controlnet import ControlNet
 from ..network.ops import TORCH_OPS, Ops
 from ..network.provenance import CheckpointInfo
-from ..network.spec import EncoderSpec
 from ..network.spec_of_file import context_width, label_width
-from ..version import __version__
-from .layouts import LAYOUTS, LDM_PREFIX, from_diffusers, is_diffusers, to_diffusers
+from .header import POOLING_KEY
+from .layouts import LDM_PREFIX, from_diffusers, is_diffusers
 
-__all__ = ["CheckpointError", "load_controlnet", "save_controlnet"]
+__all__ = ["CheckpointError", "load_controlnet"]
 
 BESIDE_THE_CONTROL = (
     "model.diffusion_model",
@@ -55,9 +50,6 @@ NOISE_SCHEDULE = (
 
 SHUFFLE_ENDINGS = ("_shuffle", "_shuffle_fp16")
 """The released shuffle control pools, which its keys do not show; the host goes by these names too."""
-
-HEADER = "zeroctl."
-POOLING_KEY = HEADER + "global_average_pooling"
 
 
 def load_controlnet(
@@ -211,86 +203,3 @@ def _main_dtype(tensors: Iterable[Tensor]) -> torch.dtype:
     for tensor in tensors:
         counts[tensor.dtype] = counts.get(tensor.dtype, 0) + tensor.numel()
     return max(counts, key=lambda dtype: counts[dtype])
-
-
-def save_controlnet(
-    net: ControlNet,
-    path: str | os.PathLike[str],
-    layout: str = "ldm",
-    *,
-    provenance: Mapping[str, object] | None = None,
-) -> Path:
-    """Write a ControlNet as safetensors, in the LDM layout (without prefix) or the diffusers layout; return the path.
-
-    Dtypes are kept. The header's metadata holds the spec, whether the net pools, where it came from and whatever
-    `provenance` adds, as JSON, beside what the header of its own file held. The file appears whole or not at all: it is
-    written beside its place, synced and renamed, so it may replace the very file that the net was loaded from.
-
-    Raises `ValueError` for an unknown layout, a path that does not end in .safetensors, a net without weights, and
-    one that could not be recognised from the file again; `FileNotFoundError` when the folder does not exist.
-    """
-    path = Path(path)
-    if layout not in LAYOUTS:
-        raise ValueError(f"no layout is called {layout!r}; known are: {', '.join(LAYOUTS)}")
-    if path.suffix != ".safetensors":
-        raise ValueError(
-            f"{path.name} does not end in .safetensors, which is the only format that is written; rename it"
-        )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the folder {path.parent} does not exist; create it first")
-    weights = {key: tensor.detach().contiguous() for key, tensor in net.state_dict().items()}
-    if empty := [key for key, tensor in weights.items() if tensor.is_meta]:
-        raise ValueError(f"the network has no weights yet, it was built on meta ({named(empty)}); load them first")
-    _check_recoverable(net, {key: tuple(tensor.shape) for key, tensor in weights.items()})
-    if layout == "diffusers":
-        if net.spec.condition_form != "released":
-            raise ValueError(
-                f"the diffusers layout has no place for the {net.spec.condition_form!r} form of the condition encoder; "
-                "save it in the ldm layout"
-            )
-        weights = to_diffusers(weights, net.spec.num_res_blocks, 2 * len(net.spec.condition_widths))
-    _write_whole(path, weights, _header(net, layout, provenance or {}))
-    return path
-
-
-def _without_decoder(spec: EncoderSpec) -> EncoderSpec:
-    """The part of a spec that a ControlNet's file can show."""
-    return replace(spec, out_channels=4, decoder_depth=None)
-
-
-def _check_recoverable(net: ControlNet, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """A spec that the shapes do not lead back to would make a file that loads as something else, or not at all."""
-    found = recognise(shapes)
-    if found is None or found.name != net.base.name or _without_decoder(found.spec) != _without_decoder(net.spec):
-        seen = "no family" if found is None else f"{found.name} with {found.spec}"
-        raise ValueError(
-            f"this {net.base.name} network could not be recognised from its file: the shapes lead to {seen}, "
-            f"it was built as {net.spec}. Heads and groups must be those of the family"
-        )
-
-
-def _header(net: ControlNet, layout: str, provenance: Mapping[str, object]) -> dict[str, str]:
-    source = {} if net.info is None else {"source": net.info.path.name, "source_layout": net.info.layout}
-    own = {
-        "base": net.base.name,
-        "layout": layout,
-        "spec": json.dumps(asdict(net.spec)),
-        "provenance": json.dumps({"written_by": f"zeroctl {__version__}", **source, **provenance}),
-    }
-    return {
-        **({} if net.info is None else net.info.metadata),
-        **{HEADER + key: value for key, value in own.items()},
-        POOLING_KEY: "true" if net.global_average_pooling else "false",
-        "format": "pt",  # diffusers and transformers refuse a file without it
-    }
-
-
-def _write_whole(path: Path, weights: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        save_file(weights, part, metadata)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

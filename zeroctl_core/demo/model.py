@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..bases import BASES
-from ..checkpoint.loading import load_controlnet
+from ..checkpoint import load_controlnet
 from ..network.controlnet import ControlNet
 from ..network.unet import UNet
 from .autoencoder import SCALE, Autoencoder

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..checkpoint.loading import save_controlnet
+from ..checkpoint import save_controlnet
 from ..demo.conditions import CONDITIONS
 from ..demo.data import WorldData
 from ..demo.model import WEIGHTS, DemoModel

@@ -1,0 +1,106 @@
+"""ControlNet files: written whole, in either layout, with what is known of the network in the header."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..bases import recognise
+from ..files.key_faults import named
+from ..network.controlnet import ControlNet
+from ..network.spec import EncoderSpec
+from ..version import __version__
+from .header import HEADER, POOLING_KEY
+from .layouts import LAYOUTS, to_diffusers
+
+__all__ = ["save_controlnet"]
+
+
+def save_controlnet(
+    net: ControlNet,
+    path: str | os.PathLike[str],
+    layout: str = "ldm",
+    *,
+    provenance: Mapping[str, object] | None = None,
+) -> Path:
+    """Write a ControlNet as safetensors, in the LDM layout (without prefix) or the diffusers layout; return the path.
+
+    Dtypes are kept. The header's metadata holds the spec, whether the net pools, where it came from and whatever
+    `provenance` adds, as JSON, beside what the header of its own file held. The file appears whole or not at all: it is
+    written beside its place, synced and renamed, so it may replace the very file that the net was loaded from.
+
+    Raises `ValueError` for an unknown layout, a path that does not end in .safetensors, a net without weights, and
+    one that could not be recognised from the file again; `FileNotFoundError` when the folder does not exist.
+    """
+    path = Path(path)
+    if layout not in LAYOUTS:
+        raise ValueError(f"no layout is called {layout!r}; known are: {', '.join(LAYOUTS)}")
+    if path.suffix != ".safetensors":
+        raise ValueError(
+            f"{path.name} does not end in .safetensors, which is the only format that is written; rename it"
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"the folder {path.parent} does not exist; create it first")
+    weights = {key: tensor.detach().contiguous() for key, tensor in net.state_dict().items()}
+    if empty := [key for key, tensor in weights.items() if tensor.is_meta]:
+        raise ValueError(f"the network has no weights yet, it was built on meta ({named(empty)}); load them first")
+    _check_recoverable(net, {key: tuple(tensor.shape) for key, tensor in weights.items()})
+    if layout == "diffusers":
+        if net.spec.condition_form != "released":
+            raise ValueError(
+                f"the diffusers layout has no place for the {net.spec.condition_form!r} form of the condition encoder; "
+                "save it in the ldm layout"
+            )
+        weights = to_diffusers(weights, net.spec.num_res_blocks, 2 * len(net.spec.condition_widths))
+    _write_whole(path, weights, _header(net, layout, provenance or {}))
+    return path
+
+
+def _without_decoder(spec: EncoderSpec) -> EncoderSpec:
+    """The part of a spec that a ControlNet's file can show."""
+    return replace(spec, out_channels=4, decoder_depth=None)
+
+
+def _check_recoverable(net: ControlNet, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """A spec that the shapes do not lead back to would make a file that loads as something else, or not at all."""
+    found = recognise(shapes)
+    if found is None or found.name != net.base.name or _without_decoder(found.spec) != _without_decoder(net.spec):
+        seen = "no family" if found is None else f"{found.name} with {found.spec}"
+        raise ValueError(
+            f"this {net.base.name} network could not be recognised from its file: the shapes lead to {seen}, "
+            f"it was built as {net.spec}. Heads and groups must be those of the family"
+        )
+
+
+def _header(net: ControlNet, layout: str, provenance: Mapping[str, object]) -> dict[str, str]:
+    source = {} if net.info is None else {"source": net.info.path.name, "source_layout": net.info.layout}
+    own = {
+        "base": net.base.name,
+        "layout": layout,
+        "spec": json.dumps(asdict(net.spec)),
+        "provenance": json.dumps({"written_by": f"zeroctl {__version__}", **source, **provenance}),
+    }
+    return {
+        **({} if net.info is None else net.info.metadata),
+        **{HEADER + key: value for key, value in own.items()},
+        POOLING_KEY: "true" if net.global_average_pooling else "false",
+        "format": "pt",  # diffusers and transformers refuse a file without it
+    }
+
+
+def _write_whole(path: Path, weights: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        save_file(weights, part, metadata)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
