@@ -75,14 +75,12 @@ def load_controlnet(
     layout, weights, ignored = _control_weights(file)
     shapes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
     base = _recognised(file, shapes)
-    net = ControlNet(base, device="meta")
-    _check_keys(file, base, shapes, {key: tuple(tensor.shape) for key, tensor in net.state_dict().items()})
     _check_dtypes(file, weights)
+    dtype_in_file = _main_dtype(weights.values())
+    net = ControlNet(base, ops if isinstance(ops, Ops) else ops(base, dtype_in_file), device="meta")
+    _check_keys(file, base, shapes, {key: tuple(tensor.shape) for key, tensor in net.state_dict().items()})
     if check_finite:
         _check_finite(file, weights)
-    dtype_in_file = _main_dtype(weights.values())
-    if ops is not TORCH_OPS:
-        net = ControlNet(base, ops if isinstance(ops, Ops) else ops(base, dtype_in_file), device="meta")
     net.requires_grad_(False).eval()
     net.load_state_dict(weights, assign=True)
     net.global_average_pooling, pooling_source = _pooling(file)
