@@ -287,7 +287,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_beside_it(state, tmp_path
     def full_disk(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("zeroctl_core.checkpoint.saving.os.fsync", full_disk)
+    monkeypatch.setattr("zeroctl_core.files.written_whole.os.fsync", full_disk)
     with pytest.raises(OSError, match="no space left"):
         save_controlnet(net, path)
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.safetensors"]

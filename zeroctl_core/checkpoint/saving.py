@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from safetensors.torch import save_file
-from torch import Tensor
 
 from ..bases import recognise
 from ..files.key_faults import named
+from ..files.written_whole import written_whole
 from ..network.controlnet import ControlNet
 from ..network.spec import EncoderSpec
 from ..version import __version__
@@ -59,7 +58,8 @@ def save_controlnet(
                 "save it in the ldm layout"
             )
         weights = to_diffusers(weights, net.spec.num_res_blocks, 2 * len(net.spec.condition_widths))
-    _write_whole(path, weights, _header(net, layout, provenance or {}))
+    with written_whole(path) as part:
+        save_file(weights, part, _header(net, layout, provenance or {}))
     return path
 
 
@@ -93,14 +93,3 @@ def _header(net: ControlNet, layout: str, provenance: Mapping[str, object]) -> d
         POOLING_KEY: "true" if net.global_average_pooling else "false",
         "format": "pt",  # diffusers and transformers refuse a file without it
     }
-
-
-def _write_whole(path: Path, weights: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        save_file(weights, part, metadata)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

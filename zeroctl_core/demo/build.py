@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from ..files.sha256 import file_sha256
+from ..files.written_whole import written_whole
 from ..train.keep_memory import keep_memory
 from ..train.loop import Callback, Progress, Task, fit
 from .model import WEIGHTS
@@ -50,10 +51,8 @@ class Log:
         self.write()
 
     def write(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.path.with_suffix(".tmp")
-        aside.write_text(json.dumps(self.content, indent=1) + "\n")
-        aside.replace(self.path)
+        with written_whole(self.path) as part:
+            part.write_text(json.dumps(self.content, indent=1) + "\n")
 
 
 def conditions() -> dict[str, object]:

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from ..files.written_whole import written_whole
 from ..train.fingerprint import fingerprint
 from .autoencoder import SCALE, Autoencoder
 from .conditions import CONDITIONS
@@ -37,10 +38,8 @@ def latents_of(autoencoder: Autoencoder, seed: int, count: int, cache: Path | No
         parts.append(autoencoder.encode(images).contiguous() * SCALE)
     latents = torch.cat(parts)[:count]
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".tmp")
-        safetensors.torch.save_file({"latents": latents}, aside)
-        aside.replace(path)
+        with written_whole(path) as part:
+            safetensors.torch.save_file({"latents": latents}, part)
     return latents
 
 

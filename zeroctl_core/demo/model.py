@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..bases import BASES
 from ..checkpoint import load_controlnet
+from ..files.written_whole import written_whole
 from ..network.controlnet import ControlNet
 from ..network.unet import UNet
 from .autoencoder import SCALE, Autoencoder
@@ -120,13 +121,11 @@ def read_weights(path: Path, parts: Mapping[str, nn.Module]) -> dict[str, str]:
 
 def write_weights(path: Path, parts: Mapping[str, nn.Module], metadata: Mapping[str, object]) -> None:
     """Write modules as float16, with what is known of them as JSON in the header."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         prefix + key: value.to(torch.float16).contiguous()
         for prefix, part in parts.items()
         for key, value in part.state_dict().items()
     }
     header = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
-    aside = path.with_name(path.name + ".tmp")
-    safetensors.torch.save_file(tensors, aside, {"format": "pt", **header})
-    aside.replace(path)
+    with written_whole(path) as part:
+        safetensors.torch.save_file(tensors, part, {"format": "pt", **header})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -15,9 +14,9 @@ import safetensors.torch
 from torch import Tensor
 
 from ..files.sha256 import file_sha256
+from ..files.written_whole import folder_written_whole
 
 PREFIX = "step-"
-UNFINISHED = "tmp-"
 TENSORS, STATE = "tensors.safetensors", "state.json"
 KEPT = 2  # checkpoints; the older one serves when a disk damages the newer one
 
@@ -42,33 +41,19 @@ class Checkpoint:
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """Write `folder/step-00000123`; all but the two newest are removed once it stands under its name.
 
-    Written aside, flushed to the disk and renamed: a run that is killed at any moment leaves this one or the last one.
+    A run that is killed at any moment leaves this one or the last one.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     name = f"{PREFIX}{checkpoint.step:08}"
-    aside = folder / f"{UNFINISHED}{name}-{os.getpid()}"
-    if aside.exists():
-        shutil.rmtree(aside)
-    aside.mkdir()
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in checkpoint.tensors.items()}
-    safetensors.torch.save_file(tensors, aside / TENSORS)
-    state = {"step": checkpoint.step, "run": checkpoint.run, "sha256": file_sha256(aside / TENSORS)}
-    (aside / STATE).write_text(json.dumps(state))
-    for path in (aside / TENSORS, aside / STATE, aside):
-        _flush(path)
-    final = folder / name
-    if _is_whole(final, state):  # the same step of a run that was stopped while it cleared up
-        shutil.rmtree(aside)
-    else:
-        if final.exists():
-            shutil.rmtree(final)
-        os.replace(aside, final)
-    _flush(folder)
+    with folder_written_whole(folder / name) as part:
+        safetensors.torch.save_file(tensors, part / TENSORS)
+        state = {"step": checkpoint.step, "run": checkpoint.run, "sha256": file_sha256(part / TENSORS)}
+        (part / STATE).write_text(json.dumps(state))
     kept = _by_step(folder)[-KEPT:]
     for other in folder.iterdir():
-        if other not in kept and other.name.startswith((PREFIX, UNFINISHED)):
+        if other not in kept and other.name.startswith((PREFIX, f".{PREFIX}")):
             shutil.rmtree(other, ignore_errors=True)  # what cannot be removed now is removed the next time
-    return final
+    return folder / name
 
 
 def latest_checkpoint(folder: Path, run: str) -> Checkpoint | None:
@@ -110,14 +95,6 @@ def _read(path: Path) -> Checkpoint:
         raise DamagedCheckpoint(f"{path} is no whole checkpoint ({error})") from error
 
 
-def _is_whole(path: Path, state: Mapping[str, object]) -> bool:
-    """Whether a folder holds what a checkpoint with this state would."""
-    try:
-        return bool(json.loads((path / STATE).read_text()) == state and file_sha256(path / TENSORS) == state["sha256"])
-    except (OSError, json.JSONDecodeError):
-        return False
-
-
 def _difference(there: str, here: str) -> str:
     """The words that differ, each with the word before it, which names it."""
     old, new = there.split(), here.split()
@@ -127,15 +104,3 @@ def _difference(there: str, here: str) -> str:
             name = old[a - 1 : a] if a else []
             told.append(f"there {' '.join([*name, *old[a:b]])!r}, here {' '.join([*name, *new[c:d]])!r}")
     return "; ".join(told)
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:
-        if path.is_file():  # some systems cannot flush a folder
-            raise
-    finally:
-        os.close(handle)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..files.written_whole import written_whole
 from .config import ControlConfig
 from .control import ControlTask
 from .display import Say, duration
@@ -42,10 +42,8 @@ class Log:
     def cut(self, step: int) -> None:
         """Drop the lines of this step and later ones: a killed run logged more than its last checkpoint knows."""
         self.lines[:] = [line for line in self.lines if line["step"] < step]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.path.with_suffix(f".{os.getpid()}.part")
-        aside.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
-        os.replace(aside, self.path)
+        with written_whole(self.path) as part:
+            part.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
 
     def add(self, line: Line) -> None:
         self.lines.append(line)

@@ -44,7 +44,7 @@ def wait_for_writing(folder: Path, child: int, times: int) -> None:
     """Until a checkpoint is begun for the n-th time, or the process has ended."""
     seen: set[str] = set()
     while len(seen) < times and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-        seen |= {path.name for path in folder.glob("tmp-*")}
+        seen |= {path.name for path in folder.glob(".step-*.part")}
         time.sleep(0.0005)
 
 
@@ -68,7 +68,7 @@ def main(folder: Path, kills: int) -> None:
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):
             killed += 1
-            left_half += any(checkpoints.glob("tmp-*"))
+            left_half += any(checkpoints.glob(".step-*.part"))
         elif os.WEXITSTATUS(status):
             sys.exit(f"a training failed with exit status {os.WEXITSTATUS(status)}")
     train(task, None, folder / "whole.json")  # the start that all had: this process has not trained it yet

@@ -27,7 +27,7 @@ def test_what_is_written_is_read(tmp_path):
 
 
 def test_the_two_newest_are_kept_and_what_a_killed_process_left_is_cleared(tmp_path):
-    (tmp_path / "tmp-step-00000001-99").mkdir()
+    (tmp_path / ".step-00000001.99.part").mkdir()
     (tmp_path / "notes.txt").write_text("a person's own")
     for step in (2, 4, 10):
         write_checkpoint(tmp_path, checkpoint(step))
