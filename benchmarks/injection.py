@@ -243,7 +243,7 @@ class Bench:
         self.clock.watch(comfy.samplers, "calc_cond_batch", "step")
         self.clock.watch(self._unet, "forward", "unet")
         self.clock.watch(comfy.controlnet.ControlNet, "get_control", "control")
-        self.clock.watch(sys.modules[f"{pack}.nodes.host.run"].SamplingRun, "control", "control")
+        self.clock.watch(sys.modules[f"{pack}.nodes.host.hook.run"].SamplingRun, "control", "control")
         self.clock.watch(sys.modules[f"{pack}.nodes.host.loading"].NetInHost, "encode", "encode")
 
     def _loaded(self, loader: str, **inputs: str) -> Any:

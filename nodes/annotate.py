@@ -13,8 +13,8 @@ from zeroctl_core.annotators.pictures.pixels import over_white
 from zeroctl_core.annotators.pictures.resolution import at_resolution, mask_at
 from zeroctl_core.annotators.settings_text import parse_settings
 
-from .host.annotator_folders import first_folder
-from .host.annotator_inputs import (
+from .host.annotators.folders import first_folder
+from .host.annotators.inputs import (
     CATEGORY,
     description,
     download_input,
@@ -22,7 +22,7 @@ from .host.annotator_inputs import (
     resolution_input,
     setting_input,
 )
-from .host.annotator_nets import annotate_in_chunks, loaded, loaded_folders
+from .host.annotators.nets import annotate_in_chunks, loaded, loaded_folders
 from .host.preview import preview
 from .host.schema import ComfyNode, NodeOutput, check_choice, io, schema
 from .host.units import check_image, check_mask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .host.inject import POLICIES, with_controls
+from .host.hook.inject import POLICIES, with_controls
 from .host.preflight import check_stack
 from .host.report import report
 from .host.schema import ComfyNode, NodeOutput, Stack, check_choice, io, schema

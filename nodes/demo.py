@@ -5,7 +5,7 @@ from __future__ import annotations
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.world import render, scene
 
-from .host.demo import demo_fingerprint, describe_demo, load_demo
+from .host.demo.loading import demo_fingerprint, describe_demo, load_demo
 from .host.schema import ComfyNode, NodeOutput, check_choice, io, option, schema
 
 SPLITS = ["held_out", "train"]

@@ -18,10 +18,10 @@ from zeroctl_core.annotators.pose import (
     write_keypoints,
 )
 
-from .host.annotator_folders import offered
-from .host.annotator_inputs import CATEGORY, download_input, model_input, resolution_input, setting_input
-from .host.annotator_nets import device_of, loaded_folders
-from .host.chunks import in_chunks
+from .host.annotators.chunks import in_chunks
+from .host.annotators.folders import offered
+from .host.annotators.inputs import CATEGORY, download_input, model_input, resolution_input, setting_input
+from .host.annotators.nets import device_of, loaded_folders
 from .host.preview import preview
 from .host.schema import Boxes, ComfyNode, NodeOutput, PoseKeypoints, check_choice, io, schema
 from .host.units import check_image, check_number

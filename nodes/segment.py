@@ -13,7 +13,8 @@ from zeroctl_core.annotators.pictures.pixels import over_white
 from zeroctl_core.annotators.pictures.resolution import at_resolution
 from zeroctl_core.annotators.segment import segment_ids
 
-from .host.annotator_inputs import (
+from .host.annotators.chunks import in_chunks, kept
+from .host.annotators.inputs import (
     CATEGORY,
     description,
     download_input,
@@ -21,8 +22,7 @@ from .host.annotator_inputs import (
     resolution_input,
     setting_input,
 )
-from .host.annotator_nets import device_of, loaded_folders
-from .host.chunks import in_chunks, kept
+from .host.annotators.nets import device_of, loaded_folders
 from .host.preview import preview
 from .host.schema import ComfyNode, NodeOutput, io, schema
 from .host.units import check_image

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .family import Family, family_of_base, family_of_foreign, family_of_model, foreign_weights
-from .foreign import foreign_name, needs_vae
+from .hook.foreign import foreign_name, needs_vae
 from .loading import is_ours
 from .units import Unit, UnitStack
 

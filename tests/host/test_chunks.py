@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture()
 def chunks(host: Host) -> ModuleType:
-    return sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.chunks"]
+    return sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.annotators.chunks"]
 
 
 def test_on_a_cpu_pictures_go_one_by_one(chunks) -> None:

@@ -17,8 +17,8 @@ from zeroctl_core.bases import BASES
 from zeroctl_core.demo.autoencoder import DOWNSAMPLE
 from zeroctl_core.network.unet import UNet
 
-from .loading import compute_dtypes
-from .notices import notice
+from ..loading import compute_dtypes
+from ..notices import notice
 
 __all__ = ["SIZES", "model_from"]
 

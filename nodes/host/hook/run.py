@@ -20,12 +20,12 @@ from zeroctl_core.canvas import Placed, place_mask, resize_condition
 from zeroctl_core.canvas.mask import prepare_mask
 from zeroctl_core.control.run import PIXELS_PER_CELL
 
+from ..notices import notice
+from ..preflight import check_stack
+from ..units import Unit
 from .areas import Conds, rows_of_call
 from .lists import Control, add_control
-from .notices import notice
 from .on_device import OnDevice
-from .preflight import check_stack
-from .units import Unit
 
 __all__ = ["SamplingRun"]
 

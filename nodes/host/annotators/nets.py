@@ -16,11 +16,11 @@ from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.networks.loading import load_network
 from zeroctl_core.annotators.transformers_models import load_model
 
-from .annotator_files import find
-from .annotator_folders import find_folder
+from ..paths import fingerprint
 from .chunks import in_chunks, kept
 from .download import download
-from .paths import fingerprint
+from .files import find
+from .folders import find_folder
 
 __all__ = ["annotate_in_chunks", "device_of", "loaded", "loaded_folders"]
 

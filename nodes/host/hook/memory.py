@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from .loading import HostControlModel, is_ours
-from .units import Unit
+from ..loading import HostControlModel, is_ours
+from ..units import Unit
 
 __all__ = ["KEY", "activation_factor", "extended_models", "module_for"]
 

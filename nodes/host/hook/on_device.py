@@ -9,12 +9,12 @@ from torch import Tensor
 
 from zeroctl_core import ControlStack, ControlUnit, Residuals, Rows, Run
 
-from .family import family_of_model, foreign_weights
+from ..family import family_of_model, foreign_weights
+from ..loading import NetInHost, is_ours
+from ..units import Unit
 from .foreign import Foreign, foreign_name
 from .lists import Control, add_control
-from .loading import NetInHost, is_ours
 from .memory import module_for
-from .units import Unit
 
 if TYPE_CHECKING:
     from .run import SamplingRun

@@ -17,7 +17,7 @@ import comfy.utils
 from zeroctl_core.annotators.networks import Network
 from zeroctl_core.annotators.networks.loading import load_network
 
-from .annotator_files import target_of
+from .files import target_of
 
 __all__ = ["download", "fetch"]
 

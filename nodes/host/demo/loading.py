@@ -10,10 +10,10 @@ from zeroctl_core.demo.shapes import SHAPES
 from zeroctl_core.demo.words import MAX_TOKENS, WORDS
 from zeroctl_core.demo.world import COLOURS, SIZE
 
-from .demo_clip import clip_from
-from .demo_model import SIZES, model_from
-from .demo_vae import vae_from
-from .paths import demo_weights, fingerprint
+from ..paths import demo_weights, fingerprint
+from .clip import clip_from
+from .model import SIZES, model_from
+from .vae import vae_from
 
 __all__ = ["demo_fingerprint", "describe_demo", "load_demo"]
 

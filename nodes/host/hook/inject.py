@@ -15,13 +15,13 @@ from typing import Any
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
+from ..preflight import net_name
+from ..report import never_acts
+from ..units import Unit, UnitStack
 from .areas import Conds, conds_of_call
 from .lists import PLACES, Control, Shapes, add_control, recording, resizing
 from .memory import KEY, activation_factor, extended_models
-from .preflight import net_name
-from .report import never_acts
 from .run import SamplingRun
-from .units import Unit, UnitStack
 
 __all__ = ["NeverApplied", "with_controls"]
 

@@ -8,9 +8,9 @@ from zeroctl_core.annotators import Annotator, Choice, Param, Switch
 from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.pictures.hint_size import RESOLUTIONS
 
-from .annotator_files import add_folder
-from .annotator_folders import folder_names, offered
-from .schema import io, option
+from ..schema import io, option
+from .files import add_folder
+from .folders import folder_names, offered
 
 __all__ = ["CATEGORY", "description", "download_input", "model_input", "resolution_input", "setting_input"]
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from zeroctl_core.demo.text import TextEncoder
 from zeroctl_core.demo.words import BOS, EOS, MAX_TOKENS, NUMBERS, WORDS, tokenise, words_of
 
-from .notices import notice
+from ..notices import notice
 
 __all__ = ["clip_from"]
 

@@ -1,0 +1,1 @@
+"""Annotators in the host: their files and folders, their networks, their inputs."""

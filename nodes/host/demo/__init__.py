@@ -1,0 +1,1 @@
+"""The embedded model as the objects of the host: MODEL, CLIP, VAE."""
