@@ -16,14 +16,14 @@ collect_ignore = [] if os.environ.get("ZEROCTL_HOST") else ["host"]
 BESIDE_THE_TESTS = {
     "random_weights": "tests/random_weights.py",
     "toy_training": "tests/core/train/toy_training.py",
-    "tiny_transformers": "tests/core/annotators/tiny_transformers.py",
-    "demo_weights": "tests/host/demo_weights.py",
+    "tiny_transformers": "tests/core/annotators/transformers_models/tiny_transformers.py",
+    "demo_weights": "tests/host/demo/demo_weights.py",
     "host_graphs": "tests/host/host_graphs.py",
     "control_graphs": "tests/host/control_graphs.py",
-    "demo_graphs": "tests/host/demo_graphs.py",
+    "demo_graphs": "tests/host/demo/demo_graphs.py",
     "host_models": "tests/host/host_models.py",
     "host_process": "tests/host/host_process.py",
-    "annotator_graphs": "tests/host/annotator_graphs.py",
+    "annotator_graphs": "tests/host/annotators/annotator_graphs.py",
     "host_server": "tests/host/host_server.py",
 }
 

@@ -1,1 +1,1 @@
-"""The adapter: the only package of the pack that imports the host (`comfy.*`, `folder_paths`, `server`, `comfy_api`)."""
+"""The adapter: only this package imports the host (`comfy.*`, `folder_paths`, `server`, `comfy_api`)."""

@@ -14,7 +14,7 @@ from torch import nn
 from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.networks.loading import CheckpointError, fitting, load_network
 
-KEYS = json.loads((Path(__file__).parents[2] / "data" / "annotator_keys.json").read_text())
+KEYS = json.loads((Path(__file__).parents[3] / "data" / "annotator_keys.json").read_text())
 """File -> key -> shape of the published files."""
 
 MAPS = ["hed", "lineart_realistic", "lineart_coarse", "lineart_anime", "lineart_manga", "teed", "mteed"]

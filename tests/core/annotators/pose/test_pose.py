@@ -24,7 +24,7 @@ from zeroctl_core.annotators.pose import (
 )
 from zeroctl_core.annotators.pose.draw import COLORS, DOT
 
-RELEASED = Path(__file__).resolve().parents[2] / "data" / "poses"
+RELEASED = Path(__file__).resolve().parents[3] / "data" / "poses"
 
 # a standing person in OpenPose's order, in 0..1, and a second one who overlaps it
 P = np.array(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-WEB = Path(__file__).resolve().parents[2] / "web"
+WEB = Path(__file__).resolve().parents[1] / "web"
 SCRIPTS = sorted(WEB.rglob("*.js"))
 FORBIDDEN = {
     "a global": r"\b(window|globalThis)\.\w+\s*=[^=]",

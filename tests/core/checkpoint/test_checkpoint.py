@@ -23,7 +23,7 @@ from zeroctl_core import BASES, CheckpointError, ControlNet, Ops, load_controlne
 from zeroctl_core.checkpoint.layouts import to_diffusers
 from zeroctl_core.files.weight_file import open_weight_file
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TINY = BASES["tiny"]
 HOST = "load it with the host's Load ControlNet; ZeroctlControl accepts it"
 

@@ -5,7 +5,7 @@ and name package/ONNX/mlsd_512x512_large.onnx in ZEROCTL_MLSD_ONNX, or lay it at
 ~/.cache/zeroctl/mlsd_512x512_large.onnx. Besides: `pip install onnx onnxruntime`. Without them these tests are skipped.
 
 Run as a program, this file draws the pictures of the documentation:
-`python tests/core/annotators/test_mlsd_real.py web/docs/pictures`.
+`python tests/core/annotators/networks/test_mlsd_real.py web/docs/pictures`.
 """
 
 from __future__ import annotations

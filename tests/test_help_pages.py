@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "web" / "docs"
 NODES: dict[str, Any] = json.loads((ROOT / "tests" / "host" / "object_info.json").read_text())
 SECTIONS = ["Inputs", "Outputs", "What is refused", "Example", "Limits"]

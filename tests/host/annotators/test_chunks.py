@@ -10,7 +10,7 @@ import pytest
 import torch
 from host_process import Host
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture()

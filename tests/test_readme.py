@@ -10,7 +10,7 @@ from zeroctl_core import BASES, MODES, RULES, save_controlnet
 from zeroctl_core.control.schedule import UNITS
 from zeroctl_core.network.random_weights import random_controlnet
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 def rows(heading: str) -> dict[str, list[str]]:
