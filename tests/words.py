@@ -1,7 +1,7 @@
 """What CONTRIBUTING says of words and shapes, counted: `python tests/words.py [FOLDER...]` names every place.
 
-Participles as names of variables, "is no" for "is not a", American spelling, "answers" for "returns", Google's `Raises:`
-blocks, calls with more than five positional arguments, dataclasses of more than five fields that take them by position.
+Participles as names of variables, "is no" for "is not a", American spelling, "answers" for "returns", Google's
+`Raises:` blocks, calls with more than five positional arguments, dataclasses that take more than five fields so.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ CODE = ("zeroctl_core", "nodes", "benchmarks", "tests", "__init__.py")
 PROSE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "THIRD_PARTY.md", "docs", "web/docs")
 
 PARTICIPLES = frozenset(
-    "acted answered asked begun brought built called chosen computed counted done drawn felt found gained given gone got "
-    "heard held kept known listed made meant measured needed noted picked placed said saved scored seen "
+    "acted answered asked begun brought built called chosen computed counted done drawn felt found gained given gone "
+    "got heard held kept known listed made meant measured needed noted picked placed said saved scored seen "
     "shown taken thought told took trained tried used wanted went written".split()
 )
 """As the name of a variable they say what was done to a thing, and not what it is."""
