@@ -23,9 +23,9 @@ from .host.annotators.inputs import (
     setting_input,
 )
 from .host.annotators.nets import annotate_in_chunks, loaded, loaded_folders
+from .host.inputs import check_choice, check_image, check_mask
 from .host.preview import preview
-from .host.schema import ComfyNode, NodeOutput, check_choice, io, schema
-from .host.units import check_image, check_mask
+from .host.schema import ComfyNode, NodeOutput, io, schema
 
 NODE_IDS = {"softedge": "ZeroctlSoftEdge", "teed": "ZeroctlTEED"}  # where capitals do not follow from the name
 OF_MAPS = ("normal", "normal_convert", "segment_snap")  # resized maps are no longer what they were: at their own size

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .host.hook.inject import POLICIES, with_controls
+from .host.inputs import check_choice
 from .host.preflight import check_stack
 from .host.report import report
-from .host.schema import ComfyNode, NodeOutput, Stack, check_choice, io, schema
+from .host.schema import ComfyNode, NodeOutput, Stack, io, schema
 from .host.units import UnitStack
 
 

@@ -6,7 +6,8 @@ from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.world import render, scene
 
 from .host.demo.loading import demo_fingerprint, describe_demo, load_demo
-from .host.schema import ComfyNode, NodeOutput, check_choice, io, option, schema
+from .host.inputs import check_choice
+from .host.schema import ComfyNode, NodeOutput, io, option, schema
 
 SPLITS = ["held_out", "train"]
 LARGEST_SEED = 2**32 - 1

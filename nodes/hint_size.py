@@ -6,8 +6,8 @@ from typing import Any
 
 from zeroctl_core.annotators.pictures.hint_size import RESOLUTIONS, hint_size
 
-from .host.schema import ComfyNode, NodeOutput, check_choice, io, schema
-from .host.units import check_image
+from .host.inputs import check_choice, check_image
+from .host.schema import ComfyNode, NodeOutput, io, schema
 
 MODES = ["crop", "fit", "stretch"]
 LATENT_CELL = 8  # pixels a side of a latent's cell, for the families that this pack controls

@@ -6,8 +6,9 @@ from typing import Any
 
 from zeroctl_core import Schedule
 
+from .host.inputs import check_image, check_number
 from .host.schema import ComfyNode, LegacyStack, NodeOutput, Stack, io, schema
-from .host.units import Unit, UnitStack, check_image, check_number
+from .host.units import Unit, UnitStack
 
 ROW = "(net, image, strength, start, end)"
 

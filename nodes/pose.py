@@ -22,9 +22,9 @@ from .host.annotators.chunks import in_chunks
 from .host.annotators.folders import offered
 from .host.annotators.inputs import CATEGORY, download_input, model_input, resolution_input, setting_input
 from .host.annotators.nets import device_of, loaded_folders
+from .host.inputs import check_choice, check_image, check_number
 from .host.preview import preview
-from .host.schema import Boxes, ComfyNode, NodeOutput, PoseKeypoints, check_choice, io, schema
-from .host.units import check_image, check_number
+from .host.schema import Boxes, ComfyNode, NodeOutput, PoseKeypoints, io, schema
 
 STICK_SCALES = ["1", "auto_xinsir", "2", "3", "4", "6", "8"]
 

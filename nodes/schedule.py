@@ -8,7 +8,8 @@ from zeroctl_core.control.schedule import UNITS
 from zeroctl_core.network.noise_levels import sd_percent_to_sigma, sd_sigmas
 
 from .host import schema as host
-from .host.schema import ComfyNode, NodeOutput, check_choice, io, schema
+from .host.inputs import check_choice
+from .host.schema import ComfyNode, NodeOutput, io, schema
 
 POINTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 

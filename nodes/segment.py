@@ -23,9 +23,9 @@ from .host.annotators.inputs import (
     setting_input,
 )
 from .host.annotators.nets import device_of, loaded_folders
+from .host.inputs import check_image
 from .host.preview import preview
 from .host.schema import ComfyNode, NodeOutput, io, schema
-from .host.units import check_image
 
 SEGMENT = ANNOTATORS["segment"]
 PERSON = 12

@@ -9,8 +9,9 @@ from zeroctl_core.canvas import RESIZE_MODES
 from zeroctl_core.control.rows import BRANCHES
 
 from .host import schema as host
-from .host.schema import ComfyNode, NodeOutput, Stack, check_choice, io, schema
-from .host.units import Unit, UnitStack, WeightsChoice, check_image, check_mask, check_number, switch
+from .host.inputs import check_choice, check_image, check_mask, check_number
+from .host.schema import ComfyNode, NodeOutput, Stack, io, schema
+from .host.units import Unit, UnitStack, WeightsChoice, switch
 
 FROM_MODE = "from mode"
 ROWS = 6
@@ -150,7 +151,7 @@ class ZeroctlControl(ComfyNode):
             schedule,
             weights,
             resize,
-            check_mask(mask),
+            None if mask is None else check_mask(mask),
             mask_feather,
             mask_invert,
             vae,

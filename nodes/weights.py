@@ -6,8 +6,9 @@ from typing import Any
 
 from zeroctl_core import BASES, RULES, ConnectionWeights
 
+from .host.inputs import check_choice
 from .host.loading import is_ours
-from .host.schema import ComfyNode, NodeOutput, Weights, check_choice, io, schema
+from .host.schema import ComfyNode, NodeOutput, Weights, io, schema
 from .host.units import WeightsChoice
 
 SHOWN = ("sd15", "sdxl")  # bases of the table when nothing says which one is meant

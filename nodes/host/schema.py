@@ -8,7 +8,6 @@ not know, and `option` moves unknown input options to `extra_dict`, where every 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
 from typing import Any
 
 from comfy_api.latest import ComfyExtension, io, ui
@@ -23,7 +22,6 @@ __all__ = [
     "Boxes",
     "PoseKeypoints",
     "NodeOutput",
-    "check_choice",
     "io",
     "option",
     "schema",
@@ -57,15 +55,3 @@ def option(kind: Any, name: str, **options: Any) -> Any:
     if extra:
         made.extra_dict = {**(made.extra_dict or {}), **extra}
     return made
-
-
-def check_choice(name: str, value: str, choices: Iterable[str]) -> str:
-    """Return `value` when it is one of `choices`. V3 combos are not validated by hosts below 0.8.
-
-    Raises:
-        ValueError: naming the input, what was given and every choice.
-    """
-    known = list(choices)
-    if value not in known:
-        raise ValueError(f"{name} is {value!r}, which is not a choice here. Use one of: {', '.join(known)}.")
-    return value

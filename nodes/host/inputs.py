@@ -1,0 +1,80 @@
+"""Checks of what a node is given: pictures, masks, numbers and choices. Each refuses in the words of the graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+__all__ = ["check_choice", "check_image", "check_mask", "check_number"]
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> str:
+    """Return `value` when it is one of `choices`. V3 combos are not validated by hosts below 0.8.
+
+    Raises `ValueError`, which names the input, its value and every choice.
+    """
+    known = list(choices)
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}, which is not a choice here. Use one of: {', '.join(known)}.")
+    return value
+
+
+def check_number(name: str, value: float) -> float:
+    """Return `value` when it is an ordinary number: NaN passes every comparison with a minimum and a maximum.
+
+    Raises `ValueError` for NaN and infinity.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is {value}, expected an ordinary number.")
+    return value
+
+
+def check_image(image: Tensor, name: str = "image", channels: tuple[int, ...] = (3,)) -> Tensor:
+    """A host IMAGE [B, H, W, C], of the input `name`, as [B, C, H, W].
+
+    Raises `ValueError` for what is not a batch of images, an empty one, another number of channels, and values that are
+    not finite.
+    """
+    if not isinstance(image, Tensor) or image.ndim != 4:
+        given = f"shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
+        raise ValueError(
+            f"{name} must be an IMAGE [B, H, W, 3]; got {given}. Connect the output of an image or annotator node."
+        )
+    if image.numel() == 0 or not image.is_floating_point():
+        raise ValueError(
+            f"{name} has the shape {tuple(image.shape)} and holds {str(image.dtype).removeprefix('torch.')} values, "
+            "expected at least one picture with values in 0..1. Look at the node that made it."
+        )
+    if image.shape[-1] not in channels:
+        what = " (with alpha)" if image.shape[-1] == 4 else ""
+        expected = "3 (RGB)" if channels == (3,) else "3 (RGB) or 4 (with alpha)"
+        raise ValueError(
+            f"{name} has {image.shape[-1]} channels{what}, expected {expected}. Put it over a background, or convert "
+            "it, before it comes here."
+        )
+    if not torch.isfinite(image).all():
+        bad = int((~torch.isfinite(image)).sum())
+        raise ValueError(
+            f"{name} has {bad} values that are not finite (NaN or infinity), expected 0..1. "
+            "Look at the node that made it: an annotator on a constant picture may divide by zero."
+        )
+    return image.movedim(-1, 1)
+
+
+def check_mask(mask: Tensor, one: str = "the control acts") -> Tensor:
+    """A host MASK [B, H, W] (or [H, W]) as [B, H, W]. `one` says what 1 means.
+
+    Raises `ValueError` for another shape, and for values that are not finite or outside 0..1.
+    """
+    mask = mask.unsqueeze(0) if mask.ndim == 2 else mask
+    if mask.ndim != 3 or mask.numel() == 0:
+        raise ValueError(f"mask must be a MASK [B, H, W]; got the shape {tuple(mask.shape)}.")
+    if not torch.isfinite(mask).all():
+        raise ValueError("mask has values that are not finite (NaN or infinity), expected 0..1.")
+    low, high = float(mask.min()), float(mask.max())
+    if low < 0.0 or high > 1.0:
+        raise ValueError(f"mask has values in {low:g}..{high:g}, expected 0..1 (1: {one}). Rescale it first.")
+    return mask
