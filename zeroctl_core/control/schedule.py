@@ -80,6 +80,15 @@ class Schedule:
         descending = self.unit == "sigma"
         return Curve.parse(self.curve, self.interpolation, descending=descending, highest=self._highest)
 
+    @property
+    def open_throughout(self) -> bool:
+        """Whether the strength is 1 at every noise level of every run.
+
+        Never said of `steps_diffusers`: an evaluation at the end of a run lies in no whole step of it.
+        """
+        whole = self.start == 0.0 and self.end == (0.0 if self.unit == "sigma" else 1.0)
+        return whole and not self.curve.strip() and self.unit != "steps_diffusers"
+
     def bind(
         self, percent_to_sigma: Callable[[float], float], sigmas: Sequence[float] | Tensor
     ) -> Callable[[float], float]:
@@ -87,6 +96,8 @@ class Schedule:
 
         `percent_to_sigma` is the model's; `sigmas` are the run's N + 1 noise levels, from the first step to the end.
         """
+        if self.open_throughout:
+            return lambda sigma: 1.0
         run = [_float32(sigma) for sigma in sigmas]
         is_open = self._window(percent_to_sigma, run)
         curve = self._parsed_curve()

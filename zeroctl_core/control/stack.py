@@ -28,12 +28,13 @@ class ControlStack:
     """
 
     units: Sequence[ControlUnit]
-    _groups: tuple[tuple[ControlUnit, ...], ...] = field(init=False, repr=False)
+    _groups: tuple[tuple[int, ...], ...] = field(init=False, repr=False)
+    """The places of the units that share one run of their network."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "units", tuple(self.units))
-        groups: list[list[ControlUnit]] = []
-        for unit in self.units:
+        groups: list[list[int]] = []
+        for index, unit in enumerate(self.units):
             first, here = self.units[0].net.base, unit.net.base
             if first.connections != here.connections:
                 raise ValueError(
@@ -41,11 +42,11 @@ class ControlStack:
                     f"({len(here.connections)}) do not fit the same model; stack controls of one family"
                 )
             for group in groups:
-                if group[0].shares_network_run(unit):
-                    group.append(unit)
+                if self.units[group[0]].shares_network_run(unit):
+                    group.append(index)
                     break
             else:
-                groups.append([unit])
+                groups.append([index])
         object.__setattr__(self, "_groups", tuple(tuple(group) for group in groups))
 
     def __call__(
@@ -74,13 +75,14 @@ class ControlStack:
         features: dict[Key, Kept] = {} if run is None else run.features
         masks: dict[Key, Kept] = {} if run is None else run.masks
 
+        weights = self._acting_weights(sigma, run, rows)
         total: list[Tensor] | None = None
         for group in self._groups:
-            acting = [(unit, weights) for unit in group if any(weights := _weights(unit, sigma, run))]
+            acting = [(self.units[index], weights[index]) for index in group if index in weights]
             needed = sorted({row for unit, _ in acting for row in rows.seen_by(unit.branches)})
             if not needed:
                 continue
-            net, image = group[0].net, group[0].condition_image
+            net, image = acting[0][0].net, self.units[group[0]].condition_image
             at = _index(needed)
             picked = rows.pick(needed)
             residuals: Residuals = net(
@@ -96,6 +98,28 @@ class ControlStack:
                 maps.append(_times(residual, factor))
             total = _added(total, maps, at, x.shape[0])
         return None if total is None else Residuals.of(total)
+
+    @property
+    def needs_sigma(self) -> bool:
+        """Whether a schedule depends on the noise level; else a call without `sigma` is the same, and saves whoever
+        holds it on a device the read-back."""
+        return any(unit.schedule is not None and not unit.schedule.open_throughout for unit in self.units)
+
+    def acting(self, sigma: float | None, run: Run | None, rows: Rows) -> tuple[int, ...]:
+        """The places of the units that act in a call with these arguments: some weight is not 0, some row is theirs.
+
+        Reads no tensor. Raises `ValueError` for a unit with a schedule at a sigma without a run.
+        """
+        return tuple(self._acting_weights(sigma, run, rows))
+
+    def _acting_weights(self, sigma: float | None, run: Run | None, rows: Rows) -> dict[int, tuple[float, ...]]:
+        """Place of each unit that acts -> its weight at each connection."""
+        weights = {index: _weights(unit, sigma, run) for index, unit in enumerate(self.units)}
+        return {
+            index: values
+            for index, values in weights.items()
+            if any(values) and rows.seen_by(self.units[index].branches)
+        }
 
     def _plain_rows(self, batch: int) -> Rows:
         for unit in self.units:

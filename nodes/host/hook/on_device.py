@@ -49,13 +49,11 @@ class OnDevice:
         if canvas not in self._stacks:
             self._stacks[canvas] = self._stack(model, canvas)
         stack, indices = self._stacks[canvas]
-        level = float(sigma[0])
-        acting = [
-            i for i in indices if self._strength(i, model, level) != 0.0 and rows.seen_by(self._run.units[i].branches)
-        ]
+        level = float(sigma[0]) if stack.needs_sigma else None
+        acting = stack.acting(level, self._core_run(model), rows)
         if not acting:
             return None
-        self._run.acted.update(acting)
+        self._run.acted.update(indices[place] for place in acting)
         sampling = model.model_sampling
         context = cond.get("crossattn_controlnet")
         return stack(

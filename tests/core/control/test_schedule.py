@@ -132,8 +132,21 @@ def test_both_ends_of_a_timestep_window_are_inclusive_in_float32():
 
 
 def test_percent_0_is_open_above_every_sigma_and_percent_1_down_to_0():
-    strength = Schedule(0.0, 1.0).bind(sd_percent_to_sigma, normal(STEPS))
-    assert strength(NO_BOUND / 2) == strength(14.6146) == strength(0.0) == 1.0
+    from_the_start = Schedule(0.0, 0.5).bind(sd_percent_to_sigma, normal(STEPS))
+    to_the_end = Schedule(0.5, 1.0).bind(sd_percent_to_sigma, normal(STEPS))
+    assert from_the_start(NO_BOUND / 2) == from_the_start(14.6146) == to_the_end(0.0) == 1.0
+    assert from_the_start(0.0) == to_the_end(14.6146) == 0.0
+
+
+def test_a_schedule_that_is_open_throughout_is_1_at_every_sigma_of_every_model():
+    for schedule in (Schedule(), Schedule(unit="steps"), Schedule(0.0, 0.0, "sigma")):
+        assert schedule.open_throughout
+        for percent_to_sigma in (sd_percent_to_sigma, flow):
+            strength = schedule.bind(percent_to_sigma, [])
+            assert strength(1e9) == strength(1.5) == strength(0.0) == 1.0
+    # an evaluation at the last sigma of a run that ends above 0 (Heun) lies in no whole step
+    assert Schedule(unit="steps_diffusers").bind(sd_percent_to_sigma, [10.0, 5.0])(5.0) == 0.0
+    assert not Schedule(unit="steps_diffusers").open_throughout
 
 
 def flow(percent: float) -> float:

@@ -260,6 +260,34 @@ def test_nothing_that_acts_is_none_and_no_network_runs(call):
     assert net.runs == [] and net.encoded == []
 
 
+def test_the_units_that_act_are_those_whose_networks_run(call):
+    nets = [FakeNet(seed) for seed in range(6)]
+    units = [
+        ControlUnit(nets[0], image()),
+        ControlUnit(nets[1], image(), strength=0.0),
+        ControlUnit(nets[2], image(), branches="cond"),
+        ControlUnit(nets[3], image(), branches="uncond"),
+        ControlUnit(nets[4], image(), schedule=Schedule(0.5, 1.0, "steps")),
+        ControlUnit(nets[5], image(), weights=ConnectionWeights.uniform(3, 0.0)),
+    ]
+    stack, rows, this_run = ControlStack(units), Rows(("cond",) * 4, (0, 1, 2, 3), (None,) * 4), run()
+    assert [stack.acting(sigma, this_run, rows) for sigma in (14.0, 5.0, None)] == [(0, 2), (0, 2, 4), (0, 2, 4)]
+    for sigma in (14.0, 5.0, None):
+        for net in nets:
+            net.runs.clear()
+        stack(*call.args, sigma=sigma, run=this_run, rows=rows)
+        assert tuple(place for place, net in enumerate(nets) if net.runs) == stack.acting(sigma, this_run, rows)
+
+
+def test_a_stack_needs_the_sigma_only_where_a_schedule_depends_on_it():
+    def needs(*schedules: Schedule | None) -> bool:
+        return ControlStack([ControlUnit(FakeNet(), image(), schedule=schedule) for schedule in schedules]).needs_sigma
+
+    assert not needs() and not needs(None, Schedule(), Schedule(unit="steps"), Schedule(0.0, 0.0, "sigma"))
+    assert needs(None, Schedule(0.1)) and needs(Schedule(end=0.9)) and needs(Schedule(curve="1@0"))
+    assert needs(Schedule(0.0, 1.0, "sigma")) and needs(Schedule(5.0, 0.0, "sigma"))
+
+
 def test_a_schedule_opens_and_closes_in_its_run(call):
     net, picture = FakeNet(), image()
     stack = ControlStack([ControlUnit(net, picture, strength=2.0, schedule=Schedule(0.25, 0.5, "steps", "1@0, 0@1"))])
