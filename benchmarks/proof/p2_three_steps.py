@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from benchmarks.proof.record import Proof
-from zeroctl_core.demo.model import DemoModel
+from zeroctl_core.demo.source import World
 from zeroctl_core.train.config import ControlConfig
 from zeroctl_core.train.loop import Optimisation, Progress, fit
 from zeroctl_core.train.run import new_control, new_task
@@ -30,10 +30,10 @@ def part_of(name: str, last: str) -> str:
     return PARTS[1]
 
 
-def gradients(model: DemoModel, seed: int) -> list[dict[str, float]]:
+def gradients(source: World, seed: int) -> list[dict[str, float]]:
     """The L2 norm of the gradients of every part, one dictionary a step."""
     config = ControlConfig(seed=seed, n_scenes=256)
-    net = new_control(config, model)
+    net = new_control(config, source)
     last = f"input_hint_block.{len(net.input_hint_block) - 1}."
     squares = dict.fromkeys(PARTS, 0.0)
     norms: list[dict[str, float]] = []
@@ -50,8 +50,8 @@ def gradients(model: DemoModel, seed: int) -> list[dict[str, float]]:
     for name, parameter in net.named_parameters():
         parameter.register_post_accumulate_grad_hook(functools.partial(note, part=part_of(name, last)))
     # without warm-up, so that the first step already moves; without decay, which would move nothing from 0
-    how = Optimisation(STEPS, 1e-3, warmup_steps=1, weight_decay=0.0, checkpoint_every=STEPS + 1)
-    fit(new_task(config, model, net), how, callbacks=[step_ended])
+    how = Optimisation(steps=STEPS, learning_rate=1e-3, warmup_steps=1, weight_decay=0.0, checkpoint_every=STEPS + 1)
+    fit(new_task(config, source, net), how, callbacks=[step_ended])
     return norms
 
 
@@ -60,7 +60,7 @@ def main() -> None:
     results = {}
     expected = dict(zip(PARTS, (1, 2, 2, 3), strict=True))
     for seed in proof.options.seeds:
-        norms = gradients(DemoModel.load(), seed)
+        norms = gradients(World(), seed)
         woke = {part: next((n + 1 for n, row in enumerate(norms) if row[part] > 0), None) for part in PARTS}
         results[seed] = {"first_step_with_a_gradient": woke, "gradient_norms": norms}
     shown = results[proof.options.seeds[0]]["gradient_norms"]

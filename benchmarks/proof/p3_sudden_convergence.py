@@ -11,9 +11,9 @@ from typing import Any
 from benchmarks.proof.record import Proof
 from zeroctl_core import ControlUnit
 from zeroctl_core.demo.conditions import CONDITIONS
-from zeroctl_core.demo.model import DemoModel
 from zeroctl_core.demo.scoring import control_samples
 from zeroctl_core.demo.sheet import Tile
+from zeroctl_core.demo.source import World
 from zeroctl_core.demo.world import render, scenes
 from zeroctl_core.train.config import ControlConfig
 from zeroctl_core.train.run import train_control
@@ -21,6 +21,7 @@ from zeroctl_core.train.run import train_control
 
 def main() -> None:
     proof = Proof("p3_sudden_convergence", "The score of following jumps; the loss hardly moves.", steps=450)
+    source = World()
     results = {}
     runs = {}
     for seed in proof.options.seeds:
@@ -34,7 +35,7 @@ def main() -> None:
                 gap_every=25,
                 work=Path(work),
             )
-            trained = train_control(config)
+            trained = train_control(config, source)
         runs[seed] = trained
         scored = [line for line in trained.log if "follow" in line]
         losses = [line["loss"] for line in trained.log if "loss" in line]
@@ -47,13 +48,12 @@ def main() -> None:
             "loss_last_tenth": sum(losses[-tenth:]) / tenth,
             "seconds_of_training": scored[-1]["seconds"],
         }
-    model = DemoModel.load()
     world = scenes(21, 0, 4, "held_out")
     truth = render(world)
     edges = CONDITIONS["edges"](truth)
     net = runs[proof.options.seeds[0]].net
     prompts = [one.caption for one in world]
-    before, after = (control_samples(model, units, prompts, 21) for units in ([], [ControlUnit(net, edges)]))
+    before, after = (control_samples(source.model, units, prompts, 21) for units in ([], [ControlUnit(net, edges)]))
     proof.sheet(
         [
             (

@@ -14,10 +14,10 @@ from benchmarks.proof.training import config, trained
 from zeroctl_core import ConditionEncoder, ControlNet, ControlUnit, Residuals
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.following import follow_scores
-from zeroctl_core.demo.model import DemoModel
 from zeroctl_core.demo.scoring import control_samples
 from zeroctl_core.demo.shapes import SHAPES
 from zeroctl_core.demo.sheet import Tile
+from zeroctl_core.demo.source import World
 from zeroctl_core.demo.world import COLOURS, Scene, render, scenes
 from zeroctl_core.train.run import new_control
 
@@ -79,7 +79,8 @@ def main() -> None:
     proof = Proof(
         "p4_ablation", "Zero convolutions and the deep copy are what makes a control follow.", steps=300, n=64
     )
-    model = DemoModel.load()
+    source = World()
+    model = source.model
     results = {}
     pictures: dict[tuple[str, str], Tensor] = {}
     world = scenes(31, 0, proof.options.n, "held_out")
@@ -88,7 +89,7 @@ def main() -> None:
     for seed in proof.options.seeds:
         for variant in VARIANTS:
             settings = config("edges", seed, proof.options.steps)
-            net: nn.Module = new_control(settings, model)
+            net: nn.Module = new_control(settings, source)
             if variant == "Gaussian convolutions":
                 torch.manual_seed(seed)
                 net = gaussian(net)
@@ -96,7 +97,7 @@ def main() -> None:
                 torch.manual_seed(seed)
                 net = Lite(net)
             print(f"seed {seed}, {variant}: {sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters")
-            net, losses = trained(settings, model, net)
+            net, losses = trained(settings, source, net)
             found = {"loss_first_20": sum(losses[:20]) / 20, "loss_last_50": sum(losses[-50:]) / 50}
             for name, prompt in SETTINGS.items():
                 samples = control_samples(model, [ControlUnit(net, edges)], [prompt(one) for one in world], 31)

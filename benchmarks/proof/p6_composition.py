@@ -10,22 +10,23 @@ from benchmarks.proof.training import config, trained
 from zeroctl_core import ControlUnit
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.following import follow_scores
-from zeroctl_core.demo.model import DemoModel, load_control
+from zeroctl_core.demo.model import load_control
 from zeroctl_core.demo.scoring import control_samples
 from zeroctl_core.demo.sheet import Tile
+from zeroctl_core.demo.source import World
 from zeroctl_core.demo.world import render, scenes
 from zeroctl_core.train.run import new_control
 
 
 def main() -> None:
     proof = Proof("p6_composition", "Added controls each give what they carry, without weights.", steps=900, n=64)
-    model, edges_net = DemoModel.load(), load_control("edges")
+    source, edges_net = World(), load_control("edges")
     results: dict[str, dict[int, dict[str, float]]] = {}
     shown = {}
     for seed in proof.options.seeds:
         # always without a prompt, as it is used here: with half of the prompts it had learnt little after 600 steps
         settings = replace(config("colours", seed, proof.options.steps), prompt_dropout=1.0)
-        colours_net, _ = trained(settings, model, new_control(settings, model))
+        colours_net, _ = trained(settings, source, new_control(settings, source))
         world = scenes(51 + seed, 0, proof.options.n, "held_out")
         truth = render(world)
         edges, colours = CONDITIONS["edges"](truth), CONDITIONS["colours"](truth)
@@ -40,7 +41,9 @@ def main() -> None:
             "edges + colours": [shape, colour],
             "colours + edges": [colour, shape],
         }
-        pictures = {name: control_samples(model, some, [""] * len(world), 51 + seed) for name, some in units.items()}
+        pictures = {
+            name: control_samples(source.model, some, [""] * len(world), 51 + seed) for name, some in units.items()
+        }
         for name, samples in pictures.items():
             scores = follow_scores(samples, world)
             kept = {key: round(scores[key], 4) for key in ("iou", "edge_f1", "colour", "background")}

@@ -7,9 +7,9 @@ from benchmarks.proof.training import config, trained
 from zeroctl_core import ControlUnit
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.following import follow_scores
-from zeroctl_core.demo.model import DemoModel
 from zeroctl_core.demo.scoring import control_samples
 from zeroctl_core.demo.sheet import Tile
+from zeroctl_core.demo.source import World
 from zeroctl_core.demo.world import render, scenes
 from zeroctl_core.train.run import new_control
 
@@ -18,7 +18,8 @@ SIZES = (100, 1000, 10_000)
 
 def main() -> None:
     proof = Proof("p7_data_size", "More data follows better; little data does not collapse.", steps=300, n=64)
-    model = DemoModel.load()
+    source = World()
+    model = source.model
     world = scenes(61, 0, proof.options.n, "held_out")
     truth = render(world)
     edges = CONDITIONS["edges"](truth)
@@ -28,7 +29,7 @@ def main() -> None:
     for size in SIZES:
         for seed in proof.options.seeds:
             settings = config("edges", seed, proof.options.steps, size)
-            net, losses = trained(settings, model, new_control(settings, model))
+            net, losses = trained(settings, source, new_control(settings, source))
             samples = control_samples(model, [ControlUnit(net, edges)], prompts, 61)
             scores = follow_scores(samples, world)
             results.setdefault(size, {})[seed] = {

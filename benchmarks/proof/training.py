@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from zeroctl_core.demo.model import DemoModel
+from zeroctl_core.demo.source import World
 from zeroctl_core.train.config import ControlConfig
 from zeroctl_core.train.loop import Progress, fit
 from zeroctl_core.train.run import new_task
@@ -22,9 +22,9 @@ def config(condition: str, seed: int, steps: int, n_scenes: int = 8192) -> Contr
     )
 
 
-def trained(settings: ControlConfig, model: DemoModel, net: nn.Module) -> tuple[nn.Module, list[float]]:
+def trained(settings: ControlConfig, source: World, net: nn.Module) -> tuple[nn.Module, list[float]]:
     """The net with its averaged weights, ready to sample; and the losses."""
-    task = new_task(settings, model, net)
+    task = new_task(settings, source, net)
     losses: list[float] = []
     began = time.monotonic()
 

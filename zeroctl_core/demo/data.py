@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from ..files.written_whole import written_whole
+from ..train.data import ControlBatch
 from ..train.fingerprint import fingerprint
 from .autoencoder import SCALE, Autoencoder
 from .conditions import CONDITIONS
+from .model import DemoModel
 from .world import render, scene, scenes
-
-if TYPE_CHECKING:
-    from ..train.data import ControlBatch
-    from .model import DemoModel
 
 CHUNK = 64  # scenes that are drawn and encoded at once: always the same ones together, so that every bit repeats
 
@@ -64,8 +61,6 @@ class WorldData:
         return self.count
 
     def batch(self, indices: Sequence[int]) -> ControlBatch:
-        from ..train.data import ControlBatch
-
         rows = list(indices)
         return ControlBatch(
             latent=self._latents[rows],

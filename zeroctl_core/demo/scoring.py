@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from ..control.stack import ControlStack
-from ..control.unit import ControlUnit
+from ..control.unit import ControlUnit, Net
 from .conditions import CONDITIONS
 from .following import follow_scores
+from .model import DemoModel
 from .sampling import GUIDANCE, STEPS, noise_of, sample
 from .world import render, scenes
-
-if TYPE_CHECKING:
-    from ..control.unit import Net
-    from .model import DemoModel
 
 
 def control_samples(
@@ -46,10 +42,10 @@ def score_control(
     model: DemoModel,
     net: Net,
     condition: str,
+    *,
     n: int = 32,
     seed: int = 0,
     steps: int = 10,
-    *,
     strength: float = 1.0,
     batch: int = 64,
 ) -> dict[str, float]:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from .loop import Optimisation
-from .objective import Objective
+from .objective import STABLE_DIFFUSION, Objective, Prediction
 
 WORK = Path("build/train")
 
-PLACES = ("output", "work", "weights", "device", "threads", "resume", "checkpoint_every")
+PLACES = ("output", "work", "device", "threads", "resume", "checkpoint_every")
 """Options that say where and how a run is made; the others say what comes out."""
 
 
 @dataclass(frozen=True)
 class ControlConfig:
-    """Train a ControlNet for one condition of the embedded world, on the locked embedded model.
+    """Train a ControlNet for one condition on a locked base.
 
     Raises `ValueError` for a value out of its range.
     """
 
     condition: str = "edges"
-    """What the control follows: a condition of the embedded world, such as edges, depth, mask, normals or scribble (an
-    unknown name lists all; zeroctl_core/demo/conditions.py)."""
+    """What the control follows: of the embedded world edges, depth, mask, normals or scribble, among others (an unknown
+    name lists all)."""
 
     form: Literal["released", "paper"] = "released"
     """Condition encoder: `released` has 3x3 convolutions and SiLU (released cldm.py), `paper` 4x4 and ReLU (arXiv
@@ -54,9 +54,6 @@ class ControlConfig:
 
     ema_decay: float | None = None
     """Of the moving average of the weights a step; `None` saves the last weights (released code: no average)."""
-
-    prediction: Literal["eps", "v"] = "eps"
-    """What the base predicts: the noise (arXiv 2302.05543, Eq. 1) or v (arXiv 2202.00512). The embedded base: eps."""
 
     prompt_dropout: float = 0.5
     """Share of prompts that become empty, drawn anew at every step (arXiv 2302.05543, 3.3: 50 %)."""
@@ -95,9 +92,6 @@ class ControlConfig:
     work: Path = WORK
     """Folder for encoded scenes and, in a folder for each run, its checkpoints and its log (log.jsonl)."""
 
-    weights: Path | None = None
-    """Folder of the embedded model. `None`: the package's own."""
-
     device: str = "cpu"
     """Where to train: cpu, cuda, cuda:1, mps (a torch device)."""
 
@@ -123,15 +117,21 @@ class ControlConfig:
             )
         if self.output is not None and self.output.suffix != ".safetensors":
             raise ValueError(f"output is {self.output}; expected a name that ends in .safetensors")
-        _ = self.objective  # checks its own numbers
+        self.objective()  # checks its own numbers
 
     def _check(self, name: str, good: bool, expected: str) -> None:
         if not good:
             raise ValueError(f"{name} is {getattr(self, name)}; {expected}")
 
-    @property
-    def objective(self) -> Objective:
-        return Objective(self.prediction, self.high_noise, self.snr_gamma, self.prompt_dropout)
+    def objective(self, prediction: Prediction = "eps", schedule: str = STABLE_DIFFUSION) -> Objective:
+        """For a base: its prediction and noise schedule are its own."""
+        return Objective(
+            prediction=prediction,
+            schedule=schedule,
+            high_noise=self.high_noise,
+            snr_gamma=self.snr_gamma,
+            prompt_dropout=self.prompt_dropout,
+        )
 
     @property
     def optimisation(self) -> Optimisation:
@@ -164,4 +164,5 @@ class ControlConfig:
 
     def record(self) -> dict[str, object]:
         """What decides the weights, for the header of the file: no paths."""
-        return {key: value for key, value in asdict(self).items() if key not in PLACES}
+        names = [field.name for field in fields(ControlConfig) if field.name not in PLACES]
+        return {name: getattr(self, name) for name in names}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -11,32 +12,47 @@ from torch import Tensor
 from ..network.noise_levels import N_TIMESTEPS, sd_sigmas
 from .draws import generator
 
+Prediction = Literal["eps", "v"]
+
+STABLE_DIFFUSION = "stable_diffusion"
+SCHEDULES: Mapping[str, Callable[[], tuple[float, ...]]] = {STABLE_DIFFUSION: sd_sigmas}
+"""The noise that a base was trained with -> its sigmas by timestep. Stable Diffusion 1.x, 2.x and XL share one."""
+
 
 @dataclass(frozen=True)
 class Objective:
-    """E w(t) |target - prediction|^2 over latents, timesteps and noise, with the noise levels of Stable Diffusion.
+    """E w(t) |target - prediction|^2 over latents, timesteps and noise.
 
     `eps`: the target is the noise (arXiv 2302.05543, Eq. 1, the objective of all SD 1.x and SDXL bases).
     `v`: it is sqrt(abar) eps - sqrt(1 - abar) z (Salimans and Ho, arXiv 2202.00512; the SD 2.1 768 base).
+    Both, and the noise, are the base's and no setting of a run.
+
+    Raises `ValueError` for an unknown prediction or schedule, and for a number out of its range.
     """
 
-    prediction: Literal["eps", "v"] = "eps"
+    prediction: Prediction = "eps"
     high_noise: float = 1.0  # timesteps are 1000 (1 - (1 - u)^p) for uniform u: 1 is uniform, above 1 favours noise
     snr_gamma: float | None = None  # min-SNR weight, Hang et al., arXiv 2303.09556; None: every timestep counts alike
     prompt_dropout: float = 0.5  # share of prompts replaced by the empty one, per step (the paper, section 3.3: 50 %)
+    # not in the run's name: there the weights of the base stand for it
+    schedule: str = field(default=STABLE_DIFFUSION, repr=False)
     _signal: Tensor = field(init=False, repr=False, compare=False)
     _noise: Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.prediction not in ("eps", "v"):
-            raise ValueError(f"no objective predicts {self.prediction!r}; expected eps or v")
+        if self.prediction not in get_args(Prediction):
+            raise ValueError(f"the base predicts {self.prediction!r}; expected eps or v")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(
+                f"the base was trained with the noise schedule {self.schedule!r}; known are: {', '.join(SCHEDULES)}"
+            )
         if self.high_noise < 1:
             raise ValueError(f"high_noise is {self.high_noise:g}; expected 1 (uniform timesteps) or more")
         if not 0 <= self.prompt_dropout <= 1:
             raise ValueError(f"prompt_dropout is {self.prompt_dropout:g}; expected a share of 0 to 1")
         if self.snr_gamma is not None and self.snr_gamma <= 0:
             raise ValueError(f"snr_gamma is {self.snr_gamma:g}; expected a number above 0, or none")
-        sigmas = torch.tensor(sd_sigmas(), dtype=torch.float64)
+        sigmas = torch.tensor(SCHEDULES[self.schedule](), dtype=torch.float64)
         object.__setattr__(self, "_signal", (1 / (1 + sigmas**2)).sqrt().float())
         object.__setattr__(self, "_noise", (sigmas / (1 + sigmas**2).sqrt()).float())
 

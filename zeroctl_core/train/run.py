@@ -1,4 +1,4 @@
-"""A training run of a control of the embedded model, from its settings to a file that hosts load."""
+"""A training run of a control, from its settings to a file that hosts load."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ import torch
 from torch import nn
 
 from ..checkpoint import save_controlnet
-from ..demo.conditions import CONDITIONS
-from ..demo.data import WorldData
-from ..demo.model import WEIGHTS, DemoModel
 from ..network.controlnet import ControlNet
 from .config import ControlConfig
 from .control import ControlTask
@@ -24,6 +21,7 @@ from .display import Say, display, duration
 from .interrupt import deferred_interrupts
 from .jump import Jump
 from .loop import Callback, fit
+from .source import Source
 from .watching import Line, Log, Watch, detector_of
 
 LOG, CHECKPOINTS, LATENTS = "log.jsonl", "checkpoints", "latents"
@@ -39,34 +37,36 @@ class TrainedControl:
     path: Path  # of the file in float16
 
 
-def check_config(config: ControlConfig) -> None:
+def check_config(config: ControlConfig, source: Source) -> None:
     """Refuse what can be refused before weights are read.
 
-    Raises `ValueError` for an unknown condition, and for a device that is not there.
+    Raises `ValueError` for an unknown condition, a base whose prediction or noise schedule is unknown, and a device
+    that is not there.
     """
-    if config.condition not in CONDITIONS:
-        raise ValueError(f"the world has no condition {config.condition!r}; it has: {', '.join(CONDITIONS)}")
+    if config.condition not in source.conditions:
+        raise ValueError(f"there is no condition {config.condition!r}; there are: {', '.join(source.conditions)}")
+    config.objective(source.prediction, source.schedule)
     try:
         torch.empty(1, device=config.device)
     except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
         raise ValueError(f"the device {config.device!r} cannot be used ({error}); cpu always can") from error
 
 
-def new_control(config: ControlConfig, model: DemoModel) -> ControlNet:
+def new_control(config: ControlConfig, source: Source) -> ControlNet:
     """The trainable copy. What has nothing to be copied from starts as the seed says; torch's own state is kept."""
     with torch.random.fork_rng(devices=[]):
+        unet = source.unet  # before the seed: reading it may draw numbers
         torch.manual_seed(config.seed)
-        return ControlNet.trainable_copy(model.unet, condition_form=config.form, dtype=torch.float32)
+        return ControlNet.trainable_copy(unet, condition_form=config.form, dtype=torch.float32)
 
 
-def new_task(config: ControlConfig, model: DemoModel, net: nn.Module) -> ControlTask:
-    """What is trained, and on what; encoded scenes are kept in `config.work` for the next run."""
-    data = WorldData(config.condition, config.data_seed, config.n_scenes, model, config.work / LATENTS)
+def new_task(config: ControlConfig, source: Source, net: nn.Module) -> ControlTask:
+    """What is trained, and on what; encoded pictures stay in `config.work` for the next run."""
     return ControlTask(
-        model.unet,
+        source.unet,
         net,
-        data,
-        config.objective,
+        source.data(config.condition, seed=config.data_seed, count=config.n_scenes, cache=config.work / LATENTS),
+        config.objective(source.prediction, source.schedule),
         seed=config.seed,
         batch_size=config.batch_size,
         device=config.device,
@@ -78,7 +78,7 @@ def read_log(config: ControlConfig) -> Log:
     return Log(config.folder / LOG)
 
 
-def save_trained(config: ControlConfig, net: ControlNet, log: Log) -> Path:
+def save_trained(config: ControlConfig, source: Source, net: ControlNet, log: Log) -> Path:
     """Write a trained control in float16 and the LDM layout, with its settings and its training in the header."""
     scores, losses, jump = log.series("follow"), log.series("loss"), detector_of(log).found
     training = {
@@ -92,32 +92,37 @@ def save_trained(config: ControlConfig, net: ControlNet, log: Log) -> Path:
     }
     config.target.parent.mkdir(parents=True, exist_ok=True)
     half = copy.deepcopy(net).to("cpu", torch.float16)
-    return save_controlnet(half, config.target, provenance={"config": config.record(), "training": training})
+    settings = {**config.record(), "prediction": source.prediction}
+    return save_controlnet(half, config.target, provenance={"config": settings, "training": training})
 
 
-def train_control(config: ControlConfig, *, callbacks: Sequence[Callback] = (), say: Say = print) -> TrainedControl:
-    """Train a control by its settings, or go on with the run that they name, and write its file.
+def train_control(
+    config: ControlConfig, source: Source, *, callbacks: Sequence[Callback] = (), say: Say = print
+) -> TrainedControl:
+    """Train a control on a source by its settings, or go on with the run that they name, and write its file.
 
     Every step is logged in `config.folder`; samples are scored as it goes, and a sudden convergence is announced.
     Ctrl-C and SIGTERM stop after the step with a checkpoint; the same call then goes on, to weights that are equal to
     the bit.
 
-    Raises:
-        ValueError: settings that cannot be run.
-        FileNotFoundError: the embedded model is not there.
-        ResumeError: the folder holds a run with other settings.
-        KeyboardInterrupt: somebody stopped the run.
+    Raises `ValueError` for settings that cannot be run, `FileNotFoundError` for weights that are missing, `ResumeError`
+    for a folder that holds a run with other settings, `KeyboardInterrupt` when somebody stopped the run.
     """
-    check_config(config)
+    check_config(config, source)
     if not config.resume:
         shutil.rmtree(config.folder, ignore_errors=True)
     with _threads(config.threads):
-        model = DemoModel.load(config.weights or WEIGHTS)
+        net = new_control(config, source)
         say(f"{config.condition}: preparing {config.n_scenes} scenes")
-        net = new_control(config, model)
-        task = new_task(config, model, net)
+        task = new_task(config, source, net)
         shown = display(config.condition, config.steps, say)
-        watch = Watch(config, task, model, config.folder / LOG, lambda line: shown.say(f"{config.condition}: {line}"))
+        watch = Watch(
+            config,
+            task,
+            source,
+            log=config.folder / LOG,
+            say=lambda line: shown.say(f"{config.condition}: {line}"),
+        )
         with deferred_interrupts(shown.say) as interruption:
             try:
                 averages = fit(
@@ -138,7 +143,7 @@ def train_control(config: ControlConfig, *, callbacks: Sequence[Callback] = (), 
         if averages is not None:
             averages.swap()
         net.eval().requires_grad_(False)
-        path = save_trained(config, net, watch.log)
+        path = save_trained(config, source, net, watch.log)
     took = duration(watch.lines[-1]["seconds"])
     say(f"{config.condition}: {path}, {path.stat().st_size / 1e6:.1f} MB, after {took} of training")
     return TrainedControl(net, tuple(watch.lines), watch.detector.found, path)

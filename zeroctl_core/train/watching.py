@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import torch
 
 from ..files.written_whole import written_whole
 from .config import ControlConfig
@@ -17,9 +13,7 @@ from .control import ControlTask
 from .display import Say, duration
 from .jump import JumpDetector
 from .loop import Averages, Progress
-
-if TYPE_CHECKING:
-    from ..demo.model import DemoModel
+from .source import Source
 
 SCORE_SEED = 7  # of the held-out scenes and the noise of scores: the same ones at every step and in every run
 
@@ -58,8 +52,8 @@ class Log:
 class Watch:
     """A callback of the loop that measures, logs and announces."""
 
-    def __init__(self, config: ControlConfig, task: ControlTask, model: DemoModel, log: Path, say: Say) -> None:
-        self.config, self.task, self.model, self.say = config, task, model, say
+    def __init__(self, config: ControlConfig, task: ControlTask, source: Source, *, log: Path, say: Say) -> None:
+        self.config, self.task, self.source, self.say = config, task, source, say
         self.log = Log(log)
         self.detector = detector_of(self.log)
         self.step = int(self.lines[-1]["step"]) if self.lines else 0
@@ -90,26 +84,18 @@ class Watch:
             self._tell(line, now)
 
     def scores(self) -> dict[str, float]:
-        """How well samples of held-out scenes follow the condition; the sampler works on the CPU."""
-        from ..demo.model import DemoModel
-        from ..demo.scoring import score_control
-
-        model, net, device = self.model, self.task.net, self.task.device
-        if device.type != "cpu":
-            model = DemoModel(copy.deepcopy(model.unet).cpu(), model.text, model.autoencoder)
-            net = copy.deepcopy(net).cpu()
-        net.eval()
-        with torch.no_grad():
-            scores = score_control(
-                model,
-                net,  # type: ignore[arg-type]  # a module that is called like a ControlNet
+        """How well samples of held-out scenes follow the condition."""
+        net = self.task.net.eval()
+        try:
+            return self.source.score(
+                net,
                 self.config.condition,
-                self.config.n_score,
-                SCORE_SEED,
-                self.config.score_sampling_steps,
+                n=self.config.n_score,
+                seed=SCORE_SEED,
+                steps=self.config.score_sampling_steps,
             )
-        net.train()
-        return scores
+        finally:
+            net.train()
 
     def _tell(self, line: Line, now: Progress) -> None:
         told = [f"{key} {line[key]:.4f}" for key in ("loss", "gap") if key in line]

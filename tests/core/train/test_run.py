@@ -15,8 +15,8 @@ from toy_training import apart, weights_of
 
 from zeroctl_core import load_controlnet
 from zeroctl_core.demo.conditions import CONDITIONS
-from zeroctl_core.demo.model import DemoModel
-from zeroctl_core.train.__main__ import main
+from zeroctl_core.demo.source import World
+from zeroctl_core.train.__main__ import Options, main
 from zeroctl_core.train.checkpointing import ResumeError
 from zeroctl_core.train.config import ControlConfig
 from zeroctl_core.train.interrupt import deferred_interrupts
@@ -29,7 +29,12 @@ def weights(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def config(weights, tmp_path_factory) -> ControlConfig:
+def source(weights) -> World:
+    return World(weights)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> ControlConfig:
     return ControlConfig(
         n_scenes=4,
         steps=3,
@@ -42,14 +47,13 @@ def config(weights, tmp_path_factory) -> ControlConfig:
         gap_every=2,
         checkpoint_every=2,
         work=tmp_path_factory.mktemp("work"),
-        weights=weights,
     )
 
 
 @pytest.fixture(scope="module")
-def trained(config):
+def trained(config, source):
     said: list[str] = []
-    return train_control(config, say=said.append), said
+    return train_control(config, source, say=said.append), said
 
 
 def test_the_log_has_every_step_once_with_what_was_measured(config, trained):
@@ -74,39 +78,40 @@ def test_the_file_loads_as_a_control_and_tells_how_it_was_made(config, trained):
     assert "work" not in told["config"] and str(config.work) not in json.dumps(told)
 
 
-def test_a_run_that_was_interrupted_says_how_to_go_on_and_ends_in_the_same_bits(config, trained, tmp_path):
+def test_a_run_that_was_interrupted_says_how_to_go_on_and_ends_in_the_same_bits(config, source, trained, tmp_path):
     def press(now) -> None:
         if now.step == 1:
             signal.raise_signal(signal.SIGINT)
 
     here, said = replace(config, work=tmp_path), []
     with pytest.raises(KeyboardInterrupt):
-        train_control(here, callbacks=[press], say=said.append)
+        train_control(here, source, callbacks=[press], say=said.append)
     assert "after step 1 of 3" in said[-1] and str(here.folder) in said[-1] and "goes on from there" in said[-1]
     seen: list[int] = []
-    again = train_control(here, callbacks=[lambda now: seen.append(now.step)], say=said.append)
+    again = train_control(here, source, callbacks=[lambda now: seen.append(now.step)], say=said.append)
     assert seen == [2, 3] and not apart(weights_of(again.net), weights_of(trained[0].net))
     for mine, theirs in zip(again.log, trained[0].log, strict=True):
         assert {**mine, "seconds": 0} == {**theirs, "seconds": 0}
 
 
-def test_a_folder_with_another_run_is_refused_and_can_be_begun_anew(config, trained, tmp_path):
+def test_a_folder_with_another_run_is_refused_and_can_be_begun_anew(config, source, tmp_path):
     here = replace(config, work=tmp_path, steps=1, score_every=0, gap_every=0)
-    train_control(here, say=lambda text: None)
+    train_control(here, source, say=lambda text: None)
     other = replace(here, learning_rate=1e-4)
     with pytest.raises(ResumeError, match="there .*0.001,.*here .*0.0001,"):
-        train_control(other, say=lambda text: None)
-    assert [line["step"] for line in train_control(replace(other, resume=False), say=lambda text: None).log] == [0, 1]
+        train_control(other, source, say=lambda text: None)
+    anew = replace(other, resume=False)
+    assert [line["step"] for line in train_control(anew, source, say=lambda text: None).log] == [0, 1]
 
 
 @pytest.mark.parametrize("form", ["released", "paper"])
 def test_the_start_is_a_copy_and_depends_on_the_seed_alone(weights, form):
-    model, state = DemoModel.load(weights), torch.random.get_rng_state()
+    source, state = World(weights), torch.random.get_rng_state()
     config = ControlConfig(form=form, seed=5)
-    one, same, other = (new_control(c, model) for c in (config, config, replace(config, seed=6)))
+    one, same, other = (new_control(c, source) for c in (config, config, replace(config, seed=6)))
     assert torch.equal(state, torch.random.get_rng_state())
     assert not apart(weights_of(one), weights_of(same))
-    base = dict(model.unet.named_parameters())
+    base = dict(source.unet.named_parameters())
     assert {name.split(".")[0] for name in apart(weights_of(one), weights_of(other))} == {"input_hint_block"}
     assert not apart({name: weight for name, weight in weights_of(one).items() if name in base}, base)
 
@@ -153,6 +158,6 @@ def test_help_documents_every_option(capsys):
         main(["--help"])
     said = capsys.readouterr().out
     assert stopped.value.code == 0
-    for option in fields(ControlConfig):
+    for option in fields(Options):
         assert f"--{option.name.replace('_', '-')}" in said
-    assert " ".join(said.replace("│", " ").split()).count("(default: ") == len(fields(ControlConfig))
+    assert " ".join(said.replace("│", " ").split()).count("(default: ") == len(fields(Options))

@@ -20,6 +20,7 @@ from ..following import follow_scores
 from ..model import CONTROLS as FOLDER
 from ..model import DemoModel, load_control
 from ..scoring import control_samples, score_control
+from ..source import World
 from ..world import flat, render, scenes
 from .stage import Scores, Stage
 
@@ -62,7 +63,6 @@ def config_of(name: str, weights: Path, work: Path) -> ControlConfig:
         gap_every=50,
         output=weights / FOLDER / f"{name}.safetensors",
         work=work,
-        weights=weights,
     )
 
 
@@ -70,28 +70,28 @@ def control_stage(name: str) -> Stage[ControlTask]:
     defaults = config_of(name, Path(), Path())
 
     def new(weights: Path, work: Path) -> ControlTask:
-        config, model = config_of(name, weights, work), DemoModel.load(weights)
-        return new_task(config, model, new_control(config, model))
+        config, source = config_of(name, weights, work), World(weights)
+        return new_task(config, source, new_control(config, source))
 
     def shipped(weights: Path, work: Path) -> ControlTask:
-        config, model = config_of(name, weights, work), DemoModel.load(weights)
-        return new_task(config, model, load_control(name, weights))
+        return new_task(config_of(name, weights, work), World(weights), load_control(name, weights))
 
     def watch(task: ControlTask, weights: Path, work: Path) -> Watch:
         config = config_of(name, weights, work)
-        return Watch(config, task, DemoModel.load(weights), config.folder / LOG, lambda line: print(f"{name}: {line}"))
+        return Watch(config, task, World(weights), log=config.folder / LOG, say=lambda line: print(f"{name}: {line}"))
 
     def save(task: ControlTask, weights: Path, work: Path, record: Mapping[str, object]) -> Path:
         config = config_of(name, weights, work)
         assert isinstance(task.net, ControlNet)
-        return save_trained(config, task.net, read_log(config))
+        return save_trained(config, World(weights), task.net, read_log(config))
 
     def score(weights: Path) -> Scores:
         model, net = DemoModel.load(weights), load_control(name, weights)
         condition = defaults.condition
-        scores = score_control(model, net, condition, SCORED, SCORE_SEED, SAMPLING_STEPS)
+        settings = {"n": SCORED, "seed": SCORE_SEED, "steps": SAMPLING_STEPS}
+        scores = score_control(model, net, condition, **settings)
         if name == SHOWN:  # without control every control's pictures are the same
-            without = score_control(model, net, condition, SCORED, SCORE_SEED, SAMPLING_STEPS, strength=0.0)
+            without = score_control(model, net, condition, **settings, strength=0.0)
             scores["iou_at_strength_0"] = without["iou"]
         if name in RELIEF:
             scores["shading_flat_map"] = flat_map_shading(model, net, condition)

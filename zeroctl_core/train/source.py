@@ -1,0 +1,84 @@
+"""What a run is given: the locked base, and all that only its owner knows."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from ..network.unet import UNet
+from .data import ControlData
+from .objective import Prediction
+
+
+class Source(Protocol):
+    """What a control is trained on: a base with its noise, its pictures, its prompts, its data and its score.
+
+    The embedded world is one (`zeroctl_core.demo.source`). Weights are read when they are first used, so that a run
+    can be checked before.
+    """
+
+    @property
+    def unet(self) -> UNet:
+        """The locked base."""
+        ...
+
+    @property
+    def prediction(self) -> Prediction:
+        """What the base predicts."""
+        ...
+
+    @property
+    def schedule(self) -> str:
+        """The noise that the base was trained with, a name of `objective.SCHEDULES`."""
+        ...
+
+    @property
+    def conditions(self) -> Sequence[str]:
+        """The names of what a control can follow; known before weights are read."""
+        ...
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Pictures [B, 3, 8h, 8w] in 0..1 -> latents [B, 4, h, w], scaled to a spread near 1."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents [B, 4, h, w] of a spread near 1 -> pictures [B, 3, 8h, 8w], clamped to 0..1."""
+        ...
+
+    def encode_prompts(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor | None]:
+        """The contexts [B, T, D] of prompts, and `y` [B, Y] where the base takes it."""
+        ...
+
+    def data(self, condition: str, *, seed: int, count: int, cache: Path | None) -> ControlData:
+        """`count` samples with their condition images; `cache` is a folder for what is slow to compute."""
+        ...
+
+    def score(self, net: nn.Module, condition: str, *, n: int, seed: int, steps: int) -> dict[str, float]:
+        """How well `n` samples follow their conditions with a control; `follow` in 0..1 is the score to watch.
+
+        `net` is a ControlNet, or a module that is called like one; `steps` are those of the sampler.
+        """
+        ...
+
+
+def load_source(name: str, weights: Path | None = None) -> Source:
+    """The source of a module, by its dotted name: what its function `source(weights)` returns.
+
+    Raises `ValueError` for a module that cannot be found or has no such function.
+    """
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise ValueError(f"there is no module {name!r} to train on") from error
+    except (TypeError, ValueError) as error:  # "", "..x"
+        raise ValueError(f"{name!r} is not the dotted name of a module") from error
+    if not callable(make := getattr(module, "source", None)):
+        raise ValueError(f"the module {name!r} has no function source(weights), so it is not a source to train on")
+    source: Source = make(weights)
+    return source
