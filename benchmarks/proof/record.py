@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.conditions import RESULTS, conditions, write
 from zeroctl_core.demo.sheet import Tile, write_sheet
-from zeroctl_core.train.keep_memory import keep_memory
+from zeroctl_core.train.memory import keep_memory
 
 FOLDER = RESULTS / "proof"
 

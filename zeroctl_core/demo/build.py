@@ -22,7 +22,7 @@ import torch
 
 from ..files.sha256 import file_sha256
 from ..files.written_whole import written_whole
-from ..train.keep_memory import keep_memory
+from ..train.memory import keep_memory
 from ..train.loop import Callback, Progress, Task, fit
 from .model import WEIGHTS
 from .stages import STAGES

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             description="Train a ControlNet for one condition on a locked base, by default the embedded model.",
             args=arguments,
         )
-        from .keep_memory import keep_memory
+        from .memory import keep_memory
         from .run import train_control  # after --help, which does not need it
 
         keep_memory()
