@@ -22,8 +22,8 @@ import torch
 
 from ..files.sha256 import file_sha256
 from ..files.written_whole import written_whole
-from ..train.memory import keep_memory
 from ..train.loop import Callback, Progress, Task, fit
+from ..train.memory import keep_memory
 from .model import WEIGHTS
 from .stages import STAGES
 from .stages.stage import Stage, averaged, losses_from

@@ -14,7 +14,7 @@ from ..residuals import Residuals
 from .data import ControlData
 from .draws import batch_indices, generator
 from .fingerprint import fingerprint
-from .memory_format import channels_last
+from .memory import channels_last
 from .objective import Objective
 
 GAP_STEPS = 10_000_000  # the first step whose draws the paired gap uses: no training gets there

@@ -1,9 +1,15 @@
-"""Memory that is freed in one step and asked for in the next stays with the process."""
+"""How a training step uses a processor's memory: what is freed stays with the process, channels lie together."""
 
 from __future__ import annotations
 
 import ctypes
 import platform
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def keep_memory() -> None:
@@ -15,3 +21,9 @@ def keep_memory() -> None:
     library.mallopt(mmap_threshold, 1 << 30)
     library.mallopt(trim_threshold, (1 << 31) - 1)
     library.mallopt(top_pad, 1 << 28)
+
+
+def channels_last(module: M) -> M:
+    """Keep the weights of convolutions in the order in which a CPU is fastest, channels together; numbers stay."""
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know only to(tensor)
+    return module

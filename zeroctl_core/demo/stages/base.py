@@ -12,7 +12,7 @@ from ...bases import BASES
 from ...network.unet import UNet
 from ...train.draws import batch_indices, generator
 from ...train.loop import Optimisation
-from ...train.memory_format import channels_last
+from ...train.memory import channels_last
 from ...train.objective import Objective
 from ..data import latents_of
 from ..following import follow_scores

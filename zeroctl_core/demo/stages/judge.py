@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...train.draws import generator
 from ...train.loop import Optimisation
-from ...train.memory_format import channels_last
+from ...train.memory import channels_last
 from ..autoencoder import Autoencoder
 from ..judge import Judge
 from ..judging import judged, names_of
