@@ -1,14 +1,18 @@
-"""The judge: a small network that says which shape, colour and background a picture shows."""
+"""The judge: a small network that says which shape, colour and background a picture shows, and its verdict."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .following import background_colour
 from .shapes import SHAPES
-from .world import COLOURS
+from .world import COLOURS, Scene
 
+SHAPE_NAMES, COLOUR_NAMES = list(SHAPES), list(COLOURS)
 SIDE = 64  # pixels that it looks at
 WIDTHS = (16, 32, 48, 64)
 FULLY = 0.3  # distance from the background's colour from which a pixel is wholly the object's
@@ -49,3 +53,22 @@ class Judge(nn.Module):
         share = inner.sum(dim=(2, 3)).clamp(min=1)
         of_object = (image * inner).sum(dim=(2, 3)) / share
         return self.shape(inside * 2 - 1), self.colour(of_object * 2 - 1), self.colour(ground * 2 - 1)
+
+
+def names_of(world: Sequence[Scene]) -> tuple[Tensor, Tensor, Tensor]:
+    """The numbers of shape, colour and background, as the judge counts them, [B] each."""
+    return (
+        torch.tensor([SHAPE_NAMES.index(one.shape) for one in world]),
+        torch.tensor([COLOUR_NAMES.index(one.colour) for one in world]),
+        torch.tensor([COLOUR_NAMES.index(one.background) for one in world]),
+    )
+
+
+@torch.no_grad()
+def judge_accuracy(judge: Judge, images: Tensor, world: Sequence[Scene]) -> dict[str, float]:
+    """Share of pictures [B, 3, H, W] in which the judge sees the scene's shape, colour and background."""
+    verdict = judge(images)
+    return {
+        name: float((scores.argmax(dim=1) == right).float().mean())
+        for name, scores, right in zip(("shape", "colour", "background"), verdict, names_of(world), strict=True)
+    }

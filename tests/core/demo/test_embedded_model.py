@@ -15,7 +15,7 @@ from zeroctl_core.demo.autoencoder import SCALE, Autoencoder
 from zeroctl_core.demo.build import LOG
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.following import follow_scores
-from zeroctl_core.demo.judging import judged
+from zeroctl_core.demo.judge import judge_accuracy
 from zeroctl_core.demo.model import WEIGHTS, DemoModel, control_files, load_control, load_judge, read_weights
 from zeroctl_core.demo.sampling import normal_sigmas
 from zeroctl_core.demo.scoring import control_samples
@@ -82,7 +82,7 @@ def test_latents_have_the_spread_of_stable_diffusions(model, held_out):
 
 def test_prompts_are_drawn(model, held_out):
     pictures = control_samples(model, [], [one.caption for one in held_out], 0)
-    seen = judged(load_judge(), pictures, held_out)
+    seen = judge_accuracy(load_judge(), pictures, held_out)
     assert seen["colour"] == seen["background"] == 1.0 and seen["shape"] >= 0.8
 
 

@@ -16,7 +16,7 @@ from ...train.memory import channels_last
 from ...train.objective import Objective
 from ..data import latents_of
 from ..following import follow_scores
-from ..judging import judged
+from ..judge import judge_accuracy
 from ..model import MODEL, TEXT_PREFIX, UNET_PREFIX, DemoModel, load_autoencoder, load_judge, write_weights
 from ..scoring import control_samples
 from ..text import TextEncoder
@@ -95,7 +95,7 @@ def score(weights: Path, n: int = SCORED) -> Scores:
         [control_samples(model, [], [one.caption for one in world[k : k + 64]], k) for k in range(0, n, 64)]
     )
     closed = follow_scores(pictures, world)
-    said = {f"judge_{key}": value for key, value in judged(judge, pictures, world).items()}
+    said = {f"judge_{key}": value for key, value in judge_accuracy(judge, pictures, world).items()}
     return {**said, "colour": closed["colour"], "background": closed["background"]}
 
 

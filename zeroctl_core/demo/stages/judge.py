@@ -13,8 +13,7 @@ from ...train.draws import generator
 from ...train.loop import Optimisation
 from ...train.memory import channels_last
 from ..autoencoder import Autoencoder
-from ..judge import Judge
-from ..judging import judged, names_of
+from ..judge import Judge, judge_accuracy, names_of
 from ..model import JUDGE as FILE
 from ..model import load_autoencoder, load_judge, write_weights
 from ..world import render, scenes
@@ -79,8 +78,8 @@ def score(weights: Path) -> Scores:
     world = scenes(SEED, SCENES_FROM, SCORED, "held_out")
     images = render(world).image
     again = torch.cat([autoencoder.decode(autoencoder.encode(part)) for part in torch.split(images, 64)])
-    scores = {f"render_{key}": value for key, value in judged(judge, images, world).items()}
-    return {**scores, **{f"reconstruction_{key}": value for key, value in judged(judge, again, world).items()}}
+    scores = {f"render_{key}": value for key, value in judge_accuracy(judge, images, world).items()}
+    return {**scores, **{f"reconstruction_{key}": value for key, value in judge_accuracy(judge, again, world).items()}}
 
 
 JUDGE = Stage(
