@@ -15,7 +15,8 @@ import torch
 from benchmarks.proof.record import Proof
 from zeroctl_core.demo.source import World
 from zeroctl_core.train.config import ControlConfig
-from zeroctl_core.train.loop import Optimisation, Progress, fit
+from zeroctl_core.train.loop import Progress, fit
+from zeroctl_core.train.optimisation import Optimisation
 from zeroctl_core.train.run import new_control, new_task
 
 STEPS = 4

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from .loop import Optimisation
 from .objective import STABLE_DIFFUSION, Objective, Prediction
+from .optimisation import Optimisation
 
 WORK = Path("build/train")
 

@@ -5,37 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from .averages import Averages
 from .checkpointing import Checkpoint, latest_checkpoint, write_checkpoint
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """How weights are moved."""
-
-    steps: int  # of the optimiser
-    learning_rate: float
-    betas: tuple[float, float] = (0.9, 0.999)  # of AdamW
-    weight_decay: float = 0.01  # decoupled, as in AdamW
-    warmup_steps: int = 50  # over which the learning rate rises from 0
-    decay: Literal["constant", "cosine"] = "constant"  # of the learning rate after the warm-up, to 0 at the last step
-    clip_norm: float = 1.0  # L2 norm of all gradients together
-    ema_decay: float | None = None  # of the moving average of the weights; None: no average is kept
-    checkpoint_every: int = 250  # steps
-
-    def rate(self, step: int) -> float:
-        """The learning rate of step 0, 1, 2..."""
-        rate = self.learning_rate * min(1.0, (step + 1) / max(1, self.warmup_steps))
-        if self.decay == "cosine":
-            rate *= 0.5 * (1 + math.cos(math.pi * step / self.steps))
-        return rate
+from .optimisation import Optimisation
 
 
 class Task(Protocol):
@@ -68,48 +47,6 @@ class Progress:
 
 
 Callback = Callable[[Progress], None]
-
-
-class Averages:
-    """The exponential moving average of weights; `with averages.applied():` measures what it is worth."""
-
-    def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
-        self.parameters, self.decay = parameters, decay
-        self.values = {key: value.detach().clone() for key, value in parameters.items()}
-        self._put_aside: dict[str, Tensor] = {}  # the weights, while the averages are in their place
-
-    def update(self, step: int) -> None:
-        """Short at first, so that the start is forgotten: the decay of step n is at most (1 + n) / (10 + n)."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        names = list(self.values)
-        torch._foreach_lerp_([self.values[n] for n in names], [self.parameters[n].detach() for n in names], 1 - decay)
-
-    def swap(self) -> None:
-        """Exchange weights and averages; twice is nothing."""
-        with torch.no_grad():
-            for key, parameter in self.parameters.items():
-                kept = parameter.detach().clone()
-                parameter.copy_(self.values[key])
-                self.values[key].copy_(kept)
-
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """The averages in the place of the weights, inside the block; afterwards the weights are back to the bit."""
-        self._put_aside = {key: parameter.detach().clone() for key, parameter in self.parameters.items()}
-        try:
-            with torch.no_grad():
-                for key, parameter in self.parameters.items():
-                    parameter.copy_(self.values[key])
-            yield
-        finally:
-            self.put_back()
-
-    def put_back(self) -> None:
-        """Put the weights back, also when `applied` was interrupted while it did so; else nothing."""
-        with torch.no_grad():
-            for key, weight in self._put_aside.items():
-                self.parameters[key].copy_(weight)
-        self._put_aside = {}
 
 
 def fit(

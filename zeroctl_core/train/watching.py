@@ -8,11 +8,12 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from ..files.written_whole import written_whole
+from .averages import Averages
 from .config import ControlConfig
 from .control import ControlTask
 from .display import Say, duration
 from .jump import JumpDetector
-from .loop import Averages, Progress
+from .loop import Progress
 from .source import Source
 
 SCORE_SEED = 7  # of the held-out scenes and the noise of scores: the same ones at every step and in every run

@@ -16,8 +16,10 @@ import torch
 from torch import nn
 from toy_training import HOW, apart, at_line, new_task, weights_of
 
+from zeroctl_core.train.averages import Averages
 from zeroctl_core.train.checkpointing import ResumeError
-from zeroctl_core.train.loop import Averages, Optimisation, Progress, fit
+from zeroctl_core.train.loop import Progress, fit
+from zeroctl_core.train.optimisation import Optimisation
 
 ROOT = Path(__file__).parents[3]
 

@@ -16,8 +16,8 @@ from zeroctl_core.files import written_whole
 from zeroctl_core.train import checkpointing, loop
 from zeroctl_core.train.control import ControlTask
 from zeroctl_core.train.data import ControlBatch
-from zeroctl_core.train.loop import Optimisation
 from zeroctl_core.train.objective import Objective
+from zeroctl_core.train.optimisation import Optimisation
 
 THIN = BASES["tiny"].with_spec(
     replace(BASES["tiny"].spec, model_channels=8, head_channels=8, groups=4, condition_widths=(2, 4, 4, 8))

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...train.draws import generator
-from ...train.loop import Optimisation
 from ...train.memory import channels_last
+from ...train.optimisation import Optimisation
 from ..autoencoder import Autoencoder
 from ..following import follow_scores
 from ..model import AUTOENCODER as FILE

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from ...bases import BASES
 from ...network.unet import UNet
 from ...train.draws import batch_indices, generator
-from ...train.loop import Optimisation
 from ...train.memory import channels_last
 from ...train.objective import Objective
+from ...train.optimisation import Optimisation
 from ..data import latents_of
 from ..following import follow_scores
 from ..judge import judge_accuracy

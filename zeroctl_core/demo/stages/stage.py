@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from ...train.loop import Averages, Optimisation, Progress, Task, fit
+from ...train.averages import Averages
+from ...train.loop import Progress, Task, fit
+from ...train.optimisation import Optimisation
 from .precision import float32_everywhere
 
 SEED = 1  # of every stage: scenes, start, order and noise
