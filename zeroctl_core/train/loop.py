@@ -1,20 +1,19 @@
-"""The training loop: AdamW, warm-up, decay, clipping, a moving average, checkpoints. What is trained is a `Task`."""
+"""The training loop: a step, a report, a checkpoint now and then. What is trained is a `Task`."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 
 from .averages import Averages
-from .checkpointing import Checkpoint, latest_checkpoint, write_checkpoint
 from .optimisation import Optimisation
+from .state import State
 
 
 class Task(Protocol):
@@ -49,117 +48,76 @@ class Progress:
 Callback = Callable[[Progress], None]
 
 
+class _Reports:
+    """Hands every callback where a run stands, with the time that it takes from here on."""
+
+    def __init__(self, state: State, callbacks: Sequence[Callback]) -> None:
+        self.state, self.callbacks = state, callbacks
+        self.first, self.began = state.step, time.monotonic()
+
+    def __call__(self, loss: float | None) -> None:
+        step, how = self.state.step, self.state.how
+        seconds = time.monotonic() - self.began
+        now = Progress(
+            step=step,
+            steps=how.steps,
+            loss=loss,
+            learning_rate=how.rate(max(0, step - 1)),
+            seconds=seconds,
+            seconds_left=seconds / (step - self.first) * (how.steps - step) if step > self.first else None,
+            averaged=self.state.averages,
+        )
+        for callback in self.callbacks:
+            callback(now)
+
+
 def fit(
     task: Task, how: Optimisation, *, folder: Path | None = None, callbacks: Sequence[Callback] = (), stop_at: int = 0
 ) -> Averages | None:
-    """Train a task; go on from the newest checkpoint in `folder`, if there is one. Answers the averaged weights.
+    """Train a task; go on from the newest checkpoint in `folder`, if there is one. Returns the averaged weights.
 
     Ctrl-C, or any other exception that ends the loop between two steps, writes a checkpoint of the last step; one in
     the middle of a step leaves the checkpoint before. `stop_at` ends the run after that step with a checkpoint, as if
     it had been interrupted there.
 
-    Raises:
-        ResumeError: the folder holds a run with other settings.
-        FloatingPointError: the loss or its gradient is not finite; no checkpoint is written of such weights.
+    Raises `ResumeError` for a folder that holds a run with other settings, and `FloatingPointError` for a loss or a
+    gradient that is not finite; no checkpoint is written of such weights.
     """
-    parameters = {
-        f"{module_name}.{name}": parameter
-        for module_name, module in task.modules.items()
-        for name, parameter in module.named_parameters()
-        if parameter.requires_grad
-    }
-    optimiser = torch.optim.AdamW(
-        list(parameters.values()), lr=how.learning_rate, betas=how.betas, weight_decay=how.weight_decay, foreach=True
-    )
-    averages = None if how.ema_decay is None else Averages(parameters, how.ema_decay)
-    run = f"{task.name} {asdict(how)}"
-    step = 0
-    if folder is not None and (found := latest_checkpoint(folder, run)) is not None:
-        _restore(found, parameters, optimiser, averages)
-        step = found.step
-    optimiser.zero_grad(set_to_none=True)  # of a step that was interrupted in this very process
-    begun, first = time.monotonic(), step
-
-    def report(loss: float | None) -> None:
-        seconds = time.monotonic() - begun
-        left = seconds / (step - first) * (how.steps - step) if step > first else None
-        now = Progress(step, how.steps, loss, how.rate(max(0, step - 1)), seconds, left, averages)
-        for callback in callbacks:
-            callback(now)
-
-    def save() -> None:
-        if folder is not None:
-            write_checkpoint(folder, Checkpoint(step, run, dict(_state(parameters, optimiser, averages))))
-
-    whole = True  # whether weights, optimiser and averages belong to the same step
+    state = State(task.modules, how, f"{task.name} {asdict(how)}", folder)
+    state.restore()
+    state.clear_gradients()  # of a step that was interrupted in this very process
+    report, first = _Reports(state, callbacks), state.step
     try:
-        if step == 0:
+        if first == 0:
             report(None)
-        while step < how.steps:
-            loss = task.loss(step)
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise FloatingPointError(_not_finite("loss", value, task, step, how))
-            loss.backward()  # type: ignore[no-untyped-call]
-            norm = float(torch.nn.utils.clip_grad_norm_(list(parameters.values()), how.clip_norm))
-            if not math.isfinite(norm):
-                raise FloatingPointError(_not_finite("gradient", norm, task, step, how))
-            for group in optimiser.param_groups:
-                group["lr"] = how.rate(step)
-            whole = False
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-            step += 1
-            if averages is not None:
-                averages.update(step)
-            whole = True
-            report(value)
-            if step % how.checkpoint_every == 0 or step in (how.steps, stop_at):
-                save()
-            if step == stop_at:
+        while state.step < how.steps:
+            report(_step(task, state))
+            if state.step % how.checkpoint_every == 0 or state.step in (how.steps, stop_at):
+                state.save()
+            if state.step == stop_at:
                 break
-    except FloatingPointError:
+    except BaseException as error:
+        state.put_back_weights()
+        if state.is_whole and state.step > first and not isinstance(error, FloatingPointError):
+            state.save()
         raise
-    except BaseException:
-        if averages is not None:
-            averages.put_back()
-        if whole and step > first:
-            save()
-        raise
-    return averages
+    return state.averages
 
 
-def _not_finite(what: str, value: float, task: Task, step: int, how: Optimisation) -> str:
-    return (
-        f"the {what} of {task.name} is {value} at step {step}; lower the learning rate ({how.learning_rate:g}), "
-        "or look for images that are not finite"
-    )
+def _step(task: Task, state: State) -> float:
+    """Take one optimiser step; the loss of its batch. Raises `FloatingPointError` before weights move."""
+    loss = task.loss(state.step)
+    value = float(loss.detach())
+    _check_finite("loss", value, task, state)
+    loss.backward()  # type: ignore[no-untyped-call]
+    _check_finite("gradient", state.clip_gradients(), task, state)
+    state.advance()
+    return value
 
 
-def _state(
-    parameters: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer, averages: Averages | None
-) -> Iterator[tuple[str, Tensor]]:
-    for name, parameter in parameters.items():
-        yield f"weight.{name}", parameter.detach()
-        for key, value in optimiser.state[parameter].items():
-            yield f"optimiser.{key}.{name}", value
-        if averages is not None:
-            yield f"average.{name}", averages.values[name]
-
-
-def _restore(
-    found: Checkpoint,
-    parameters: Mapping[str, nn.Parameter],
-    optimiser: torch.optim.Optimizer,
-    averages: Averages | None,
-) -> None:
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(found.tensors[f"weight.{name}"])
-            if averages is not None:
-                averages.values[name].copy_(found.tensors[f"average.{name}"])
-            state = {"step": found.tensors[f"optimiser.step.{name}"].clone()}
-            for key in ("exp_avg", "exp_avg_sq"):
-                # in the weight's own layout in memory: arithmetic on another layout may round in another way
-                state[key] = torch.empty_like(parameter).copy_(found.tensors[f"optimiser.{key}.{name}"])
-            optimiser.state[parameter] = state
+def _check_finite(what: str, value: float, task: Task, state: State) -> None:
+    if not math.isfinite(value):
+        raise FloatingPointError(
+            f"the {what} of {task.name} is {value} at step {state.step}; lower the learning rate "
+            f"({state.how.learning_rate:g}), or look for images that are not finite"
+        )

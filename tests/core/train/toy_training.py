@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from zeroctl_core import BASES, ControlNet, UNet
 from zeroctl_core.files import written_whole
-from zeroctl_core.train import checkpointing, loop
+from zeroctl_core.train import averages, checkpointing, loop, state
 from zeroctl_core.train.control import ControlTask
 from zeroctl_core.train.data import ControlBatch
 from zeroctl_core.train.objective import Objective
@@ -24,7 +24,7 @@ THIN = BASES["tiny"].with_spec(
 )
 SAMPLES, BATCH = 6, 2
 HOW = Optimisation(steps=6, learning_rate=1e-3, warmup_steps=2, ema_decay=0.9, checkpoint_every=2)
-TRACED = {loop.__file__, checkpointing.__file__, written_whole.__file__}
+TRACED = {module.__file__ for module in (loop, state, averages, checkpointing, written_whole)}
 
 
 class ToyData:

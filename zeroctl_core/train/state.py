@@ -1,0 +1,98 @@
+"""What a run consists of between two steps: weights, optimiser and averages, saved and restored together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .averages import Averages
+from .checkpointing import Checkpoint, latest_checkpoint, write_checkpoint
+from .optimisation import Optimisation
+
+
+class State:
+    """The weights that are trained, their optimiser and their averages after `step` optimiser steps.
+
+    `run` is what the run is, as text, and `folder` where its checkpoints are; without a folder nothing is saved.
+    """
+
+    def __init__(self, modules: Mapping[str, nn.Module], how: Optimisation, run: str, folder: Path | None) -> None:
+        self.how, self.run, self.folder = how, run, folder
+        self.step = 0
+        self.is_whole = True  # whether weights, optimiser and averages belong to the same step
+        self.parameters = {
+            f"{module_name}.{name}": parameter
+            for module_name, module in modules.items()
+            for name, parameter in module.named_parameters()
+            if parameter.requires_grad
+        }
+        self.optimiser = torch.optim.AdamW(
+            list(self.parameters.values()),
+            lr=how.learning_rate,
+            betas=how.betas,
+            weight_decay=how.weight_decay,
+            foreach=True,
+        )
+        self.averages = None if how.ema_decay is None else Averages(self.parameters, how.ema_decay)
+
+    def clip_gradients(self) -> float:
+        """Shorten the gradients of all weights together to `how.clip_norm`; their L2 norm before."""
+        return float(torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), self.how.clip_norm))
+
+    def clear_gradients(self) -> None:
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def advance(self) -> None:
+        """Take an optimiser step along the gradients."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.how.rate(self.step)
+        self.is_whole = False
+        self.optimiser.step()
+        self.clear_gradients()
+        self.step += 1
+        if self.averages is not None:
+            self.averages.update(self.step)
+        self.is_whole = True
+
+    def put_back_weights(self) -> None:
+        """Put the weights back where averages were still in their place when the run was interrupted."""
+        if self.averages is not None:
+            self.averages.put_back()
+
+    def save(self) -> None:
+        """Write a checkpoint of this step."""
+        if self.folder is not None:
+            write_checkpoint(self.folder, Checkpoint(self.step, self.run, dict(self._tensors())))
+
+    def restore(self) -> None:
+        """Go back to the newest checkpoint of this run, where there is one.
+
+        Nothing keeps the checkpoint's file afterwards: a file in use cannot be removed on Windows.
+
+        Raises `ResumeError` for the checkpoint of another run.
+        """
+        if self.folder is None or (checkpoint := latest_checkpoint(self.folder, self.run)) is None:
+            return
+        tensors = checkpoint.tensors
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(tensors[f"weight.{name}"])
+                if self.averages is not None:
+                    self.averages.values[name].copy_(tensors[f"average.{name}"])
+                state = {"step": tensors[f"optimiser.step.{name}"].clone()}
+                for key in ("exp_avg", "exp_avg_sq"):
+                    # in the weight's own layout in memory: arithmetic on another layout may round in another way
+                    state[key] = torch.empty_like(parameter).copy_(tensors[f"optimiser.{key}.{name}"])
+                self.optimiser.state[parameter] = state
+        self.step = checkpoint.step
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        for name, parameter in self.parameters.items():
+            yield f"weight.{name}", parameter.detach()
+            for key, value in self.optimiser.state[parameter].items():
+                yield f"optimiser.{key}.{name}", value
+            if self.averages is not None:
+                yield f"average.{name}", self.averages.values[name]
