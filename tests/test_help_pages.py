@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from zeroctl_core import MODES
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "web" / "docs"
 NODES: dict[str, Any] = json.loads((ROOT / "tests" / "host" / "object_info.json").read_text())
@@ -39,9 +41,16 @@ def test_the_page_is_built_like_the_others(node_id: str) -> None:
 
 
 @pytest.mark.parametrize("node_id", NODES)
-def test_the_page_names_only_nodes_that_exist(node_id: str) -> None:
+def test_the_page_names_nodes_of_ours_in_bold_by_their_titles(node_id: str) -> None:
     page = (PAGES / f"{node_id}.md").read_text()
-    assert set(re.findall(r"Zeroctl\w+", page)) <= set(NODES)
+    titles = {node["display_name"] for node in NODES.values()}
+    assert re.findall(r"Zeroctl\w+", page) == []
+    assert {" ".join(title.split()) for title in re.findall(r"\*\*(.*?)\*\*", page, re.DOTALL)} <= titles
+
+
+def test_the_page_of_the_control_gives_each_mode_with_its_rule_and_branches() -> None:
+    lines = re.findall(r"^\* (\w+): (\w+), (\w+)\.", _parts("ZeroctlControl")["Inputs"], re.MULTILINE)
+    assert {name: (rule, branches) for name, rule, branches in lines} == dict(MODES)
 
 
 def _parts(node_id: str) -> dict[str, str]:
