@@ -22,7 +22,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from benchmarks.conditions import RESULTS, checkout, conditions, write  # noqa: E402
+from benchmarks.machine import RESULTS, checkout, conditions, write  # noqa: E402
 
 SIZES = (512, 1024)
 BATCH = 4

@@ -29,7 +29,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from conditions import (
+from machine import (
     RESULTS,
     ROOT,
     checkout,

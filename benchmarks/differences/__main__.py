@@ -25,10 +25,10 @@ from pathlib import Path
 import cv2
 import torch
 
-from benchmarks.conditions import RESULTS, conditions, print_table, write
 from benchmarks.differences.peers import NAMES, version_of
 from benchmarks.differences.row import Row
 from benchmarks.differences.rows import colors, edges, inpaint, networks, normals, palettes, poses
+from benchmarks.machine import RESULTS, conditions, print_table, write
 
 GROUPS: dict[str, Callable[[], list[Row]]] = {
     "edges": edges.rows,

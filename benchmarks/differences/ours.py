@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.conditions import ROOT, with_tests_importable
-from benchmarks.differences.importing import single_file
 from benchmarks.differences.levels import Levels, Run, levels, tensor
+from benchmarks.importing import single_file
+from benchmarks.machine import ROOT, with_tests_importable
 from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.annotators.networks import NETWORKS
 

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import cv2
 
-from benchmarks.differences.importing import empty_package, importing, missing
+from benchmarks.importing import empty_package, importing, missing
 
 FOLDERS = {"aux": "ZEROCTL_AUX", "cn11": "ZEROCTL_CN11", "cn10": "ZEROCTL_CN10"}
 NAMES = {

@@ -11,9 +11,9 @@ from types import ModuleType
 from typing import Any
 from unittest.mock import MagicMock
 
-from benchmarks.differences.importing import importing, single_file
 from benchmarks.differences.levels import Levels, Run, levels, short_side
 from benchmarks.differences.peers import folder_of
+from benchmarks.importing import importing, single_file
 
 DEMO_STUBS = (
     "share",

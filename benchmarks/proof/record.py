@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.conditions import RESULTS, conditions, write
+from benchmarks.machine import RESULTS, conditions, write
 from zeroctl_core.demo.sheet import Tile, write_sheet
 from zeroctl_core.train.memory import keep_memory
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.differences.importing import empty_package, importing
 from benchmarks.differences.levels import Levels, Run, levels, tensor
 from benchmarks.differences.peers import folder_of
 from benchmarks.differences.pictures import photos
 from benchmarks.differences.releases import demo
 from benchmarks.differences.row import Row
+from benchmarks.importing import empty_package, importing
 from zeroctl_core.annotators import ANNOTATORS
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.differences.importing import importing, single_file
 from benchmarks.differences.levels import Levels, Run
 from benchmarks.differences.peers import aux, folder_of
 from benchmarks.differences.row import Row
+from benchmarks.importing import importing, single_file
 from zeroctl_core.annotators.colors.palette import palette_colors
 
 UNIFORMER = "annotator/uniformer/mmseg/core/evaluation/class_names.py"

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.differences.importing import single_file
 from benchmarks.differences.levels import Levels, Run, levels
 from benchmarks.differences.ours import test_module
 from benchmarks.differences.peers import aux, folder_of, hf
 from benchmarks.differences.row import Row
+from benchmarks.importing import single_file
 from zeroctl_core.annotators.pose import draw_pose
 
 Group = Mapping[str, Any]

@@ -53,7 +53,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from conditions import (
+from machine import (
     RESULTS,
     ROOT,
     checkout,
