@@ -6,7 +6,7 @@ an exact one of the demo's world, or one whose points and areas were placed by h
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from PIL import Image
 from skimage import data
 from torch import Tensor
 
+from benchmarks.machine import ROOT
+from benchmarks.options import read_options
 from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.annotators.colors.class_colors import paint_classes
 from zeroctl_core.annotators.colors.palette import ADE20K
@@ -27,7 +29,7 @@ from zeroctl_core.annotators.pose import draw_pose
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.world import render, scene
 
-FOLDER = Path(__file__).resolve().parents[1] / "web" / "docs" / "pictures"
+FOLDER = ROOT / "web" / "docs" / "pictures"
 SIDE = 360
 PHOTO_OF = {"color": "coffee", "tile": "coffee", "shuffle": "coffee", "luminance": "coffee"}
 PERSON = (
@@ -149,10 +151,14 @@ def drawn_segments() -> tuple[Tensor, Tensor]:
     return photograph("color"), exact
 
 
+@dataclass(frozen=True)
+class Options:
+    out: Path = FOLDER
+    """folder of the pictures"""
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=FOLDER)
-    out = parser.parse_args().out
+    out = read_options(Options, "annotator_pictures", __doc__).out
     for name, annotator in ANNOTATORS.items():
         if annotator.kind != "model" and name != "lines":  # whose pictures test_mlsd_real.py draws
             write(out / f"{name}.jpg", *pair(name))

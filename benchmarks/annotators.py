@@ -1,6 +1,6 @@
 """Annotators beside those of comfyui_controlnet_aux, and Canny beside the host's: milliseconds, and what differs.
 
-ZEROCTL_AUX=<comfyui_controlnet_aux> COMFYUI_PATH=<ComfyUI> <the Python of that ComfyUI> benchmarks/annotators.py
+    ZEROCTL_AUX=<comfyui_controlnet_aux> COMFYUI_PATH=<ComfyUI> <the Python of that ComfyUI> -m benchmarks.annotators
 
 Both sides get the same IMAGE batch and give one back, at a resolution of 512 and 1024, on one thread; rounds take turns
 and the shortest counts. The previews that our nodes write are not part of it. `equal` is the share of equal values at
@@ -9,20 +9,17 @@ and the shortest counts. The previews that our nodes write are not part of it. `
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import sys
 import time
-import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-from benchmarks.machine import RESULTS, checkout, conditions, write  # noqa: E402
+from benchmarks.machine import RESULTS, checkout, conditions, write
+from benchmarks.options import read_options
 
 SIZES = (512, 1024)
 BATCH = 4
@@ -100,10 +97,10 @@ PAIRS = {
 
 def aux_call(folder: Path) -> tuple[Callable[..., Any], Callable[[Pair], Any]]:
     """The peer's loop over a batch, and its detectors, without the rest of its nodes."""
-    sys.path.append(str(folder / "src"))
-    package = types.ModuleType("aux_pack")
-    package.__path__ = [str(folder)]
-    sys.modules["aux_pack"] = package
+    from benchmarks.importing import empty_package, install_folder
+
+    install_folder(folder / "src", first=False)
+    empty_package("aux_pack", folder)
     call = importlib.import_module("aux_pack.utils").common_annotator_call
 
     def detector(pair: Pair) -> Any:
@@ -123,17 +120,24 @@ def shortest(rounds: int, *calls: Callable[[], Any]) -> list[float]:
     return [round(value, 2) for value in best]
 
 
+@dataclass(frozen=True)
+class Options:
+    rounds: int = 5
+    only: tuple[str, ...] = ()
+    """some pairs, such as `canny`, printed and not written"""
+    out: Path = RESULTS / "annotators_speed.json"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=RESULTS / "annotators_speed.json")
-    options = parser.parse_args()
+    options = read_options(Options, "annotators", __doc__)
     host = checkout()
     aux = Path(os.environ.get("ZEROCTL_AUX", ""))
     if not (aux / "node_wrappers").is_dir():
         sys.exit("ZEROCTL_AUX must name a checkout of comfyui_controlnet_aux")
+    from benchmarks.importing import install_folder
+
     sys.argv[1:] = ["--cpu"]
-    sys.path.insert(0, str(host))
+    install_folder(host, first=True)
     import comfy.options
 
     comfy.options.enable_args_parsing()
@@ -148,11 +152,12 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     call, detector = aux_call(aux)
-    found = conditions(host)
-    found["versions"]["opencv"] = cv2.__version__
+    facts = conditions(host)
+    facts["versions"]["opencv"] = cv2.__version__
     photo = torch.from_numpy(data.astronaut().copy()).float()[None] / 255
     rows: dict[str, Any] = {}
-    for title, pair in PAIRS.items():
+    for title in options.only or tuple(PAIRS):
+        pair = PAIRS[title]
         name, settings = pair.ours
         theirs_of = detector(pair)
         row: dict[str, Any] = {}
@@ -178,9 +183,11 @@ def main() -> None:
         row |= {"target_at_512": pair.target, "reached": row["512"]["ratio"] <= pair.target, "why": pair.why}
         rows[title] = row
         print(f"{title}: {row['512']} {row['1024']}, equal {row['equal']}, {'' if row['reached'] else 'TARGET MISSED'}")
+    if options.only:
+        return
     rows["canny"] |= opencv_alone(photo, options.rounds, rows["canny"]["512"]["aux_ms"])
     rows["the host's Canny"] = hosts_canny(photo, options.rounds)
-    write(options.out, {"conditions": found, "rounds": options.rounds, "batch": BATCH, "results": rows})
+    write(options.out, {"conditions": facts, "rounds": options.rounds, "batch": BATCH, "results": rows})
 
 
 def opencv_alone(photo: Any, rounds: int, aux_ms: float) -> dict[str, Any]:

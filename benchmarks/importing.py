@@ -1,17 +1,39 @@
-"""Import from a folder that is not installed, without what it imports besides, and leave its names free again."""
+"""Import files and folders that are not installed: by their path, with `sys.path` left as it is."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import MagicMock, patch
 
 import torch
+
+from benchmarks.machine import ROOT
+
+
+class FolderFinder:
+    """Finds top-level modules in one folder, before or behind those that are installed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, [self.folder], target) if path is None else None
+
+
+def install_folder(folder: Path, *, first: bool) -> FolderFinder:
+    """Let imports find the modules of a folder for the rest of the process, or until it is taken from `meta_path`."""
+    finder = FolderFinder(folder)
+    sys.meta_path.insert(0 if first else len(sys.meta_path), finder)
+    return finder
 
 
 @contextmanager
@@ -22,7 +44,7 @@ def importing(folder: Path, package: str, stubs: Iterable[str] = ()) -> Iterator
     """
     before = dict(sys.modules)
     sys.modules.update({name: MagicMock() for name in stubs})
-    sys.path.insert(0, str(folder))
+    finder = install_folder(folder, first=True)
     stay = patch.object(torch.Tensor, "cuda", lambda self: self)
     stay_too = patch.object(torch.nn.Module, "cuda", lambda self: self)
     try:
@@ -30,7 +52,7 @@ def importing(folder: Path, package: str, stubs: Iterable[str] = ()) -> Iterator
             warnings.simplefilter("ignore")
             yield
     finally:
-        sys.path.remove(str(folder))
+        sys.meta_path.remove(finder)
         for name in [name for name in sys.modules if name.partition(".")[0] == package or name in stubs]:
             del sys.modules[name]
             if name in before:
@@ -53,6 +75,15 @@ def single_file(path: Path, name: str) -> ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def from_tests(path: str) -> ModuleType:
+    """A file below `tests/`, named without its suffix, under the bare name by which the tests import each other."""
+    file = ROOT / "tests" / f"{path}.py"
+    loaded = sys.modules.get(file.stem)
+    if loaded is not None and Path(loaded.__file__ or "") == file:
+        return loaded
+    return single_file(file, file.stem)
 
 
 def missing(*names: str) -> list[str]:

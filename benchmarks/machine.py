@@ -1,4 +1,4 @@
-"""Under which conditions a figure was measured, and how figures are summed up, written and printed."""
+"""The machine and the versions that a figure was measured on, and how figures are summed up, written and printed."""
 
 from __future__ import annotations
 
@@ -20,25 +20,15 @@ PACKAGES = ("numpy", "safetensors", "diffusers", "transformers")
 
 
 def checkout() -> Path:
-    """The one ComfyUI that COMFYUI_PATH names.
-
-    Raises: SystemExit, with what to do, when it names none or several.
-    """
-    named = os.environ.get("COMFYUI_PATH", "")
-    folder = Path(named).expanduser().resolve()
-    if not named or not (folder / "main.py").is_file():
+    """The one ComfyUI that COMFYUI_PATH names. Raises `SystemExit`, with what to do, where it names none or several."""
+    name = os.environ.get("COMFYUI_PATH", "")
+    folder = Path(name).expanduser().resolve()
+    if not name or not (folder / "main.py").is_file():
         sys.exit(
-            f"COMFYUI_PATH is {named!r}, expected one checkout of ComfyUI, the folder with its main.py. Run\n"
-            "COMFYUI_PATH=<ComfyUI> <the Python of that ComfyUI> benchmarks/<name>.py"
+            f"COMFYUI_PATH is {name!r}, expected one checkout of ComfyUI, the folder with its main.py. Run\n"
+            "COMFYUI_PATH=<ComfyUI> <the Python of that ComfyUI> -m benchmarks.<name>"
         )
     return folder
-
-
-def with_tests_importable() -> None:
-    """Put the random weights and the booted host of the tests on the path, behind everything else."""
-    for folder in (ROOT / "tests", ROOT / "tests" / "host"):
-        if str(folder) not in sys.path:
-            sys.path.append(str(folder))
 
 
 def conditions(host: Path | None = None) -> dict[str, Any]:
@@ -48,11 +38,12 @@ def conditions(host: Path | None = None) -> dict[str, Any]:
     """
     import torch
 
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": {
             "cpu": _cpu(),
             "cores": os.cpu_count(),
+            **_memory(),
             "torch_threads": torch.get_num_threads(),
             "load_average_at_start": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
             "system": platform.system(),
@@ -67,8 +58,8 @@ def conditions(host: Path | None = None) -> dict[str, Any]:
     }
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
-        found["machine"] |= {"gpu": card.name, "gpu_memory_gb": round(card.total_memory / 1e9, 1)}
-    return found
+        facts["machine"] |= {"gpu": card.name, "gpu_memory_gb": round(card.total_memory / 1e9, 1)}
+    return facts
 
 
 def _cpu() -> str:
@@ -81,6 +72,13 @@ def _cpu() -> str:
     values = {key.strip(): value.strip() for key, value in fields.items()}
     name = values.get("model name", platform.machine())
     return f"{name} (family {values['cpu family']}, model {values['model']})" if "cpu family" in values else name
+
+
+def _memory() -> dict[str, float]:
+    """The machine's memory, where the system says it."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return {}
+    return {"memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)}
 
 
 def _host_version(host: Path) -> str:
@@ -128,11 +126,11 @@ def summary(values: Sequence[float], digits: int = 4) -> dict[str, float | int]:
     }
 
 
-def spread(found: Mapping[str, float] | None, digits: int = 3) -> str:
+def spread(figures: Mapping[str, float] | None, digits: int = 3) -> str:
     """A summary as text for a table."""
-    if found is None:
+    if figures is None:
         return "-"
-    return f"{found['median']:.{digits}f} ({found['min']:.{digits}f}..{found['max']:.{digits}f})"
+    return f"{figures['median']:.{digits}f} ({figures['min']:.{digits}f}..{figures['max']:.{digits}f})"
 
 
 def target(name: str, value: float, most: float) -> dict[str, Any]:
@@ -141,8 +139,8 @@ def target(name: str, value: float, most: float) -> dict[str, Any]:
 
 
 def print_targets(targets: Sequence[Mapping[str, Any]]) -> None:
-    for found in targets:
-        print(f"{'met   ' if found['met'] else 'MISSED'} {found['target']}: {found['measured']:g}")
+    for row in targets:
+        print(f"{'met   ' if row['met'] else 'MISSED'} {row['target']}: {row['measured']:g}")
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

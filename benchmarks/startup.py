@@ -1,6 +1,8 @@
 """What the pack adds to the start of ComfyUI: seconds, CPU seconds and resident memory.
 
-    COMFYUI_PATH=<ComfyUI> <the Python of that ComfyUI> benchmarks/startup.py [--pairs 5] [--loads 7]
+    COMFYUI_PATH=<ComfyUI> <the Python of that ComfyUI> -m benchmarks.startup [--pairs 5] [--loads 7]
+
+That Python needs tyro: `pip install tyro`.
 
 Three measurements, all on the CPU, each process with a base directory of its own, so that no other pack is there:
 
@@ -18,7 +20,6 @@ Three measurements, all on the CPU, each process with a base directory of its ow
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -26,10 +27,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from machine import (
+from benchmarks.machine import (
     RESULTS,
     ROOT,
     checkout,
@@ -39,24 +41,24 @@ from machine import (
     spread,
     summary,
     target,
-    with_tests_importable,
     write,
 )
+from benchmarks.options import read_options
 
 PACK = "zeroctl"  # the name of its folder below custom_nodes
+MEASURE_LOAD = "import sys; from benchmarks.startup import measure_load; measure_load(*sys.argv[1:])"
 MARK = "### the pack is loaded from here on"
-IMPORTED = re.compile(r"import time:\s*(\d+) \|\s*(\d+) \|\s*(\S+)")  # own and cumulative microseconds, module
+IMPORT_LINE = re.compile(r"import time:\s*(\d+) \|\s*(\d+) \|\s*(\S+)")  # own and cumulative microseconds, module
 
 
 # ---- in the measured process
 
 
-def measure_load(host: Path, base: Path) -> None:
+def measure_load(host: str, base: str) -> None:
     """Boot, load the pack, print what the loading took."""
-    with_tests_importable()
-    from host_process import boot
+    from benchmarks.importing import from_tests
 
-    booted = boot(host, base)
+    booted = from_tests("host/host_process").boot(Path(host), Path(base))
     import psutil
 
     process = psutil.Process()
@@ -65,39 +67,37 @@ def measure_load(host: Path, base: Path) -> None:
     cpu, wall = time.process_time(), time.perf_counter()
     nodes = booted.load_pack(ROOT)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    grown = process.memory_info().rss - before
-    print("RESULT", json.dumps({"seconds": wall, "cpu_seconds": cpu, "mb": grown / 1e6, "nodes": len(nodes)}))
+    growth = process.memory_info().rss - before
+    print("RESULT", json.dumps({"seconds": wall, "cpu_seconds": cpu, "mb": growth / 1e6, "nodes": len(nodes)}))
 
 
 # ---- in the process that starts them
 
 
-def loaded(host: Path, options: tuple[str, ...] = ()) -> tuple[dict[str, float], str]:
-    """One process that loads the pack: its figures, and what it wrote to stderr."""
+def load_in_process(host: Path, options: tuple[str, ...] = ()) -> tuple[dict[str, float], str]:
+    """One process that loads the pack: its figures, and what it wrote to stderr.
+
+    Raises `RuntimeError` with the end of its log where it failed.
+    """
     with tempfile.TemporaryDirectory() as base:
-        done = subprocess.run(
-            [sys.executable, *options, str(Path(__file__).resolve()), "--measure", base],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "COMFYUI_PATH": str(host)},
+        process = subprocess.run(
+            [sys.executable, *options, "-c", MEASURE_LOAD, str(host), base], cwd=ROOT, capture_output=True, text=True
         )
-    results = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    if done.returncode or not results:
-        raise RuntimeError(f"the host did not load the pack:\n{done.stderr[-4000:]}")
-    return json.loads(results[-1].removeprefix("RESULT ")), done.stderr
+    results = [line for line in process.stdout.splitlines() if line.startswith("RESULT ")]
+    if process.returncode or not results:
+        raise RuntimeError(f"the host did not load the pack:\n{process.stderr[-4000:]}")
+    return json.loads(results[-1].removeprefix("RESULT ")), process.stderr
 
 
-def started(host: Path, with_pack: bool) -> dict[str, float]:
+def start(host: Path, with_pack: bool) -> dict[str, float]:
     """One whole start of the host, until all nodes are loaded.
 
-    Raises: RuntimeError with the end of the log when it failed, or did not load the pack.
+    Raises `RuntimeError` with the end of the log when it failed, or did not load the pack.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder)
-        with_tests_importable()
-        from host_process import make_base
+    from benchmarks.importing import from_tests
 
-        make_base(base)
+    with tempfile.TemporaryDirectory() as folder:
+        base = from_tests("host/host_process").make_base(Path(folder))
         if with_pack:
             (base / "custom_nodes" / PACK).symlink_to(ROOT, target_is_directory=True)
         log_path = base / "log"
@@ -128,43 +128,43 @@ def started(host: Path, with_pack: bool) -> dict[str, float]:
     if process.returncode or (line is not None and line.group(2)) or with_pack != (line is not None):
         raise RuntimeError(f"the host did not start as it should (exit status {process.returncode}):\n{text[-4000:]}")
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
-    found = {"seconds": wall, "cpu_seconds": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss * unit / 1e6}
-    return found if line is None else {**found, "line": float(line.group(1))}
+    figures = {"seconds": wall, "cpu_seconds": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss * unit / 1e6}
+    return figures if line is None else {**figures, "line": float(line.group(1))}
 
 
 def modules(stderr: str) -> list[dict[str, Any]]:
     """Modules that were imported while the pack was loaded, the slowest first, with the milliseconds of their own."""
-    found = IMPORTED.findall(stderr.partition(MARK)[2])
-    named = [
+    times = [
         (int(own) / 1000, name if name.startswith("zeroctl_core") else name.rpartition(str(ROOT))[2] or PACK)
-        for own, _, name in found
+        for own, _, name in IMPORT_LINE.findall(stderr.partition(MARK)[2])
     ]
-    return [{"module": name.lstrip("."), "ms": own} for own, name in sorted(named, reverse=True)]
+    return [{"module": name.lstrip("."), "ms": own} for own, name in sorted(times, reverse=True)]
+
+
+@dataclass(frozen=True)
+class Options:
+    pairs: int = 5
+    """whole starts with and without the pack; 0: none"""
+    loads: int = 7
+    """processes that load the pack into a booted host"""
+    out: Path = RESULTS / "startup.json"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=5, help="whole starts with and without the pack; 0: none")
-    parser.add_argument("--loads", type=int, default=7, help="processes that load the pack into a booted host")
-    parser.add_argument("--out", type=Path, default=RESULTS / "startup.json")
-    parser.add_argument("--measure", type=Path, metavar="BASE", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    options = read_options(Options, "startup", __doc__)
     host = checkout()
-    if arguments.measure:
-        measure_load(host, arguments.measure)
-        return
 
     report: dict[str, Any] = {"benchmark": "startup", **conditions(host)}
-    loaded(host)  # may write byte code
-    loads = [loaded(host)[0] for _ in range(arguments.loads)]
-    _, importtime = loaded(host, ("-X", "importtime"))
+    load_in_process(host)  # may write byte code
+    loads = [load_in_process(host)[0] for _ in range(options.loads)]
+    _, importtime = load_in_process(host, ("-X", "importtime"))
     report["load"] = {key: summary([load[key] for load in loads]) for key in ("seconds", "cpu_seconds", "mb")}
     report["load"]["nodes"] = loads[0]["nodes"]
-    imported = modules(importtime)
+    slowest = modules(importtime)
     report["modules"] = {
-        "number": len(imported),
-        "ms": round(sum(row["ms"] for row in imported), 1),
-        "slowest": imported[:15],
+        "number": len(slowest),
+        "ms": round(sum(row["ms"] for row in slowest), 1),
+        "slowest": slowest[:15],
     }
     targets = [
         target("seconds that loading the pack adds", report["load"]["seconds"]["median"], 0.15),
@@ -179,12 +179,12 @@ def main() -> None:
             spread(report["load"]["mb"], 1),
         ]
     ]
-    if arguments.pairs:
-        started(host, True)  # reads both from the disk, and writes byte code
+    if options.pairs:
+        start(host, True)  # reads both from the disk, and writes byte code
         pairs = []
-        for i in range(arguments.pairs):
-            first = started(host, i % 2 == 0)  # whoever comes second finds warmer caches
-            second = started(host, i % 2 == 1)
+        for i in range(options.pairs):
+            first = start(host, i % 2 == 0)  # whoever comes second finds warmer caches
+            second = start(host, i % 2 == 1)
             pairs.append((first, second) if i % 2 else (second, first))
         keys = ("seconds", "cpu_seconds", "peak_mb")
         report["start"] = {
@@ -200,14 +200,14 @@ def main() -> None:
 
     print(f"{report['versions']['host']} on {report['machine']['cpu']}; median (min..max)")
     print_table(["", "seconds", "CPU seconds", "MB"], rows)
-    if arguments.pairs:
+    if options.pairs:
         print(f"the host's own line: {spread(report['start']['host_line_seconds'], 1)} seconds")
     print(
-        f"{len(imported)} modules in {report['modules']['ms']} ms; the slowest: "
-        + ", ".join(f"{row['module']} {row['ms']:.1f}" for row in imported[:5])
+        f"{len(slowest)} modules in {report['modules']['ms']} ms; the slowest: "
+        + ", ".join(f"{row['module']} {row['ms']:.1f}" for row in slowest[:5])
     )
     print_targets(targets)
-    write(arguments.out, report)
+    write(options.out, report)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ file says so.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import torch
@@ -29,6 +30,7 @@ from benchmarks.differences.peers import NAMES, version_of
 from benchmarks.differences.row import Row
 from benchmarks.differences.rows import colors, edges, inpaint, networks, normals, palettes, poses
 from benchmarks.machine import RESULTS, conditions, print_table, write
+from benchmarks.options import read_options
 
 GROUPS: dict[str, Callable[[], list[Row]]] = {
     "edges": edges.rows,
@@ -41,16 +43,20 @@ GROUPS: dict[str, Callable[[], list[Row]]] = {
 }
 
 
+@dataclass(frozen=True)
+class Options:
+    only: Literal["edges", "colors", "inpaint", "normals", "poses", "networks", "palettes"] | None = None
+    """one group of rows, printed and not written"""
+    out: Path = RESULTS / "annotators.json"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.differences", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=list(GROUPS), help="one group of rows, printed and not written")
-    parser.add_argument("--out", type=Path, default=RESULTS / "annotators.json")
-    options = parser.parse_args()
+    options = read_options(Options, "differences", __doc__)
     torch.set_num_threads(1)
-    found = conditions()
-    found["versions"]["opencv"] = cv2.__version__
+    facts = conditions()
+    facts["versions"]["opencv"] = cv2.__version__
     versions = {peer: version_of(peer) for peer in NAMES}
-    found["peers"] = {NAMES[peer]: version for peer, version in versions.items()}
+    facts["peers"] = {NAMES[peer]: version for peer, version in versions.items()}
     results = []
     for group, make in GROUPS.items():
         if options.only in (None, group):
@@ -69,7 +75,7 @@ def main() -> None:
     ]
     print_table(("annotator", "peer", "equal", "within 1", "largest", "verdict"), table)
     if options.only is None:
-        write(options.out, {"conditions": found, "results": results})
+        write(options.out, {"conditions": facts, "results": results})
 
 
 if __name__ == "__main__":

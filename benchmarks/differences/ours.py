@@ -9,26 +9,25 @@ from typing import Any
 import torch
 
 from benchmarks.differences.levels import Levels, Run, levels, tensor
-from benchmarks.importing import single_file
-from benchmarks.machine import ROOT, with_tests_importable
+from benchmarks.importing import from_tests
 from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.annotators.networks import NETWORKS
 
 
 @cache
-def test_module(name: str) -> ModuleType:
+def annotator_tests(name: str) -> ModuleType:
     """A file of the annotators' tests, for its weights and its people."""
-    with_tests_importable()
-    return single_file(ROOT / "tests" / "core" / "annotators" / f"{name}.py", f"zeroctl_{name}")
+    from_tests("random_weights")  # which they import
+    return from_tests(f"core/annotators/{name}")
 
 
 @cache
 def our_net(name: str) -> torch.nn.Module:
     if name == "mlsd":
-        found: torch.nn.Module = test_module("test_mlsd").seeded_mlsd()
-        return found
+        seeded: torch.nn.Module = annotator_tests("networks/test_mlsd").seeded_mlsd()
+        return seeded
     net = NETWORKS[name].build()
-    weights = test_module("conftest").seeded_weights(name)
+    weights = annotator_tests("conftest").seeded_weights(name)
     if name == "lineart_coarse":
         weights["model4.1.weight"].neg_()  # not the map of lineart_realistic
     net.load_state_dict(weights)

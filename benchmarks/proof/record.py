@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,22 +11,30 @@ from typing import Any
 import torch
 
 from benchmarks.machine import RESULTS, conditions, write
+from benchmarks.options import read_options
 from zeroctl_core.demo.sheet import Tile, write_sheet
 from zeroctl_core.train.memory import keep_memory
 
 FOLDER = RESULTS / "proof"
 
 
+@dataclasses.dataclass(frozen=True)
+class Common:
+    """The options that every proof has."""
+
+    seeds: tuple[int, ...] = (0,)
+    """one run for each"""
+    out: Path = FOLDER
+    """folder for figure and numbers"""
+
+
 class Proof:
     """One claim: `python -m benchmarks.proof.NAME`. Writes `benchmarks/results/proof/NAME.json` and `NAME*.png`."""
 
     def __init__(self, name: str, claim: str, **options: Any) -> None:
-        parser = argparse.ArgumentParser(prog=f"python -m benchmarks.proof.{name}", description=claim)
-        parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run for each (default 0)")
-        parser.add_argument("--out", type=Path, default=FOLDER, help="folder for figure and numbers")
-        for key, value in options.items():
-            parser.add_argument(f"--{key}", type=type(value), default=value, help=f"default {value}")
-        self.options = parser.parse_args()
+        own = [(key, type(value), value) for key, value in options.items()]
+        kind = dataclasses.make_dataclass("Options", own, bases=(Common,), frozen=True)
+        self.options: Any = read_options(kind, f"proof.{name}", claim)
         self.name, self.claim = name, claim
         keep_memory()
         self.conditions = conditions()
@@ -53,7 +61,8 @@ class Proof:
         print(f"figure: {self.path(suffix)}")
 
     def write(self, results: Mapping[str, Any], verdict: str) -> None:
-        options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(self.options).items() if k != "out"}
+        options = dataclasses.asdict(self.options)
+        del options["out"]
         print(verdict)
         write(
             self.path(".json"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.differences.levels import Levels, Run, levels
-from benchmarks.differences.ours import test_module
+from benchmarks.differences.ours import annotator_tests
 from benchmarks.differences.peers import aux, folder_of, hf
 from benchmarks.differences.row import Row
 from benchmarks.importing import single_file
@@ -34,7 +34,7 @@ def crowds(person: Levels) -> list[Group]:
 
 
 def drawn_by_us(groups: Sequence[Group]) -> Run:
-    people = test_module("test_pose")
+    people = annotator_tests("pose/test_pose")
 
     def run(picture: Levels) -> Levels:
         height, width = picture.shape[:2]
@@ -98,7 +98,7 @@ def rows() -> list[Row]:
         "ours: the released annotator/openpose/util.py draws limb by limb over all people, and all joints after; the "
         "peer draws one person after the other, which differs where two overlap"
     )
-    people = test_module("test_pose")
+    people = annotator_tests("pose/test_pose")
     cases: list[tuple[str, list[Group], dict[str, Levels]]] = [
         ("pose, one person", [{"bodies": [people.P]}], canvas),
         ("pose, two persons", [{"bodies": [people.P, people.Q]}], canvas),
