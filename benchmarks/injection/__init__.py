@@ -1,0 +1,1 @@
+"""What a ControlNet costs a sampling step, beside what it costs others."""
