@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from .objective import STABLE_DIFFUSION, Objective, Prediction
 from .optimisation import Optimisation
+from .ranges import check_at_least, check_seed
 
 WORK = Path("build/train")
+
+Form = Literal["released", "paper"]
 
 PLACES = ("output", "work", "device", "threads", "resume", "checkpoint_every")
 """Options that say where and how a run is made; the others say what comes out."""
@@ -26,7 +29,7 @@ class ControlConfig:
     """What the control follows: of the embedded world edges, depth, mask, normals or scribble, among others (an unknown
     name lists all)."""
 
-    form: Literal["released", "paper"] = "released"
+    form: Form = "released"
     """Condition encoder: `released` has 3x3 convolutions and SiLU (released cldm.py), `paper` 4x4 and ReLU (arXiv
     2302.05543, 3.2)."""
 
@@ -102,14 +105,18 @@ class ControlConfig:
     """Go on from the run's checkpoint where there is one; `--no-resume` deletes it and begins anew."""
 
     def __post_init__(self) -> None:
-        for name in ("n_scenes", "steps", "batch_size", "n_score", "score_sampling_steps", "checkpoint_every"):
-            self._check(name, getattr(self, name) >= 1, "expected 1 or more")
-        for name in ("data_seed", "seed", "warmup_steps", "score_every", "gap_every"):
-            self._check(name, getattr(self, name) >= 0, "expected 0 or more")
-        self._check("learning_rate", self.learning_rate > 0, "expected a number above 0")
-        self._check("ema_decay", self.ema_decay is None or 0 <= self.ema_decay < 1, "expected 0 to below 1, or none")
-        self._check("threads", self.threads is None or self.threads >= 1, "expected 1 or more, or none")
-        self._check("form", self.form in ("released", "paper"), "expected released or paper")
+        for name in ("n_scenes", "batch_size", "n_score", "score_sampling_steps"):
+            check_at_least(name, getattr(self, name), 1)
+        for name in ("score_every", "gap_every"):
+            check_at_least(name, getattr(self, name), 0)
+        for name in ("data_seed", "seed"):
+            check_seed(name, getattr(self, name))
+        for step in self.score_steps:
+            check_at_least("score_steps", step, 0)
+        if self.threads is not None:
+            check_at_least("threads", self.threads, 1)
+        if self.form not in get_args(Form):
+            raise ValueError(f"form is {self.form!r}; expected {' or '.join(get_args(Form))}")
         if self.batch_size > self.n_scenes:
             raise ValueError(
                 f"batch_size is {self.batch_size} and n_scenes {self.n_scenes}: a batch holds no scene twice; "
@@ -117,11 +124,7 @@ class ControlConfig:
             )
         if self.output is not None and self.output.suffix != ".safetensors":
             raise ValueError(f"output is {self.output}; expected a name that ends in .safetensors")
-        self.objective()  # checks its own numbers
-
-    def _check(self, name: str, good: bool, expected: str) -> None:
-        if not good:
-            raise ValueError(f"{name} is {getattr(self, name)}; {expected}")
+        _ = self.objective(), self.optimisation  # check their own numbers
 
     def objective(self, prediction: Prediction = "eps", schedule: str = STABLE_DIFFUSION) -> Objective:
         """For a base: its prediction and noise schedule are its own."""

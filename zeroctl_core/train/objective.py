@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..network.noise_levels import N_TIMESTEPS, sd_sigmas
 from .draws import generator
+from .ranges import check_number, check_positive
 
 Prediction = Literal["eps", "v"]
 
@@ -46,12 +47,10 @@ class Objective:
             raise ValueError(
                 f"the base was trained with the noise schedule {self.schedule!r}; known are: {', '.join(SCHEDULES)}"
             )
-        if self.high_noise < 1:
-            raise ValueError(f"high_noise is {self.high_noise:g}; expected 1 (uniform timesteps) or more")
-        if not 0 <= self.prompt_dropout <= 1:
-            raise ValueError(f"prompt_dropout is {self.prompt_dropout:g}; expected a share of 0 to 1")
-        if self.snr_gamma is not None and self.snr_gamma <= 0:
-            raise ValueError(f"snr_gamma is {self.snr_gamma:g}; expected a number above 0, or none")
+        check_number("high_noise", self.high_noise, self.high_noise >= 1, "1 (uniform timesteps) or more")
+        check_number("prompt_dropout", self.prompt_dropout, 0 <= self.prompt_dropout <= 1, "a share of 0 to 1")
+        if self.snr_gamma is not None:
+            check_positive("snr_gamma", self.snr_gamma)
         sigmas = torch.tensor(SCHEDULES[self.schedule](), dtype=torch.float64)
         object.__setattr__(self, "_signal", (1 / (1 + sigmas**2)).sqrt().float())
         object.__setattr__(self, "_noise", (sigmas / (1 + sigmas**2).sqrt()).float())

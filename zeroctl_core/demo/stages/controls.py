@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ...control.unit import ControlUnit
 from ...network.controlnet import ControlNet
-from ...train.config import ControlConfig
+from ...train.config import ControlConfig, Form
 from ...train.control import ControlTask
 from ...train.run import LOG, new_control, new_task, read_log, save_trained
 from ...train.watching import Watch
@@ -35,7 +34,7 @@ SCORED = 512
 SAMPLING_STEPS = 10  # of Euler; 20 take twice as long
 SCORE_SEED = 3  # of held-out scenes that no other score uses
 CONDITION_OF = {"edges_paper": "edges"}
-FORMS: dict[str, Literal["released", "paper"]] = {"edges_paper": "paper"}
+FORMS: dict[str, Form] = {"edges_paper": "paper"}
 STEPS_OF = {"mask": 300}
 RELIEF = ("depth", "normals")  # conditions that carry more than the outline
 
