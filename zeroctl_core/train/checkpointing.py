@@ -79,6 +79,12 @@ def latest_checkpoint(folder: Path, run: str) -> Checkpoint | None:
     return None
 
 
+def newest_step(folder: Path) -> int | None:
+    """The step of the newest checkpoint in a folder; None when there is none."""
+    paths = _by_step(folder) if folder.is_dir() else []
+    return int(paths[-1].name.removeprefix(PREFIX)) if paths else None
+
+
 def _by_step(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.name.startswith(PREFIX))
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from ..checkpoint import save_controlnet
 from ..network.controlnet import ControlNet
+from .checkpointing import newest_step
 from .config import ControlConfig
 from .control import ControlTask
 from .display import Say, display, duration
@@ -133,10 +134,7 @@ def train_control(
                 )
             except KeyboardInterrupt:
                 shown.close()
-                say(
-                    f"interrupted after step {watch.step} of {config.steps}; the checkpoint is in {config.folder}: "
-                    "the same command goes on from there"
-                )
+                say(_interrupted(config, watch.step))
                 raise
             finally:
                 shown.close()
@@ -144,9 +142,18 @@ def train_control(
             averages.swap()
         net.eval().requires_grad_(False)
         path = save_trained(config, source, net, watch.log)
-    took = duration(watch.lines[-1]["seconds"])
-    say(f"{config.condition}: {path}, {path.stat().st_size / 1e6:.1f} MB, after {took} of training")
+    took = f", after {duration(watch.lines[-1]['seconds'])} of training" if watch.lines else ""  # a log can be lost
+    say(f"{config.condition}: {path}, {path.stat().st_size / 1e6:.1f} MB{took}")
     return TrainedControl(net, tuple(watch.lines), watch.detector.found, path)
+
+
+def _interrupted(config: ControlConfig, step: int) -> str:
+    """What is left of an interrupted run, and how it goes on."""
+    stopped, saved = f"interrupted after step {step} of {config.steps}", newest_step(config.folder / CHECKPOINTS)
+    if saved is None:
+        return f"{stopped}; there is no checkpoint yet: the same command begins anew"
+    command = "the same command" if config.resume else "the same command without --no-resume"
+    return f"{stopped}; the checkpoint of step {saved} is in {config.folder}: {command} goes on from there"
 
 
 @contextmanager

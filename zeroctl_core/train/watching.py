@@ -24,15 +24,15 @@ and the scores, of which `follow` is the one to watch."""
 
 
 class Log:
-    """One JSON object a line and step, which a resumed run continues without a gap or a repeat."""
+    """One JSON object a line and step, which a resumed run continues without a gap or a repeat.
+
+    A line that is not whole, as the last one of a killed run, is left out.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.lines: list[Line] = []
-        if path.is_file():
-            for text in path.read_text(encoding="utf-8").splitlines(keepends=True):
-                if text.endswith("\n"):  # the last line of a killed run may be half of one
-                    self.lines.append(json.loads(text))
+        texts = path.read_bytes().splitlines() if path.is_file() else []
+        self.lines: list[Line] = [line for text in texts if (line := _line(text)) is not None]
 
     def cut(self, step: int) -> None:
         """Drop the lines of this step and later ones: a killed run logged more than its last checkpoint knows."""
@@ -105,6 +105,16 @@ class Watch:
         self.say(f"step {now.step}/{now.steps}: {', '.join(told)}{left}")
         if jump := self.detector.add(now.step, line["follow"]):
             self.say(f"*** {jump}")
+
+
+def _line(text: bytes) -> Line | None:
+    """A line of a log; None for what a run cannot have written."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    is_whole = isinstance(line, dict) and "step" in line and "seconds" in line
+    return line if is_whole and all(isinstance(value, int | float) for value in line.values()) else None
 
 
 def detector_of(log: Log) -> JumpDetector:

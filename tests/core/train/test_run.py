@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from dataclasses import fields, replace
 from pathlib import Path
@@ -92,6 +93,61 @@ def test_a_run_that_was_interrupted_says_how_to_go_on_and_ends_in_the_same_bits(
     assert seen == [2, 3] and not apart(weights_of(again.net), weights_of(trained[0].net))
     for mine, theirs in zip(again.log, trained[0].log, strict=True):
         assert {**mine, "seconds": 0} == {**theirs, "seconds": 0}
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_an_interruption_before_the_first_step_promises_no_checkpoint(config, source, tmp_path, resume):
+    def press(now) -> None:
+        raise KeyboardInterrupt
+
+    here, messages = replace(config, work=tmp_path, resume=resume), []
+    with pytest.raises(KeyboardInterrupt):
+        train_control(here, source, callbacks=[press], say=messages.append)
+    assert messages[-1] == ("interrupted after step 0 of 3; there is no checkpoint yet: the same command begins anew")
+    assert not (here.folder / "checkpoints").exists()
+
+
+def test_an_interruption_names_the_step_of_the_checkpoint_that_is_there(config, source, tmp_path):
+    def press_twice_in_step_2(now) -> None:
+        if now.step == 1:
+            torch.optim.AdamW.step = stop  # between two steps a checkpoint would be written
+
+    def stop(optimiser, closure=None) -> None:
+        raise KeyboardInterrupt
+
+    here, messages = replace(config, work=tmp_path, checkpoint_every=1, resume=False), []
+    step = torch.optim.AdamW.step
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train_control(here, source, callbacks=[press_twice_in_step_2], say=messages.append)
+    finally:
+        torch.optim.AdamW.step = step
+    assert messages[-1] == (
+        f"interrupted after step 1 of 3; the checkpoint of step 1 is in {here.folder}: "
+        "the same command without --no-resume goes on from there"
+    )
+
+
+LOSSES = {
+    "deleted": lambda log: log.unlink(),
+    "emptied": lambda log: log.write_bytes(b""),
+    "cut in a line": lambda log: log.write_bytes(log.read_bytes()[:-20]),
+    "torn inside": lambda log: log.write_text(log.read_text().replace('"step": 1', '"st\n')),
+    "overwritten": lambda log: log.write_bytes(b"\x00\xff\n[1, 2]\n{}\n"),
+}
+
+
+@pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES)
+def test_a_finished_run_whose_log_was_lost_ends_as_before(config, source, trained, tmp_path, lose):
+    here, messages = replace(config, work=tmp_path), []
+    shutil.copytree(config.folder, here.folder)
+    lose(here.folder / "log.jsonl")
+    again = train_control(here, source, say=messages.append)
+    assert not apart(weights_of(again.net), weights_of(trained[0].net))
+    assert str(again.path) in messages[-1] and ("of training" in messages[-1]) == bool(again.log)
+    with safe_open(again.path, framework="pt") as file:
+        training = json.loads(file.metadata()["zeroctl.provenance"])["training"]
+    assert (training["seconds"] is None) == (not again.log)
 
 
 def test_a_folder_with_another_run_is_refused_and_can_be_begun_anew(config, source, tmp_path):
