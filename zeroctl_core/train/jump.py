@@ -36,11 +36,23 @@ class Jump:
 
 
 class JumpDetector:
-    """Look for a jump while scores come in.
+    """Look for a jump while scores come in: a rise that is high, short and does not fall back.
 
-    A rise counts once the next score has confirmed it and no later one has lost half of it, and once it is short
-    beside the run so far: one in the first hundred steps is recognised some scores later. `perfect` is the best score
-    there is, higher being better.
+        score
+        perfect |- - - - - - - - - - - - - - - - - - - - - - -
+                |                         . confirms
+                |                    o   o   o   o   o
+          held  |- - - - - - - - - - - - - - - - - - - - - - -
+                |                 | top
+                |                 |
+                |              o  |
+         level  |- o - - - o - | -|- - - - - - - - - - - - - -
+                |      o       foot
+                +---------------------------------------------> step
+
+    `foot` is the last score of the time before, whose mean is the `level`; `top` is where the rise ends, and what it
+    `held` is the lower one of the top and of the score after it. `perfect` is the best score there is, higher being
+    better.
     """
 
     def __init__(self, perfect: float = 1.0) -> None:
@@ -66,25 +78,66 @@ class JumpDetector:
         return self.found
 
     def _look(self) -> Jump | None:
-        """The latest rise that qualifies, from its foot to its top; of several with one top the shortest."""
-        steps, scores, last = self.steps, self.scores, len(self.scores) - 1
-        gained, begun = max(scores) - sum(scores[:2]) / 2, steps[last] - steps[0]
-        lowest = scores[last]  # from the top on
-        for top in range(last - 1, EARLIER - 1, -1):
-            lowest, held = min(lowest, scores[top]), min(scores[top : top + 2])
+        """The latest rise that is a jump; of several with one top the shortest.
+
+        The last score can confirm a rise and is not the top of one.
+        """
+        for top in range(len(self.scores) - 2, EARLIER - 1, -1):
             for foot in range(top - 1, EARLIER - 2, -1):
-                took = steps[top] - steps[foot]
-                if took > steps[foot] - steps[0] or (foot < top - 1 and took > OF_THE_TIME * begun):
-                    break
-                before = scores[: foot + 1]
-                level = sum(before) / len(before)
-                rise = held - max(level, scores[foot])
-                enough = max(OF_THE_GAP * (self.perfect - level), OF_THE_RISE * gained)
-                if rise < enough or lowest < level + rise / 2 or rise < SCATTERS * scatter(before):
-                    continue
-                first = next(place for place in range(foot + 1, top + 1) if scores[place] >= (level + held) / 2)
-                return Jump(steps[first], level, scores[last], steps[foot], steps[top])
+                if not self._is_short(foot, top):
+                    break  # and so are all with an earlier foot
+                if self._is_high(foot, top) and self._stands_out(foot, top) and self._lasts(foot, top):
+                    return self._jump(foot, top)
         return None
+
+    def _level(self, foot: int) -> float:
+        """The mean score up to the foot."""
+        return sum(self.scores[: foot + 1]) / (foot + 1)
+
+    def _held(self, top: int) -> float:
+        """What is left of the top once the next score has confirmed it."""
+        return min(self.scores[top : top + 2])
+
+    def _height(self, foot: int, top: int) -> float:
+        return self._held(top) - max(self._level(foot), self.scores[foot])
+
+    def _is_short(self, foot: int, top: int) -> bool:
+        """It took no longer than all before it and, if it passed over scores, a small share of the run so far.
+
+        So a rise in the first hundred steps is recognised some scores later.
+        """
+        first, last = self.steps[0], self.steps[-1]
+        duration = self.steps[top] - self.steps[foot]
+        passes_over_scores = foot < top - 1
+        return duration <= self.steps[foot] - first and not (
+            passes_over_scores and duration > OF_THE_TIME * (last - first)
+        )
+
+    def _is_high(self, foot: int, top: int) -> bool:
+        """It closes much of the gap to a perfect score, and is most of what was gained since the start."""
+        gap = self.perfect - self._level(foot)
+        gain = max(self.scores) - sum(self.scores[:2]) / 2
+        return self._height(foot, top) >= max(OF_THE_GAP * gap, OF_THE_RISE * gain)
+
+    def _stands_out(self, foot: int, top: int) -> bool:
+        """It is more than the scores before it scatter."""
+        return self._height(foot, top) >= SCATTERS * scatter(self.scores[: foot + 1])
+
+    def _lasts(self, foot: int, top: int) -> bool:
+        """No score from the top on has lost half of it."""
+        return min(self.scores[top:]) >= self._level(foot) + self._height(foot, top) / 2
+
+    def _jump(self, foot: int, top: int) -> Jump:
+        level = self._level(foot)
+        middle = (level + self._held(top)) / 2
+        above = next(place for place in range(foot + 1, top + 1) if self.scores[place] >= middle)
+        return Jump(
+            step=self.steps[above],
+            before=level,
+            after=self.scores[-1],
+            foot=self.steps[foot],
+            top=self.steps[top],
+        )
 
 
 def scatter(scores: Sequence[float]) -> float:
