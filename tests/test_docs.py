@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from rooms import CORE_ORDER
 
 from benchmarks.tables import TABLES, filled
 from zeroctl_core import BASES, save_controlnet
@@ -68,7 +69,7 @@ def test_every_path_of_this_repository_that_a_page_names_exists(page):
     tops = {path.name for path in ROOT.iterdir()}
     for path in re.findall(r"`([\w.]+(?:/[\w.*-]+)*/?)`", page.read_text(encoding="utf-8")):
         if path.split("/")[0] in tops and ("/" in path or "." in path):
-            assert (ROOT / path).exists(), path
+            assert list(ROOT.glob(path)), path
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -76,6 +77,13 @@ def test_every_module_that_a_page_runs_exists(page):
     for module in re.findall(r"python -m ((?:zeroctl_core|benchmarks)[a-z_.\d]*)", page.read_text(encoding="utf-8")):
         path = ROOT / module.removesuffix(".").replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file() or path.is_dir(), module
+
+
+def test_contributing_names_every_room_of_the_core_on_its_floor():
+    lines = re.findall(r"^\| (\d) \| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert {(int(floor), room) for floor, room in lines} == {
+        (floor, room) for floor, rooms in enumerate(CORE_ORDER) for room in rooms
+    }
 
 
 def test_every_message_of_the_page_of_errors_is_one_of_the_code():
