@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .by_area import resize_by_area
+from .placing import check_request, crop_box, fit_box
+
 SIGMAS_IN_FEATHER = 2.0  # 95 % of a Gaussian edge lies within two standard deviations of it
 
 
@@ -21,6 +24,43 @@ def check_mask(mask: Tensor) -> None:
         raise ValueError(
             f"the mask has values from {low.item():g} to {high.item():g}; expected 0 (the control does not act) to 1"
         )
+
+
+def place_mask(
+    mask: Tensor, image_height: int, image_width: int, height: int, width: int, mode: str = "crop"
+) -> Tensor:
+    """Place a mask as `resize_condition` places the image that it belongs to.
+
+    [H, W], [B, H, W] or [B, 1, H, W] in 0..1  ->  [B, 1, height, width] float32
+
+    A mask of another size than the image covers the same extent. Always by area: a cell that is half covered is 0.5.
+    The borders of `fit` are 0: no control acts where there is no picture.
+
+    Raises `ValueError` for an unknown mode, another shape, and values outside of 0..1.
+    """
+    if mask.ndim == 2:
+        mask = mask[None]
+    if mask.ndim == 3:
+        mask = mask[:, None]
+    if mask.ndim != 4 or mask.shape[1] != 1:
+        raise ValueError(f"a mask has the shape {tuple(mask.shape)}; expected [H, W], [B, H, W] or [B, 1, H, W]")
+    mask = mask.float()
+    check_request(mask, height, width, mode)
+    low, high = float(mask.min()), float(mask.max())
+    if low < 0 or high > 1:
+        raise ValueError(f"the values of a mask lie in {low:g}..{high:g}; expected 0 (no control) to 1 (full control)")
+    if mode == "crop":
+        top, left, kept_h, kept_w = crop_box(image_height, image_width, height, width)
+        down, right = mask.shape[2] / image_height, mask.shape[3] / image_width
+        window = (top * down, (top + kept_h) * down, left * right, (left + kept_w) * right)
+        placed = resize_by_area(mask, height, width, window)
+    elif mode == "stretch":
+        placed = resize_by_area(mask, height, width)
+    else:
+        top, left, fit_h, fit_w = fit_box(image_height, image_width, height, width)
+        placed = mask.new_zeros(mask.shape[0], 1, height, width)
+        placed[:, :, top : top + fit_h, left : left + fit_w] = resize_by_area(mask, fit_h, fit_w)
+    return placed.clamp(0, 1)  # the sums of shares round to 1.0000001
 
 
 def prepare_mask(mask: Tensor, feather: float = 0.0, invert: bool = False) -> Tensor:

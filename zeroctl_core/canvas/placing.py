@@ -1,4 +1,4 @@
-"""Bring a condition image, and its mask, to the canvas of a run."""
+"""Bring a condition image to the canvas of a run."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def resize_condition(image: Tensor, height: int, width: int, mode: str = "crop")
     Raises `ValueError` for an unknown mode, another shape or type, a value that is not finite, and a crop that would
     leave nothing of the picture.
     """
-    _check_request(image, height, width, mode)
+    check_request(image, height, width, mode)
     H, W = image.shape[2:]
     lost = aspect_loss(H, W, height, width, mode)
     if mode == "crop":
@@ -62,43 +62,6 @@ def resize_condition(image: Tensor, height: int, width: int, mode: str = "crop")
     placed[:, :, top : top + fit_h, left : left + fit_w] = resized
     said = f"{lost:.1%} of the canvas is border" if lost else "the picture fills it"
     return Placed(placed, lost, f"fit: {said}; filter: {filters}")
-
-
-def place_mask(
-    mask: Tensor, image_height: int, image_width: int, height: int, width: int, mode: str = "crop"
-) -> Tensor:
-    """Place a mask as `resize_condition` places the image that it belongs to.
-
-    [H, W], [B, H, W] or [B, 1, H, W] in 0..1  ->  [B, 1, height, width] float32
-
-    A mask of another size than the image covers the same extent. Always by area: a cell that is half covered is 0.5.
-    The borders of `fit` are 0: no control acts where there is no picture.
-
-    Raises `ValueError` for an unknown mode, another shape, and values outside of 0..1.
-    """
-    if mask.ndim == 2:
-        mask = mask[None]
-    if mask.ndim == 3:
-        mask = mask[:, None]
-    if mask.ndim != 4 or mask.shape[1] != 1:
-        raise ValueError(f"a mask has the shape {tuple(mask.shape)}; expected [H, W], [B, H, W] or [B, 1, H, W]")
-    mask = mask.float()
-    _check_request(mask, height, width, mode)
-    low, high = float(mask.min()), float(mask.max())
-    if low < 0 or high > 1:
-        raise ValueError(f"the values of a mask lie in {low:g}..{high:g}; expected 0 (no control) to 1 (full control)")
-    if mode == "crop":
-        top, left, kept_h, kept_w = crop_box(image_height, image_width, height, width)
-        down, right = mask.shape[2] / image_height, mask.shape[3] / image_width
-        window = (top * down, (top + kept_h) * down, left * right, (left + kept_w) * right)
-        placed = resize_by_area(mask, height, width, window)
-    elif mode == "stretch":
-        placed = resize_by_area(mask, height, width)
-    else:
-        top, left, fit_h, fit_w = fit_box(image_height, image_width, height, width)
-        placed = mask.new_zeros(mask.shape[0], 1, height, width)
-        placed[:, :, top : top + fit_h, left : left + fit_w] = resize_by_area(mask, fit_h, fit_w)
-    return placed.clamp(0, 1)  # the sums of shares round to 1.0000001
 
 
 def aspect_loss(image_height: int, image_width: int, height: int, width: int, mode: str = "crop") -> float:
@@ -170,7 +133,7 @@ def _check_mode(mode: str) -> None:
         raise ValueError(f"no resize mode is called {mode!r}; known are: {', '.join(RESIZE_MODES)}")
 
 
-def _check_request(image: Tensor, height: int, width: int, mode: str) -> None:
+def check_request(image: Tensor, height: int, width: int, mode: str) -> None:
     _check_mode(mode)
     if height < 1 or width < 1:
         raise ValueError(f"a canvas has the size {width}x{height}; expected at least one pixel a side")

@@ -12,7 +12,8 @@ from skimage.measure import label
 from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.canvas.by_area import resize_by_area
 from zeroctl_core.canvas.by_content import resize_by_content
-from zeroctl_core.canvas.placing import RESIZE_MODES, aspect_loss, border_color, crop_box, place_mask, resize_condition
+from zeroctl_core.canvas.mask import place_mask
+from zeroctl_core.canvas.placing import RESIZE_MODES, aspect_loss, border_color, crop_box, resize_condition
 from zeroctl_core.canvas.thin_edges import otsu, thin
 
 SIZES = [(512, 512), (333, 517), (64, 200), (400, 100), (31, 47)]
