@@ -9,21 +9,44 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .by_area import resize_by_area
-from .placing import check_request, crop_box, fit_box
+from .placing import check_canvas, crop_box, fit_box
 
 SIGMAS_IN_FEATHER = 2.0  # 95 % of a Gaussian edge lies within two standard deviations of it
 
 
 def check_mask(mask: Tensor) -> None:
-    """Refuse, with a `ValueError`, what is not [n, 1, H, W] with n >= 1 and finite values in 0..1."""
-    if mask.ndim != 4 or mask.shape[0] < 1 or mask.shape[1] != 1:
-        raise ValueError(f"the mask has the shape {tuple(mask.shape)}; expected [n, 1, H, W] with at least one mask")
+    """Refuse, with a `ValueError`, what is not [n, 1, H, W] with n, H, W >= 1 and finite values in 0..1."""
+    if mask.ndim != 4 or 0 in mask.shape or mask.shape[1] != 1:
+        raise ValueError(f"the mask has the shape {tuple(mask.shape)}; expected [n, 1, H, W], none of them 0")
     low, high = mask.aminmax()
     # written so that a NaN, which compares with nothing, is refused too
     if not (low >= 0.0 and high <= 1.0):
         raise ValueError(
             f"the mask has values from {low.item():g} to {high.item():g}; expected 0 (the control does not act) to 1"
         )
+
+
+def prepared_mask(
+    mask: Tensor,
+    *,
+    image_size: tuple[int, int],
+    canvas_size: tuple[int, int],
+    mode: str = "crop",
+    invert: bool = False,
+    feather: float = 0.0,
+) -> Tensor:
+    """A mask as it acts on a canvas: turned round if asked, placed as its image is, its edge softened.
+
+    [H, W], [B, H, W] or [B, 1, H, W] in 0..1  ->  [B, 1, *canvas_size] float32
+
+    `image_size` and `canvas_size` are (height, width) in pixels. The borders of the mode `fit` are 0 of an inverted
+    mask too: no control acts where there is no picture. A batch equals its masks one at a time.
+
+    Raises `ValueError` for what is not a mask, for an unknown mode, and for a feather below 0 or not finite.
+    """
+    mask = _as_masks(mask)
+    placed = _placed(1.0 - mask if invert else mask, image_size, canvas_size, mode)
+    return feathered(placed, feather)
 
 
 def place_mask(
@@ -38,44 +61,46 @@ def place_mask(
 
     Raises `ValueError` for an unknown mode, another shape, and values outside of 0..1.
     """
+    return _placed(_as_masks(mask), (image_height, image_width), (height, width), mode)
+
+
+def feathered(mask: Tensor, feather: float) -> Tensor:
+    """The mask with a soft edge: [n, 1, H, W] float32 in 0..1 -> the same.
+
+    `feather` is the distance in pixels over which an edge fades to either side, as a Gaussian with half of it as its
+    standard deviation. Beyond the border the mask goes on as it ends there.
+
+    Raises `ValueError` for a feather below 0 or not finite.
+    """
+    if not (math.isfinite(feather) and feather >= 0.0):
+        raise ValueError(f"the mask's feather is {feather} pixels; expected 0 or more")
+    return _blurred(mask, feather / SIGMAS_IN_FEATHER) if feather > 0.0 else mask
+
+
+def _as_masks(mask: Tensor) -> Tensor:
+    """A mask, or a batch of them, as [B, 1, H, W] float32 with values in 0..1."""
     if mask.ndim == 2:
         mask = mask[None]
     if mask.ndim == 3:
         mask = mask[:, None]
-    if mask.ndim != 4 or mask.shape[1] != 1:
-        raise ValueError(f"a mask has the shape {tuple(mask.shape)}; expected [H, W], [B, H, W] or [B, 1, H, W]")
-    mask = mask.float()
-    check_request(mask, height, width, mode)
-    low, high = float(mask.min()), float(mask.max())
-    if low < 0 or high > 1:
-        raise ValueError(f"the values of a mask lie in {low:g}..{high:g}; expected 0 (no control) to 1 (full control)")
-    if mode == "crop":
-        top, left, kept_h, kept_w = crop_box(image_height, image_width, height, width)
-        down, right = mask.shape[2] / image_height, mask.shape[3] / image_width
-        window = (top * down, (top + kept_h) * down, left * right, (left + kept_w) * right)
-        placed = resize_by_area(mask, height, width, window)
-    elif mode == "stretch":
-        placed = resize_by_area(mask, height, width)
-    else:
-        top, left, fit_h, fit_w = fit_box(image_height, image_width, height, width)
-        placed = mask.new_zeros(mask.shape[0], 1, height, width)
-        placed[:, :, top : top + fit_h, left : left + fit_w] = resize_by_area(mask, fit_h, fit_w)
-    return placed.clamp(0, 1)  # the sums of shares round to 1.0000001
-
-
-def prepare_mask(mask: Tensor, feather: float = 0.0, invert: bool = False) -> Tensor:
-    """Soften the edge of a mask, and turn it round if asked: [n, 1, H, W] in 0..1 -> the same, a new tensor in float32.
-
-    `feather` is the distance in pixels of the canvas over which an edge fades to either side, as a Gaussian with half
-    of it as its standard deviation. Beyond the border the mask goes on as it ends there.
-
-    Raises `ValueError` for what is not a mask and for a negative or infinite feather.
-    """
     check_mask(mask)
-    if not (math.isfinite(feather) and feather >= 0.0):
-        raise ValueError(f"the mask's feather is {feather} pixels; expected 0 or more")
-    mask = 1.0 - mask.float() if invert else mask.float().clone()
-    return _blurred(mask, feather / SIGMAS_IN_FEATHER) if feather > 0.0 else mask
+    return mask.float()
+
+
+def _placed(mask: Tensor, image_size: tuple[int, int], canvas_size: tuple[int, int], mode: str) -> Tensor:
+    check_canvas(*canvas_size, mode)
+    if mode == "crop":
+        top, left, height, width = crop_box(*image_size, *canvas_size)
+        down, right = mask.shape[2] / image_size[0], mask.shape[3] / image_size[1]
+        window = (top * down, (top + height) * down, left * right, (left + width) * right)
+        placed = resize_by_area(mask, *canvas_size, window)
+    elif mode == "stretch":
+        placed = resize_by_area(mask, *canvas_size)
+    else:
+        top, left, height, width = fit_box(*image_size, *canvas_size)
+        placed = mask.new_zeros(mask.shape[0], 1, *canvas_size)
+        placed[:, :, top : top + height, left : left + width] = resize_by_area(mask, height, width)
+    return placed.clamp(0, 1)  # the sums of shares round to 1.0000001
 
 
 def _blurred(mask: Tensor, sigma: float) -> Tensor:

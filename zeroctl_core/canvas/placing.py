@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .by_area import resize_by_area
 from .by_content import MOST_COLORS, n_colors, resize_by_content
 
 RESIZE_MODES = ("crop", "fit", "stretch")
@@ -41,7 +40,8 @@ def resize_condition(image: Tensor, height: int, width: int, mode: str = "crop")
     Raises `ValueError` for an unknown mode, another shape or type, a value that is not finite, and a crop that would
     leave nothing of the picture.
     """
-    check_request(image, height, width, mode)
+    check_canvas(height, width, mode)
+    _check_image(image)
     H, W = image.shape[2:]
     lost = aspect_loss(H, W, height, width, mode)
     if mode == "crop":
@@ -128,15 +128,19 @@ def _resize_each(image: Tensor, height: int, width: int) -> tuple[Tensor, str]:
     return torch.stack(pictures), ", ".join(sorted(set(filters)))
 
 
-def _check_mode(mode: str) -> None:
-    if mode not in RESIZE_MODES:
-        raise ValueError(f"no resize mode is called {mode!r}; known are: {', '.join(RESIZE_MODES)}")
-
-
-def check_request(image: Tensor, height: int, width: int, mode: str) -> None:
+def check_canvas(height: int, width: int, mode: str) -> None:
+    """Refuse, with a `ValueError`, an unknown resize mode and a canvas without pixels."""
     _check_mode(mode)
     if height < 1 or width < 1:
         raise ValueError(f"a canvas has the size {width}x{height}; expected at least one pixel a side")
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in RESIZE_MODES:
+        raise ValueError(f"the resize mode {mode!r} is not known; use one of {', '.join(RESIZE_MODES)}")
+
+
+def _check_image(image: Tensor) -> None:
     if image.ndim != 4 or 0 in image.shape or not image.is_floating_point():
         raise ValueError(
             f"a condition image has the shape {tuple(image.shape)} and type {image.dtype}; "

@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from zeroctl_core import Crop, Rows
-from zeroctl_core.canvas import Placed, place_mask, resize_condition
-from zeroctl_core.canvas.mask import prepare_mask
+from zeroctl_core.canvas import Placed, prepared_mask, resize_condition
 from zeroctl_core.control.run import PIXELS_PER_CELL
 
 from ..notices import notice
@@ -154,11 +153,14 @@ class SamplingRun:
         """The unit's mask on the canvas, [B, 1, 8h, 8w], feathered and inverted."""
         if unit.mask is None:
             return None
-        # inverted before it is placed: where the picture has no pixels (the borders of fit) no control acts either way
-        mask = prepare_mask(unit.mask.unsqueeze(1), invert=unit.mask_invert)
-        height, width = unit.image.shape[-2:]
-        mask = place_mask(mask, height, width, canvas[0] * PIXELS_PER_CELL, canvas[1] * PIXELS_PER_CELL, unit.resize)
-        return prepare_mask(mask, feather=unit.mask_feather)
+        return prepared_mask(
+            unit.mask,
+            image_size=(unit.image.shape[-2], unit.image.shape[-1]),
+            canvas_size=(canvas[0] * PIXELS_PER_CELL, canvas[1] * PIXELS_PER_CELL),
+            mode=unit.resize,
+            invert=unit.mask_invert,
+            feather=unit.mask_feather,
+        )
 
     def close(self) -> None:
         """Drop everything that lived for the run."""
