@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from zeroctl_core.annotators.pictures.hint_size import RESOLUTIONS, hint_size
+from zeroctl_core.canvas import RESIZE_MODES
+from zeroctl_core.latent import PIXELS_PER_CELL
 
 from .host.inputs import check_choice, check_image
 from .host.schema import ComfyNode, NodeOutput, io, schema
-
-MODES = ["crop", "fit", "stretch"]
-LATENT_CELL = 8  # pixels a side of a latent's cell, for the families that this pack controls
 
 
 def _side(name: str) -> Any:
@@ -35,7 +34,7 @@ class ZeroctlHintSize(ComfyNode):
                 _side("height"),
                 io.Combo.Input(
                     "mode",
-                    options=MODES,
+                    options=list(RESIZE_MODES),
                     default="crop",
                     tooltip="The resize that ZeroctlControl is set to: crop fills the picture, fit shows the whole "
                     "condition, stretch pulls it.",
@@ -51,10 +50,10 @@ class ZeroctlHintSize(ComfyNode):
 
     @classmethod
     def execute(cls, image: Any, width: int, height: int, mode: str, latent: Any = None) -> NodeOutput:
-        check_choice("mode", mode, MODES)
+        check_choice("mode", mode, RESIZE_MODES)
         own = check_image(image, channels=(3, 4)).shape[-2:]
         if latent is not None:
-            height, width = (side * LATENT_CELL for side in latent["samples"].shape[-2:])
+            height, width = (side * PIXELS_PER_CELL for side in latent["samples"].shape[-2:])
         return NodeOutput(hint_size(*own, height, width, mode))  # type: ignore[arg-type]  # checked above
 
 

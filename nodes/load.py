@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from zeroctl_core import save_controlnet
+from zeroctl_core.checkpoint.layouts import LAYOUTS
 
 from .host.inputs import check_choice
 from .host.loading import as_in_file, describe, is_ours, load_file
 from .host.paths import controlnet_names, controlnet_path, fingerprint, new_model_path
 from .host.schema import ComfyNode, NodeOutput, io, schema, ui
-
-LAYOUTS = ["ldm", "diffusers"]
 
 
 class ZeroctlLoadControlNet(ComfyNode):
@@ -73,7 +72,7 @@ class ZeroctlSaveControlNet(ComfyNode):
                 ),
                 io.Combo.Input(
                     "layout",
-                    options=LAYOUTS,
+                    options=list(LAYOUTS),
                     default="ldm",
                     tooltip="ldm: the keys of the original release. diffusers: the keys of ControlNetModel.",
                 ),

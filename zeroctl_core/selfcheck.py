@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -26,10 +25,12 @@ from .annotators.pictures.resolution import at_resolution
 from .bases import BASES, Base
 from .canvas import resize_condition
 from .checkpoint import load_controlnet, save_controlnet
+from .checkpoint.layouts import LAYOUTS
 from .connections import ConnectionWeights
 from .control.rows import Rows
 from .control.stack import ControlStack
 from .control.unit import ControlUnit
+from .latent import LATENT_CHANNELS, PIXELS_PER_CELL
 from .network.controlnet import ControlNet
 from .network.random_weights import random_controlnet
 from .network.unet import UNet
@@ -37,7 +38,6 @@ from .residuals import Residuals
 from .weighting import MODES, RULES
 
 EDGES_NAME = "zeroctl-selfcheck-edges.png"
-LAYOUTS: tuple[Literal["ldm", "diffusers"], ...] = ("ldm", "diffusers")
 TOKENS = 77  # of a CLIP prompt
 TIMESTEP = 501.0
 
@@ -60,8 +60,8 @@ class SelfCheck:
         with torch.inference_mode():
             image = self.draw_edges()
             random = torch.Generator().manual_seed(self.seed)
-            side = self.size // 8
-            x = torch.randn(1, 4, side, side, generator=random)
+            side = self.size // PIXELS_PER_CELL
+            x = torch.randn(1, LATENT_CHANNELS, side, side, generator=random)
             context = torch.randn(1, TOKENS, spec.context_dim, generator=random)
             y = None if spec.adm_in_channels is None else torch.randn(1, spec.adm_in_channels, generator=random)
             residuals = self.round_trips(image, x, context, y)
@@ -149,7 +149,7 @@ class SelfCheck:
         self.say("\nresiduals, shallow to deep, the middle last")
         self.say("  connection   channels   cells      L2 norm      RMS")
         right = True
-        side = self.size // 8
+        side = self.size // PIXELS_PER_CELL
         for place, (connection, residual) in enumerate(zip(self.base.connections, residuals, strict=True)):
             height, width = residual.shape[-2:]
             name = "middle" if connection.stage == "middle" else f"skip {place}"

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from ..bases import recognise
 from ..files.key_faults import named
 from ..files.written_whole import written_whole
+from ..latent import LATENT_CHANNELS
 from ..network.controlnet import ControlNet
 from ..network.spec import EncoderSpec
 from ..version import __version__
@@ -65,7 +66,7 @@ def save_controlnet(
 
 def _without_decoder(spec: EncoderSpec) -> EncoderSpec:
     """The part of a spec that a ControlNet's file can show."""
-    return replace(spec, out_channels=4, decoder_depth=None)
+    return replace(spec, out_channels=LATENT_CHANNELS, decoder_depth=None)
 
 
 def _check_recoverable(net: ControlNet, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from ..canvas.by_area import resize_by_area
+from ..latent import PIXELS_PER_CELL
 from .rows import Crop, Rows
 from .schedule import Schedule
 from .unit import Net
-
-PIXELS_PER_CELL = 8  # a latent cell stands for 8x8 pixels of the canvas on every base
 
 Key = tuple[object, ...]
 Kept = tuple[Tensor, object]

@@ -12,9 +12,9 @@ from torch import Tensor
 from ..control.rows import Rows
 from ..control.run import Run
 from ..control.stack import ControlStack
+from ..latent import LATENT_CHANNELS, PIXELS_PER_CELL
 from ..network.noise_levels import N_TIMESTEPS, sd_percent_to_sigma, sd_sigmas
 from ..network.unet import UNet
-from .autoencoder import DOWNSAMPLE, LATENT_CHANNELS
 from .world import SIZE
 
 STEPS, GUIDANCE = 20, 3.0
@@ -51,7 +51,7 @@ def noise_of(seeds: Sequence[int], size: tuple[int, int] = (SIZE, SIZE)) -> Tens
 
     Each row is what ComfyUI's sampler draws on the CPU for that seed and a batch of one.
     """
-    shape = (1, LATENT_CHANNELS, size[0] // DOWNSAMPLE, size[1] // DOWNSAMPLE)
+    shape = (1, LATENT_CHANNELS, size[0] // PIXELS_PER_CELL, size[1] // PIXELS_PER_CELL)
     return torch.cat([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from ..latent import LATENT_CHANNELS
 from ..residuals import Residuals
 from .base import Base
 from .condition_encoder import CONDITION_FORMS, ConditionEncoder
@@ -16,9 +17,6 @@ from .ops import TORCH_OPS, Ops
 from .provenance import CheckpointInfo
 from .unet import UNet
 from .zero_convolution import zero_conv
-
-LATENT_CHANNELS = 4
-"""Channels of the noisy latent: an inpaint base appends mask and masked latent behind them."""
 
 
 class ControlNet(Encoder):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..connections import Connection
+from ..latent import LATENT_CHANNELS
 
 CONDITION_WIDTHS = (16, 32, 96, 256)
 """Widths of the released condition encoder, one for each resolution from the pixels down to the latent."""
@@ -39,8 +40,8 @@ class EncoderSpec:
     head_channels: int | None = None  # width of every head (SD 2.x, SDXL); exactly one of the two is given
     use_linear: bool = False  # proj_in and proj_out are linear instead of 1x1 convolutions
     adm_in_channels: int | None = None  # width of y; None: there is no y
-    in_channels: int = 4  # 9 for an inpaint base: latent, mask, masked latent
-    out_channels: int = 4
+    in_channels: int = LATENT_CHANNELS  # 9 for an inpaint base: latent, mask, masked latent
+    out_channels: int = LATENT_CHANNELS
     decoder_depth: tuple[int, ...] | None = None  # deep to shallow; None: as the last block of the same encoder level
     condition_channels: int = 3
     condition_form: str = "released"  # see CONDITION_FORMS in condition.py

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from ..latent import LATENT_CHANNELS
 from .base import Shapes
 from .spec import CONDITION_WIDTHS, EncoderSpec
 
@@ -105,7 +106,7 @@ def read_encoder_spec(
         use_linear=use_linear if linear is None else linear,
         adm_in_channels=label_width(shapes),
         in_channels=_dimension(shapes, "input_blocks.0.0.weight", 1),
-        out_channels=_dimension(shapes, "out.2.weight", 0) if "out.2.weight" in shapes else 4,
+        out_channels=_dimension(shapes, "out.2.weight", 0) if "out.2.weight" in shapes else LATENT_CHANNELS,
         condition_channels=_dimension(shapes, "input_hint_block.0.weight", 1) if has_hint else 3,
         condition_form="paper" if paper_form else "released",
         condition_widths=tuple(_dimension(shapes, f"input_hint_block.{i}.weight", 0) for i in hint_places)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from zeroctl_core.demo.autoencoder import DOWNSAMPLE
 from zeroctl_core.demo.model import AUTOENCODER, MODEL, DemoModel
 from zeroctl_core.demo.shapes import SHAPES
 from zeroctl_core.demo.words import MAX_TOKENS, WORDS
 from zeroctl_core.demo.world import COLOURS, SIZE
+from zeroctl_core.latent import PIXELS_PER_CELL
 
 from ..paths import demo_weights, fingerprint
 from .clip import clip_from
@@ -63,7 +63,7 @@ def describe_demo(model: Any) -> str:
             f"colours: {', '.join(COLOURS)}; shapes: {', '.join(SHAPES)}",
             f"limit: {MAX_TOKENS} tokens, which are {MAX_TOKENS - 2} words; unknown and further words are left out and "
             "named in the log",
-            f"size: trained at {SIZE}x{SIZE} pixels, usable from {low} to {high} a side, in steps of {DOWNSAMPLE}; "
-            "other sizes are named in the log",
+            f"size: trained at {SIZE}x{SIZE} pixels, usable from {low} to {high} a side, in steps of "
+            f"{PIXELS_PER_CELL}; other sizes are named in the log",
         ]
     )

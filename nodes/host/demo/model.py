@@ -14,7 +14,7 @@ import torch
 from comfy.patcher_extension import WrappersMP
 
 from zeroctl_core.bases import BASES
-from zeroctl_core.demo.autoencoder import DOWNSAMPLE
+from zeroctl_core.latent import PIXELS_PER_CELL
 from zeroctl_core.network.unet import UNet
 
 from ..loading import compute_dtypes
@@ -89,7 +89,7 @@ def _with_our_groups(operations: Any) -> Any:
 
 def _name_other_sizes(executor: Any, noise: torch.Tensor, *args: Any, **options: Any) -> Any:
     """Say before a run that it is at a size at which the model was not trained; then run."""
-    height, width = (DOWNSAMPLE * side for side in noise.shape[-2:])
+    height, width = (PIXELS_PER_CELL * side for side in noise.shape[-2:])
     low, high = SIZES
     if not all(low <= side <= high for side in (height, width)):
         notice(

@@ -10,7 +10,8 @@ import comfy.sd
 from comfy.ldm.models.autoencoder import AutoencoderKL
 from torch import Tensor
 
-from zeroctl_core.demo.autoencoder import LATENT_CHANNELS, Autoencoder
+from zeroctl_core.demo.autoencoder import Autoencoder
+from zeroctl_core.latent import LATENT_CHANNELS
 
 __all__ = ["vae_from"]
 

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zeroctl_core import Connection, ConnectionWeights, Crop, Rows
-from zeroctl_core.control.run import PIXELS_PER_CELL, Kept, Key, mask_of_rows
+from zeroctl_core.control.run import Kept, Key, mask_of_rows
+from zeroctl_core.latent import PIXELS_PER_CELL
 
 from .lists import PLACES, Control
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from zeroctl_core.latent import PIXELS_PER_CELL
+
 from ..loading import HostControlModel, is_ours
 from ..units import Unit
 
@@ -60,7 +62,7 @@ def activation_factor(units: Sequence[Unit], model: Any, latent: Sequence[int]) 
         c.channels * math.ceil(height / c.downsample) * math.ceil(width / c.downsample) for c in connections
     )
     features = len(own) * connections[0].channels * height * width
-    first_maps = 2 * own[0].control_net.control_model.net.spec.condition_widths[0] * 64 * height * width
+    first_maps = 2 * own[0].control_net.control_model.net.spec.condition_widths[0] * PIXELS_PER_CELL**2 * height * width
     ours = (2 * residuals + features + first_maps) * element
     unet = model.model.memory_required([1, *latent[1:]])
     return 1.0 + ours / max(unet, 1)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from zeroctl_core import Crop, Rows
 from zeroctl_core.canvas import Placed, prepared_mask, resize_condition
-from zeroctl_core.control.run import PIXELS_PER_CELL
+from zeroctl_core.latent import PIXELS_PER_CELL
 
 from ..notices import notice
 from ..preflight import check_stack
