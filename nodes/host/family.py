@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from zeroctl_core import Connection, ConnectionWeights
 from zeroctl_core.bases import Base, recognise
+from zeroctl_core.network.spec import encoder_connections
 
 from .units import Unit
 
@@ -45,20 +45,10 @@ def family_of_model(model: Any) -> Family:
     name = type(inner.model_config).__name__
     if "channel_mult" not in config or "model_channels" not in config:
         return Family(name, (), config.get("context_dim"), None)
-    return Family(name, _connections(config), config.get("context_dim"), config.get("adm_in_channels"))
-
-
-def _connections(config: dict[str, Any]) -> tuple[Connection, ...]:
-    channels, mults = config["model_channels"], tuple(config["channel_mult"])
-    blocks: Sequence[int] = config["num_res_blocks"]
-    if isinstance(blocks, int):
-        blocks = [blocks] * len(mults)
-    skips = [Connection("skip", channels, 1)]
-    for level, (mult, count) in enumerate(zip(mults, blocks, strict=True)):
-        if level:
-            skips.append(Connection("skip", skips[-1].channels, 2**level))
-        skips += [Connection("skip", mult * channels, 2**level)] * count
-    return (*skips, Connection("middle", skips[-1].channels, skips[-1].downsample))
+    mults, blocks = config["channel_mult"], config["num_res_blocks"]
+    blocks = [blocks] * len(mults) if isinstance(blocks, int) else blocks
+    connections = encoder_connections(config["model_channels"], mults, blocks)
+    return Family(name, connections, config.get("context_dim"), config.get("adm_in_channels"))
 
 
 def family_of_base(base: Base) -> Family:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +11,21 @@ from ..latent import LATENT_CHANNELS
 
 CONDITION_WIDTHS = (16, 32, 96, 256)
 """Widths of the released condition encoder, one for each resolution from the pixels down to the latent."""
+
+
+def encoder_connections(
+    model_channels: int, channel_mult: Sequence[int], num_res_blocks: Sequence[int]
+) -> tuple[Connection, ...]:
+    """The places of injection of a UNet, shallow to deep, the middle last.
+
+    Widths of the levels in `model_channels`, and residual blocks of each: the names of the released configurations.
+    """
+    skips = [Connection("skip", model_channels, 1)]
+    for level, (mult, count) in enumerate(zip(channel_mult, num_res_blocks, strict=True)):
+        if level:
+            skips.append(Connection("skip", skips[-1].channels, 2**level))
+        skips += [Connection("skip", mult * model_channels, 2**level)] * count
+    return (*skips, Connection("middle", skips[-1].channels, skips[-1].downsample))
 
 
 @dataclass(frozen=True)
@@ -105,20 +120,13 @@ class EncoderSpec:
 
     def encoder_blocks(self) -> Iterator[EncoderBlock]:
         """`input_blocks.1` to the last, shallow to deep."""
-        channels, downsample = self.model_channels, 1
         depths = iter(self.transformer_depth)
-        for level, (mult, count) in enumerate(zip(self.channel_mult, self.num_res_blocks, strict=True)):
-            if level:
-                downsample *= 2
-                yield EncoderBlock(channels, channels, downsample, None)
-            for _ in range(count):
-                width = mult * self.model_channels
-                yield EncoderBlock(channels, width, downsample, next(depths))
-                channels = width
+        skips = self.connections[:-1]
+        for before, after in zip(skips, skips[1:], strict=False):
+            depth = None if after.downsample > before.downsample else next(depths)
+            yield EncoderBlock(before.channels, after.channels, after.downsample, depth)
 
     @cached_property
     def connections(self) -> tuple[Connection, ...]:
         """The places of injection, shallow to deep, the middle last."""
-        skips = [Connection("skip", self.model_channels, 1)]
-        skips += [Connection("skip", block.out_channels, block.downsample) for block in self.encoder_blocks()]
-        return (*skips, Connection("middle", skips[-1].channels, skips[-1].downsample))
+        return encoder_connections(self.model_channels, self.channel_mult, self.num_res_blocks)
