@@ -53,6 +53,14 @@ def test_the_page_of_the_control_gives_each_mode_with_its_rule_and_branches() ->
     assert {name: (rule, branches) for name, rule, branches in lines} == dict(MODES)
 
 
+@pytest.mark.parametrize("workflow", sorted((ROOT / "example_workflows").glob("*.json")), ids=lambda path: path.stem)
+def test_the_note_of_an_example_names_nodes_by_their_titles(workflow: Path) -> None:
+    nodes = json.loads(workflow.read_text())["nodes"]
+    (note,) = (node["widgets_values"][0] for node in nodes if node["type"] == "MarkdownNote")
+    titles = {node["display_name"] for node in NODES.values()}
+    assert "Zeroctl" not in note and set(re.findall(r"\*\*(.*?)\*\*", note)) <= titles
+
+
 def _parts(node_id: str) -> dict[str, str]:
     """Section title -> text; inputs and outputs of one page are never mixed up."""
     pieces = re.split(r"^## (.*)$", (PAGES / f"{node_id}.md").read_text(), flags=re.MULTILINE)
