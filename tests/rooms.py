@@ -15,13 +15,14 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE, NODES, HOST = ROOT / "zeroctl_core", ROOT / "nodes", ROOT / "nodes" / "host"
 
 CORE_ORDER = (
-    {"files", "canvas", "connections", "latent", "registry", "version"},
+    {"files", "canvas", "command_line", "connections", "latent", "registry", "version"},
     {"residuals", "annotators"},
     {"network", "control"},
     {"bases", "weighting"},
     {"checkpoint"},
     {"train"},
-    {"demo", "selfcheck"},
+    {"demo"},
+    {"selfcheck"},
 )
 """The core's rooms, from the ground floor up: a room imports rooms of lower floors only."""
 

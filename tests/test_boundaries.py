@@ -20,8 +20,9 @@ HOST_MODULES |= {"app", "execution", "folder_paths", "latent_preview", "node_hel
 CORE_LIBRARIES = {"torch", "numpy", "safetensors"}
 INSIDE_FUNCTIONS = {"cv2", "skimage", "PIL"}  # an extra, asked for by who calls the function
 EXTRAS = {
-    "train": {"accelerate", "datasets", "ray", "tensorboard", "tqdm", "tyro"}
-}  # subpackage -> libraries of its extra
+    "train": {"accelerate", "datasets", "ray", "tensorboard", "tqdm"},
+    "command_line.py": {"tyro"},
+}  # room -> libraries of its extra
 VAGUE_NAMES = {"utils", "util", "helper", "helpers", "common", "manager", "misc", "new", "v2"}
 
 

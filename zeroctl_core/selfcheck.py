@@ -7,34 +7,37 @@ when a check fails.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from .annotators import ANNOTATORS
-from .annotators.pictures.pixels import to_uint8
 from .annotators.pictures.resolution import at_resolution
 from .bases import BASES, Base
 from .canvas import resize_condition
 from .checkpoint import load_controlnet, save_controlnet
 from .checkpoint.layouts import LAYOUTS
+from .command_line import read_options, refuse
 from .connections import ConnectionWeights
 from .control.rows import Rows
 from .control.stack import ControlStack
 from .control.unit import ControlUnit
+from .demo.outside import photograph
+from .demo.sheet import Tile, check_sheet, write_sheet
 from .latent import LATENT_CHANNELS, PIXELS_PER_CELL
 from .network.controlnet import ControlNet
 from .network.random_weights import random_controlnet
 from .network.unet import UNet
 from .residuals import Residuals
+from .train.ranges import check_seed
 from .weighting import MODES, RULES
 
 EDGES_NAME = "zeroctl-selfcheck-edges.png"
@@ -100,7 +103,8 @@ class SelfCheck:
         self.check(f"edges are white on black, {share:.1%} of the picture", 0.001 < share < 0.5)
         self.check("edges are 0 or 1, nothing between", torch.unique(placed.image).tolist() == [0, 1])
         path = self.out / EDGES_NAME
-        write_sheet(path, photo, placed.image, self.size)
+        tiles = [Tile(photo[0], "photograph"), Tile(placed.image[0], "Canny 100/200")]
+        write_sheet(path, [(f"the condition, {self.size} px", tiles)], scale=1)
         self.say(f"  photograph and edges: {path}")
         return placed.image
 
@@ -212,55 +216,42 @@ class SelfCheck:
         self.check("every residual is exactly 0", all(not bool(residual.any()) for residual in residuals))
 
 
-def photograph() -> Tensor:
-    """A real photograph, [1, 3, 512, 512] in 0..1: Eileen Collins by NASA, in the public domain, from scikit-image.
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Raises `ValueError` for an unknown base and for a number out of its range."""
 
-    Raises `ImportError` that says what to install.
-    """
-    try:
-        from skimage import data
-    except ModuleNotFoundError as error:
-        raise ImportError('the self-check needs scikit-image: pip install -e ".[demo]"') from error
-    return torch.from_numpy(data.astronaut().copy()).movedim(-1, 0)[None].float() / 255  # type: ignore[no-untyped-call]
+    base: str = "sd15"
+    """Architecture."""
 
+    size: int = 512
+    """Side of the picture in pixels, a multiple of 64."""
 
-def write_sheet(path: Path, photo: Tensor, edges: Tensor, size: int) -> None:
-    """The photograph and its edges side by side, each with a line that says what it is.
+    out: Path = Path(".")
+    """Folder for the picture of the condition."""
 
-    Raises `ImportError` that says what to install.
-    """
-    try:
-        from PIL import Image, ImageDraw, ImageFont
-    except ModuleNotFoundError as error:
-        raise ImportError('the self-check needs Pillow: pip install -e ".[demo]"') from error
-    bar = 32
-    pictures = [Image.fromarray(to_uint8(picture)[0]) for picture in (photo, edges)]
-    sheet = Image.new("RGB", (sum(p.width for p in pictures), max(p.height for p in pictures) + bar), "white")
-    draw = ImageDraw.Draw(sheet)
-    left = 0
-    for picture, label in zip(pictures, ("photograph", "Canny 100/200, the condition"), strict=True):
-        sheet.paste(picture, (left, bar))
-        draw.text(
-            (left + 8, 8), f"{label}, {size} px" if picture.width >= 256 else label, "black", ImageFont.load_default()
-        )
-        left += picture.width
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    seed: int = 0
+    """Of the random weights."""
+
+    def __post_init__(self) -> None:
+        if self.base not in BASES:
+            raise ValueError(f"base is {self.base}; expected one of {', '.join(BASES)}")
+        if self.size < 64 or self.size % 64:
+            raise ValueError(f"size is {self.size}; expected a multiple of 64, at least 64")
+        check_seed("seed", self.seed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m zeroctl_core.selfcheck",
-        description="Write and read a full ControlNet with random weights in both layouts, run it on the edges of a "
-        "photograph, and check what must hold. Needs 1.5 GB of disk for a while and about 3 GB of memory.",
+    options = read_options(
+        Options,
+        "selfcheck",
+        "Write and read a full ControlNet with random weights in both layouts, run it on the edges of a photograph, "
+        "and check what must hold. Needs 1.5 GB of disk for a while and about 3 GB of memory.",
+        arguments,
     )
-    parser.add_argument("--base", choices=list(BASES), default="sd15", help="architecture (default sd15)")
-    parser.add_argument("--size", type=int, default=512, help="side of the picture in pixels, by 64 (default 512)")
-    parser.add_argument("--out", type=Path, default=Path("."), help=f"folder for {EDGES_NAME} (default: here)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random weights (default 0)")
-    options = parser.parse_args(arguments)
-    if options.size < 64 or options.size % 64:
-        parser.error(f"--size is {options.size}; expected a multiple of 64, at least 64")
+    try:
+        check_sheet(options.out / EDGES_NAME)
+    except (ValueError, ImportError) as error:
+        return refuse(error)
     return 0 if SelfCheck(BASES[options.base], options.size, options.out, options.seed).run() else 1
 
 

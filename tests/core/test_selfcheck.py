@@ -11,6 +11,7 @@ from PIL import Image
 
 from zeroctl_core import selfcheck
 from zeroctl_core.bases import BASES
+from zeroctl_core.demo.sheet import MARGIN
 from zeroctl_core.network.random_weights import random_controlnet
 from zeroctl_core.selfcheck import EDGES_NAME, SelfCheck
 from zeroctl_core.weighting import RULES
@@ -27,11 +28,10 @@ def test_passes_on_the_small_base(tmp_path):
         text.count("skip 11") == 2 and sum(line.startswith("  middle ") for line in text.splitlines()) == 2
     )  # residuals and weights
     with Image.open(tmp_path / EDGES_NAME) as sheet:
-        assert sheet.size == (256, 160)
-        assert sheet.crop((0, 32, 128, 160)).convert("RGB").getextrema() != ((0, 255),) * 3, "the photograph"
-        assert sorted(sheet.crop((128, 32, 256, 160)).convert("L").getcolors())[0][1] == 255, (
-            "edges are the rarer colour"
-        )
+        left, top = MARGIN, sheet.height - MARGIN - 128
+        photo, edges = (sheet.crop((x, top, x + 128, top + 128)) for x in (left, left + 128 + MARGIN))
+        assert len(photo.getcolors(128 * 128)) > 1000
+        assert [level for _, level in sorted(edges.convert("L").getcolors())] == [255, 0], "edges are the rarer colour"
 
 
 def test_as_a_command(tmp_path):
@@ -55,11 +55,12 @@ def test_a_wrong_round_trip_fails_the_command(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("size", ["0", "100", "-64"])
-def test_refuses_a_size_that_is_no_canvas(size, capsys):
+def test_refuses_a_size_that_is_not_a_canvas(size, capsys):
     with pytest.raises(SystemExit) as refused:
         selfcheck.main(["--size", size])
     assert refused.value.code == 2
-    assert "multiple of 64" in capsys.readouterr().err
+    written = capsys.readouterr()
+    assert "multiple of 64" in written.out + written.err
 
 
 def test_random_nets_are_repeatable_and_differ_by_seed():

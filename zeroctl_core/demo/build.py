@@ -7,24 +7,26 @@ every stage from the weights that are there and compares the losses with those i
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..command_line import read_options, refuse
 from ..files.sha256 import file_sha256
-from ..files.written_whole import written_whole
+from ..files.written_whole import check_writable, written_whole
 from ..train.loop import Callback, Progress, Task, fit
 from ..train.memory import keep_memory
-from .model import WEIGHTS
+from ..train.ranges import check_at_least
+from .model import MODEL, WEIGHTS
 from .stages import STAGES
 from .stages.stage import Stage, averaged, losses_from
 
@@ -37,7 +39,10 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.content: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"stages": {}}
+        try:
+            self.content: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"stages": {}}
+        except ValueError as error:
+            raise ValueError(f"{path} is not the log of a build ({error}); move it away or name another log") from error
 
     def stage(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.content["stages"].setdefault(name, {"losses": [], "seconds": 0.0})
@@ -66,7 +71,7 @@ def conditions() -> dict[str, object]:
     }
 
 
-def build_stage(stage: Stage[Any], weights: Path, work: Path, log: Log, every: int, rescore: bool) -> bool:
+def build_stage(stage: Stage[Any], weights: Path, work: Path, log: Log, *, every: int, rescore: bool) -> bool:
     """Train, save, score; whether every target was reached. A stage whose file the log knows is left as it is, or is
     scored again."""
     entry = log.stage(stage.name)
@@ -156,38 +161,71 @@ def check_stage(stage: Stage[Any], weights: Path, work: Path, log: Log) -> bool:
     return bool(apart <= TOLERANCE)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Raises `ValueError` for an unknown stage and for a number out of its range."""
+
+    weights: Path = WEIGHTS
+    """Folder for the weights."""
+
+    work: Path = Path("build/demo")
+    """Folder for checkpoints and latents."""
+
+    log: Path = LOG
+    """The record of the build."""
+
+    stages: tuple[str, ...] = tuple(STAGES)
+    """Only these."""
+
+    threads: int | None = None
+    """CPU threads. `None`: as many as torch chooses."""
+
+    every: int = 50
+    """Steps between two lines of the log."""
+
+    rescore: bool = False
+    """Score finished stages once more, and record losses to check."""
+
+    check: bool = False
+    """Repeat 50 steps of each stage and compare the losses."""
+
+    def __post_init__(self) -> None:
+        for name in self.stages:
+            if name not in STAGES:
+                raise ValueError(f"there is no stage {name!r}; there are: {', '.join(STAGES)}")
+        check_at_least("every", self.every, 1)
+        if self.threads is not None:
+            check_at_least("threads", self.threads, 1)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m zeroctl_core.demo.build", description="Train the embedded model and its controls from nothing."
-    )
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder for the weights (default: the package's)")
-    parser.add_argument("--work", type=Path, default=Path("build/demo"), help="folder for checkpoints and latents")
-    parser.add_argument("--log", type=Path, default=LOG, help=f"the record of the build (default {LOG})")
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="only these (default: all)")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
-    parser.add_argument("--every", type=int, default=50, help="steps between two lines of the log (default 50)")
-    parser.add_argument(
-        "--rescore",
-        action="store_true",
-        help="score finished stages once more, and record losses to check",
-    )
-    parser.add_argument("--check", action="store_true", help="repeat 50 steps of each stage and compare the losses")
-    options = parser.parse_args(arguments)
+    options = read_options(Options, "demo.build", "Train the embedded model and its controls from nothing.", arguments)
     keep_memory()
-    torch.set_num_threads(options.threads)
-    log = Log(options.log)
-    began = datetime.now(timezone.utc)
-    good = True
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    try:
+        check_writable(options.work / "checkpoint")
+        if not options.check:
+            check_writable(options.log)
+            check_writable(options.weights / MODEL)
+        good = _build_or_check(options)
+    except (ValueError, FileNotFoundError) as error:
+        return refuse(error)
+    return 0 if good else 1
+
+
+def _build_or_check(options: Options) -> bool:
+    """Whether every loss repeats, or every target was reached."""
+    log, began, good = Log(options.log), datetime.now(timezone.utc), True
     for name in options.stages:
         stage = STAGES[name]
         if options.check:
             good &= check_stage(stage, options.weights, options.work, log)
         else:
-            good &= build_stage(stage, options.weights, options.work, log, options.every, options.rescore)
+            good &= build_stage(stage, options.weights, options.work, log, every=options.every, rescore=options.rescore)
     if not options.check:
         log.ran(began, options.stages)
     print(_closing(good, options.check, log.content["stages"]))
-    return 0 if good else 1
+    return good
 
 
 def _closing(good: bool, check: bool, stages: Mapping[str, Any]) -> str:

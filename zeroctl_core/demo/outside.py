@@ -21,14 +21,9 @@ FISH: Points = (
 
 
 def polygon(points: Points) -> Tensor:
-    """A filled polygon: corners in pixels, 0 to 128 -> mask [1, 1, 128, 128] in 0..1, its border smoothed.
+    """A filled polygon: corners in pixels, 0 to 128 -> mask [1, 1, 128, 128] in 0..1, its border smoothed."""
+    from PIL import Image, ImageDraw
 
-    Raises `ImportError` that says what to install.
-    """
-    try:
-        from PIL import Image, ImageDraw
-    except ModuleNotFoundError as error:
-        raise ImportError('the demo needs Pillow: pip install -e ".[demo]"') from error
     finer = 4
     sheet = Image.new("L", (SIZE * finer, SIZE * finer))
     ImageDraw.Draw(sheet).polygon([(x * finer, y * finer) for x, y in points], fill=255)
@@ -61,7 +56,7 @@ OUTSIDE = {"heart": heart, "letter T": letter, "drawn fish": fish}
 
 
 def photograph() -> Tensor:
-    """Part of a real photograph, [1, 3, 128, 128] in 0..1: a cup of coffee by Rachel Michetti, in the public domain,
+    """Part of a real photograph, [1, 3, 400, 400] in 0..1: a cup of coffee by Rachel Michetti, in the public domain,
     from scikit-image.
 
     Raises `ImportError` that says what to install.
@@ -69,8 +64,6 @@ def photograph() -> Tensor:
     try:
         from skimage import data
     except ModuleNotFoundError as error:
-        raise ImportError('the demo needs scikit-image: pip install -e ".[demo]"') from error
+        raise ImportError('the photograph needs scikit-image: pip install -e ".[demo]"') from error
     whole = torch.from_numpy(data.coffee().copy()).movedim(-1, 0)[None].float() / 255  # type: ignore[no-untyped-call]
-    side = whole.shape[-2]
-    part = whole[..., 100 : 100 + side]
-    return torch.nn.functional.interpolate(part, size=(SIZE, SIZE), mode="area")
+    return whole[..., 100 : 100 + whole.shape[-2]]

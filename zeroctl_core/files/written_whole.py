@@ -57,6 +57,21 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def check_writable(path: Path) -> None:
+    """Find out whether `written_whole` can write a file before what it is to hold is computed; its folder is made.
+
+    Raises `ValueError` for a folder of that name, and for a place that cannot be written.
+    """
+    try:
+        if path.is_dir():
+            raise ValueError(f"{path} is a folder; give the name of a file")
+        part = _beside(path)
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written ({error.strerror}); choose another place") from error
+
+
 def flush(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk.
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .checkpointing import ResumeError
+from ..command_line import read_options, refuse
 from .config import ControlConfig
+from .memory import keep_memory
+from .run import train_control
 from .source import load_source
 
 WORLD = "zeroctl_core.demo.source"
@@ -30,30 +32,19 @@ class Options(ControlConfig):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    options = read_options(
+        Options,
+        "train",
+        "Train a ControlNet for one condition on a locked base, by default the embedded model.",
+        arguments,
+    )
+    keep_memory()
     try:
-        import tyro
-    except ModuleNotFoundError as error:
-        if error.name != "tyro":
-            raise
-        print("the command line needs the extra `train`: pip install 'zeroctl[train]'", file=sys.stderr)
-        return 2
-    try:
-        options = tyro.cli(
-            Options,
-            prog="python -m zeroctl_core.train",
-            description="Train a ControlNet for one condition on a locked base, by default the embedded model.",
-            args=arguments,
-        )
-        from .memory import keep_memory
-        from .run import train_control  # after --help, which does not need it
-
-        keep_memory()
         train_control(options, load_source(options.source, options.weights))
     except KeyboardInterrupt:
         return 130  # 128 + SIGINT, as shells count
-    except (ResumeError, FileNotFoundError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except (FileNotFoundError, ValueError) as error:
+        return refuse(error)
     return 0
 
 

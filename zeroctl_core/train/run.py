@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ..checkpoint import save_controlnet
+from ..files.written_whole import check_writable
 from ..network.controlnet import ControlNet
 from .checkpointing import newest_step
 from .config import ControlConfig
@@ -41,8 +42,8 @@ class TrainedControl:
 def check_config(config: ControlConfig, source: Source) -> None:
     """Refuse what can be refused before weights are read.
 
-    Raises `ValueError` for an unknown condition, a base whose prediction or noise schedule is unknown, and a device
-    that is not there.
+    Raises `ValueError` for an unknown condition, a base whose prediction or noise schedule is unknown, a device that
+    is not there, and an output or a log that cannot be written.
     """
     if config.condition not in source.conditions:
         raise ValueError(f"there is no condition {config.condition!r}; there are: {', '.join(source.conditions)}")
@@ -51,6 +52,8 @@ def check_config(config: ControlConfig, source: Source) -> None:
         torch.empty(1, device=config.device)
     except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
         raise ValueError(f"the device {config.device!r} cannot be used ({error}); cpu always can") from error
+    for path in (config.target, config.folder / LOG):
+        check_writable(path)
 
 
 def new_control(config: ControlConfig, source: Source) -> ControlNet:

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from zeroctl_core import ControlNet, ControlUnit, load_controlnet
-from zeroctl_core.demo import __main__ as demo
 from zeroctl_core.demo.autoencoder import SCALE, Autoencoder
 from zeroctl_core.demo.build import LOG
 from zeroctl_core.demo.conditions import CONDITIONS
@@ -117,32 +116,3 @@ def test_noise_levels_are_those_of_the_normal_schedule():
     assert len(sigmas) == 21 and float(sigmas[-1]) == 0.0
     assert float(sigmas[0]) == pytest.approx(14.6146, abs=1e-3) and float(sigmas[-2]) == pytest.approx(0.0292, abs=1e-3)
     assert bool((sigmas.diff() < 0).all())
-
-
-def test_a_picture_of_ones_own_is_followed(tmp_path, capsys):
-    from PIL import Image, ImageDraw
-
-    drawing = Image.new("RGB", (300, 200))
-    ImageDraw.Draw(drawing).ellipse((90, 40, 210, 160), outline="white", width=3)
-    drawing.save(tmp_path / "mine.png")
-    out = tmp_path / "out.png"
-    asked = ["--condition", str(tmp_path / "mine.png"), "--prompt", "a shiny red circle on a white background"]
-    assert demo.main([*asked, "--out", str(out)]) == 0
-    assert "'shiny'" in capsys.readouterr().out
-    with Image.open(out) as sheet:
-        assert sheet.width > 700 and sheet.height > 256
-
-
-def test_what_is_not_there_is_refused_before_weights_are_read(tmp_path):
-    with pytest.raises(SystemExit):
-        demo.main(["--control", "canny"])
-    with pytest.raises(SystemExit):
-        demo.main(["--condition", str(tmp_path / "nothing.png")])
-
-
-def test_a_file_that_is_no_picture_is_named_without_a_traceback(tmp_path, capsys):
-    path = tmp_path / "mine.png"
-    path.write_text("no picture")
-    with pytest.raises(SystemExit):
-        demo.main(["--condition", str(path)])
-    assert "mine.png is not a picture that Pillow can read" in capsys.readouterr().err
