@@ -55,7 +55,11 @@ def _combinations() -> dict[Split, list[tuple[str, str, str]]]:
 COMBINATIONS = _combinations()
 
 
-@dataclass(frozen=True)
+NUMBERS = ("x", "y", "radius", "angle", "bevel", "wave_slope", "wave_period", "wave_angle", "wave_phase")
+"""The fields of a scene that say where and how its object lies."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scene:
     """What a picture shows. Lengths in pixels, angles in radians, slopes in pixels of height a pixel."""
 
@@ -114,7 +118,7 @@ def scenes(seed: int, start: int, count: int, split: Split = "train") -> list[Sc
     return [scene(seed, index, split) for index in range(start, start + count)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rendering:
     """Scenes as pictures, and what is true of them, [B, C, 128, 128] each."""
 
@@ -130,9 +134,7 @@ def render(world: Sequence[Scene]) -> Rendering:
     """Draw scenes. Lambert's law with ambient light; a flat surface has a brightness of exactly 1, and so the median
     colour of an object is close to its colour's albedo."""
     count = len(world)
-    place = _column(
-        world, "x", "y", "radius", "angle", "bevel", "wave_slope", "wave_period", "wave_angle", "wave_phase"
-    )
+    place = {name: torch.tensor([float(getattr(one, name)) for one in world])[:, None, None] for name in NUMBERS}
     grid = torch.arange(SIZE) + 0.5
     right = grid.expand(count, SIZE, SIZE) - place["x"]
     down = grid[:, None].expand(count, SIZE, SIZE) - place["y"]
@@ -162,11 +164,6 @@ def render(world: Sequence[Scene]) -> Rendering:
         normals=normals * on_object,
         shading=1 + (shading[:, None] - 1) * on_object,
     )
-
-
-def _column(world: Sequence[Scene], *names: str) -> dict[str, Tensor]:
-    """Numbers of all scenes, [B, 1, 1] each."""
-    return {name: torch.tensor([float(getattr(one, name)) for one in world])[:, None, None] for name in names}
 
 
 def _height(distance: Tensor, right: Tensor, down: Tensor, place: dict[str, Tensor]) -> Tensor:

@@ -16,7 +16,7 @@ from .source import load_source
 WORLD = "zeroctl_core.demo.source"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options(ControlConfig):
     """Train a ControlNet for one condition on a locked base, by default the embedded model.
 

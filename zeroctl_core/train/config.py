@@ -18,7 +18,7 @@ PLACES = ("output", "work", "device", "threads", "resume", "checkpoint_every")
 """Options that say where and how a run is made; the others say what comes out."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ControlConfig:
     """Train a ControlNet for one condition on a locked base.
 

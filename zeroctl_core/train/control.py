@@ -30,9 +30,9 @@ class Control(Protocol):
     ) -> Residuals: ...
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """All that is drawn for a step, and what the locked encoder makes of it."""
+@dataclass(frozen=True, kw_only=True)
+class StepInputs:
+    """What a step is computed from: all that is drawn for it, and the maps of the locked encoder."""
 
     latent: Tensor  # [B, 4, h, w]
     noise: Tensor  # [B, 4, h, w]
@@ -102,32 +102,42 @@ class ControlTask:
 
     def check_locked(self) -> None:
         """Raises `RuntimeError` when a locked weight has a gradient."""
-        if kept := [name for name, weight in self.unet.named_parameters() if weight.grad is not None]:
-            raise RuntimeError(f"{len(kept)} weights of the locked UNet have a gradient, the first is {kept[0]}")
+        if names := [name for name, weight in self.unet.named_parameters() if weight.grad is not None]:
+            raise RuntimeError(f"weights of the locked UNet have a gradient: {len(names)}, the first is {names[0]}")
 
     @torch.no_grad()
-    def draw(self, step: int) -> Drawn:
+    def draw(self, step: int) -> StepInputs:
         """The batch of a step with its timesteps, noise and dropped prompts, and the maps of the locked encoder."""
         rows = batch_indices(self.seed, step, self.batch_size, len(self.data))
         batch = self.data.batch(rows)
-        latent = self._placed(batch.latent)
+        latent = self._on_device(batch.latent)
         t = self.objective.timesteps(self.seed, step, len(rows))
-        noise = self._placed(torch.randn(batch.latent.shape, generator=generator(self.seed, "noise", step)))
+        noise = self._on_device(torch.randn(batch.latent.shape, generator=generator(self.seed, "noise", step)))
         dropped = self.objective.dropped(self.seed, step, len(rows)).to(self.device)
         context = torch.where(dropped[:, None, None], self.empty, batch.context.to(self.device))
         noisy, times = self.objective.noised(latent, noise, t), t.to(self.device).float()
         emb, maps = self.unet.encode(noisy, times, context)
-        return Drawn(latent, noise, t, noisy, times, context, self._placed(batch.condition), emb, maps)
+        return StepInputs(
+            latent=latent,
+            noise=noise,
+            t=t,
+            noisy=noisy,
+            times=times,
+            context=context,
+            condition=self._on_device(batch.condition),
+            emb=emb,
+            maps=maps,
+        )
 
-    def errors(self, drawn: Drawn, *, with_control: bool = True) -> Tensor:
+    def errors(self, inputs: StepInputs, *, with_control: bool = True) -> Tensor:
         """The weighted squared error of every row, [B]."""
         residuals = None
         if with_control:
             control = cast(Control, self.net)
-            feature = control.encode(drawn.condition)
-            residuals = control(drawn.noisy, drawn.times, drawn.context, feature=feature)
-        prediction = self.unet.decode(drawn.emb, drawn.maps, drawn.context, residuals)
-        return self.objective.errors(prediction, drawn.latent, drawn.noise, drawn.t)
+            feature = control.encode(inputs.condition)
+            residuals = control(inputs.noisy, inputs.times, inputs.context, feature=feature)
+        prediction = self.unet.decode(inputs.emb, inputs.maps, inputs.context, residuals)
+        return self.objective.errors(prediction, inputs.latent, inputs.noise, inputs.t)
 
     @torch.no_grad()
     def paired_gap(self, batches: int = 2) -> float:
@@ -137,9 +147,9 @@ class ControlTask:
         """
         gaps = []
         for step in range(GAP_STEPS, GAP_STEPS + batches):
-            drawn = self.draw(step)
-            gaps.append(self.errors(drawn, with_control=False) - self.errors(drawn))
+            inputs = self.draw(step)
+            gaps.append(self.errors(inputs, with_control=False) - self.errors(inputs))
         return float(torch.cat(gaps).mean())
 
-    def _placed(self, x: Tensor) -> Tensor:
+    def _on_device(self, x: Tensor) -> Tensor:
         return x.to(self.device).contiguous(memory_format=torch.channels_last)

@@ -15,11 +15,11 @@ class Interruption:
     """Whether somebody asked to stop. As a callback of the loop it stops it, after a whole step."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.is_requested = False
 
     def __call__(self, now: object = None) -> None:
         """Raises `KeyboardInterrupt` when somebody asked."""
-        if self.asked:
+        if self.is_requested:
             raise KeyboardInterrupt
 
 
@@ -35,9 +35,9 @@ def deferred_interrupts(say: Callable[[str], None]) -> Iterator[Interruption]:
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if interruption.asked:
+        if interruption.is_requested:
             raise KeyboardInterrupt
-        interruption.asked = True
+        interruption.is_requested = True
         say("stopping after this step (again: at once)")
 
     before = {number: signal.signal(number, ask) for number in SIGNALS}

@@ -32,7 +32,7 @@ class Task(Protocol):
     def loss(self, step: int) -> Tensor: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """Where a run stands after an optimiser step; step 0 is before the first."""
 

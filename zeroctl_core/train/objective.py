@@ -20,7 +20,7 @@ SCHEDULES: Mapping[str, Callable[[], tuple[float, ...]]] = {STABLE_DIFFUSION: sd
 """The noise that a base was trained with -> its sigmas by timestep. Stable Diffusion 1.x, 2.x and XL share one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Objective:
     """E w(t) |target - prediction|^2 over latents, timesteps and noise.
 

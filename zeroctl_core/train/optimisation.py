@@ -11,7 +11,7 @@ from .ranges import check_at_least, check_number, check_positive
 Decay = Literal["constant", "cosine"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Optimisation:
     """How weights are moved.
 

@@ -7,7 +7,7 @@ from zeroctl_core.train.loop import Progress
 
 
 def progress(step: int, loss: float | None = 0.5, left: float | None = 65.0) -> Progress:
-    return Progress(step, 100, loss, 1e-3, 10.0, left, None)
+    return Progress(step=step, steps=100, loss=loss, learning_rate=1e-3, seconds=10.0, seconds_left=left, averaged=None)
 
 
 def test_lines_come_every_50_steps_and_at_the_end():

@@ -56,7 +56,7 @@ def uninterrupted():
     averages = fit(task, HOW)
     weights = weights_of(task.net)
     averages.swap()
-    return weights, weights_of(task.net), task.data.asked
+    return weights, weights_of(task.net), task.data.batches
 
 
 def finished(folder, uninterrupted) -> None:
@@ -74,7 +74,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits_on_the_same_samples(tmp
     fit(first, HOW, folder=tmp_path, stop_at=stop)
     second = new_task()
     fit(second, HOW, folder=tmp_path)
-    assert first.data.asked + second.data.asked == uninterrupted[2]
+    assert first.data.batches + second.data.batches == uninterrupted[2]
     assert not apart(weights_of(second.net), uninterrupted[0])
 
 
@@ -134,7 +134,7 @@ def test_a_finished_run_is_not_repeated(tmp_path, uninterrupted):
     fit(new_task(), HOW, folder=tmp_path)
     task = new_task()
     fit(task, HOW, folder=tmp_path)
-    assert task.data.asked == [] and not apart(weights_of(task.net), uninterrupted[0])
+    assert task.data.batches == [] and not apart(weights_of(task.net), uninterrupted[0])
 
 
 def test_the_rate_rises_in_the_warm_up_and_falls_with_the_cosine():

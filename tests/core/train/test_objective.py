@@ -32,7 +32,7 @@ def test_the_error_equals_the_formula_written_out(prediction, drawn):
     z, eps = latent.numpy().astype(float), noise.numpy().astype(float)
     target = eps if prediction == "eps" else bar**0.5 * eps - (1 - bar) ** 0.5 * z
     expected = ((predicted.numpy() - target) ** 2).mean(axis=(1, 2, 3))
-    objective = Objective(prediction)
+    objective = Objective(prediction=prediction)
     assert np.allclose(objective.errors(predicted, latent, noise, T), expected, rtol=1e-5)
     assert np.allclose(objective.noised(latent, noise, T), bar**0.5 * z + (1 - bar) ** 0.5 * eps, atol=1e-5)
 
@@ -42,7 +42,7 @@ def test_min_snr_weighs_the_error_of_the_latent_alike_for_both_predictions(predi
     """min(SNR, gamma) |z - z'|^2, with z' computed from what was predicted (arXiv 2303.09556, 3.4)."""
     latent, noise, _ = drawn
     bar = alphas_bar()[T.numpy()]
-    plain, weighted = Objective(prediction), Objective(prediction, snr_gamma=5.0)
+    plain, weighted = Objective(prediction=prediction), Objective(prediction=prediction, snr_gamma=5.0)
     predicted = plain.target(latent, noise, T) + 0.1
     noisy, column = plain.noised(latent, noise, T).numpy().astype(float), bar[:, None, None, None]
     if prediction == "eps":
@@ -56,7 +56,7 @@ def test_min_snr_weighs_the_error_of_the_latent_alike_for_both_predictions(predi
 
 def test_v_and_the_noisy_latent_lead_back_to_the_latent(drawn):
     latent, noise, _ = drawn
-    objective = Objective("v")
+    objective = Objective(prediction="v")
     bar = torch.from_numpy(alphas_bar()[T.numpy()]).float()[:, None, None, None]
     v, noisy = objective.target(latent, noise, T), objective.noised(latent, noise, T)
     assert torch.allclose(bar.sqrt() * noisy - (1 - bar).sqrt() * v, latent, atol=1e-5)

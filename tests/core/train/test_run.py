@@ -177,7 +177,7 @@ def test_the_second_ctrl_c_stops_at_once_and_handlers_are_put_back():
     with pytest.raises(KeyboardInterrupt), deferred_interrupts(said.append) as interruption:
         interruption()
         signal.raise_signal(signal.SIGINT)
-        assert interruption.asked and len(said) == 1
+        assert interruption.is_requested and len(said) == 1
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -38,14 +38,14 @@ class ToyData:
         self.contexts = torch.randn(SAMPLES, 3, 64, generator=draw)
         self.empty_context = torch.randn(1, 3, 64, generator=draw)
         self.conditions = torch.rand(SAMPLES, 3, 64, 64, generator=draw)
-        self.asked: list[list[int]] = []
+        self.batches: list[list[int]] = []
 
     def __len__(self) -> int:
         return SAMPLES
 
     def batch(self, indices: Sequence[int]) -> ControlBatch:
         rows = list(indices)
-        self.asked.append(rows)
+        self.batches.append(rows)
         return ControlBatch(self.latents[rows], self.contexts[rows], self.conditions[rows])
 
 

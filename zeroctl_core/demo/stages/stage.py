@@ -28,7 +28,7 @@ class Watcher(Protocol):
     def __call__(self, now: Progress) -> None: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stage(Generic[T]):
     """`new` makes the task with fresh weights, `shipped` with those that stand in the folder of weights; both read the
     files of earlier stages there and may keep what is slow to make in the second folder, where checkpoints are too."""
