@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from rooms import CORE_ORDER
 
 from benchmarks.tables import TABLES, filled
 from zeroctl_core import BASES, save_controlnet
+from zeroctl_core.annotators.annotator import annotator
+from zeroctl_core.annotators.params import Param
 from zeroctl_core.network.random_weights import random_controlnet
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,6 +80,21 @@ def test_every_module_that_a_page_runs_exists(page):
     for module in re.findall(r"python -m ((?:zeroctl_core|benchmarks)[a-z_.\d]*)", page.read_text(encoding="utf-8")):
         path = ROOT / module.removesuffix(".").replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file() or path.is_dir(), module
+
+
+def test_the_annotator_of_contributing_is_written_as_annotators_are():
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line for line in code.splitlines() if not line.startswith("from .")]
+
+    def decorator(*values: object, **options: object) -> object:
+        inspect.signature(annotator).bind(*values, **options)
+        return lambda function: function  # the registry stays as it is
+
+    names = {"annotator": decorator, "Param": Param}
+    exec(compile("\n".join(lines), "CONTRIBUTING.md", "exec"), names)  # noqa: S102  the project's own text
+    (param,) = names["PARAMS"]
+    param.check("outline", param.default)
+    assert list(inspect.signature(names["outline"]).parameters) == ["image", param.name]
 
 
 def test_contributing_names_every_room_of_the_core_on_its_floor():
