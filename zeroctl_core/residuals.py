@@ -12,11 +12,23 @@ from .canvas.by_area import resize_by_area
 from .connections import ConnectionWeights
 
 
+def times(residual: Tensor, factor: float | Tensor) -> Tensor:
+    """The product, and 0 wherever the factor is 0: an overflow (infinity) times 0 would be NaN.
+
+    residual [B, C, h, w], factor a number or a tensor that broadcasts to it. A factor of 1 hands the residual on.
+    """
+    if isinstance(factor, Tensor):
+        return (residual * factor).masked_fill_(factor == 0, 0.0)
+    if factor == 1.0:
+        return residual
+    return residual * factor if factor else torch.zeros_like(residual)
+
+
 @dataclass(frozen=True)
 class Residuals:
     """The feature maps that a control adds to the skips (shallow to deep) and to the middle, [B, C_i, h_i, w_i] each.
 
-    Every method returns new tensors, except `to`, which hands on what already is where it should be.
+    No method changes a tensor. A map that stays as it is, by a weight of 1 or in `to`, is handed on and not copied.
     Source: the outputs of the zero convolutions in Eq. 2 of arXiv 2302.05543.
     """
 
@@ -43,8 +55,8 @@ class Residuals:
     def batch(self) -> int:
         return self.middle.shape[0]
 
-    def scaled(self, weights: ConnectionWeights | Sequence[float]) -> Residuals:
-        """Each map times its weight.
+    def scaled(self, weights: ConnectionWeights | Sequence[float | Tensor]) -> Residuals:
+        """Each map times its weight: a number, or a tensor that broadcasts to the map.
 
         Raises `ValueError` when the number of weights is not the number of maps.
         """
@@ -53,7 +65,7 @@ class Residuals:
                 f"{len(weights)} weights were given for a control with {len(self)} connections; "
                 f"give {len(self)}, shallow to deep and the middle last"
             )
-        return Residuals.of([residual * weight for residual, weight in zip(self, weights, strict=True)])
+        return Residuals.of([times(residual, weight) for residual, weight in zip(self, weights, strict=True)])
 
     def __add__(self, other: Residuals) -> Residuals:
         """The sum, map by map: composed controls need no further weights (arXiv 2302.05543, 3.4).
@@ -92,7 +104,18 @@ class Residuals:
                 # in float32: bf16 would round the share of a cell that is covered
                 shrunk = resize_by_area(mask.float(), size[0], size[1])
                 by_size[size] = shrunk.to(residual.device, residual.dtype)
-        return Residuals.of([residual * by_size[residual.shape[-2:]] for residual in self])
+        return self.scaled([by_size[residual.shape[-2:]] for residual in self])
+
+    def on_rows(self, rows: slice | Tensor, batch: int) -> Residuals:
+        """As these rows of a larger batch, whose other rows are 0."""
+        if self.batch == batch:
+            return self
+        maps = []
+        for residual in self:
+            padded = residual.new_zeros(batch, *residual.shape[1:])
+            padded[rows] = residual
+            maps.append(padded)
+        return Residuals.of(maps)
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None, non_blocking: bool = False

@@ -40,6 +40,28 @@ def test_scaled_keeps_the_dtype():
     assert {m.dtype for m in residuals().to(dtype=torch.bfloat16).scaled([0.5, 0.5, 0.5])} == {torch.bfloat16}
 
 
+def test_an_overflow_times_0_is_0():
+    """Infinity times 0 would be NaN, on the whole map, where a mask is 0 and on a row of weight 0."""
+    r = Residuals.of([torch.full_like(residual, torch.inf) for residual in residuals()])
+    assert not any(residual.any() for residual in r.scaled([0.0] * 3))
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., :4] = 1.0
+    for residual in r.masked(mask):
+        half = residual.shape[-1] // 2
+        assert torch.isinf(residual[..., :half]).all() and not residual[..., half:].any()
+    for residual in r.scaled([torch.tensor([0.0, 0.5]).reshape(2, 1, 1, 1)] * 3):
+        assert not residual[0].any() and torch.isinf(residual[1]).all()
+
+
+@pytest.mark.parametrize("rows", [slice(1, 3), torch.tensor([0, 3])])
+def test_residuals_of_some_rows_are_0_on_the_others(rows):
+    r = residuals(2)
+    for padded, residual in zip(r.on_rows(rows, 4), r, strict=True):
+        assert padded.shape == (4, *residual.shape[1:])
+        assert torch.equal(padded[rows], residual) and padded.count_nonzero() == residual.count_nonzero()
+    assert r.on_rows(slice(0, 2), 2) is r
+
+
 def test_two_halves_make_a_whole():
     r = residuals()
     half = r.scaled([0.5] * 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -14,9 +14,22 @@ from .rows import Crop, Rows
 from .schedule import Schedule
 from .unit import Net
 
-Key = tuple[object, ...]
-Kept = tuple[Tensor, object]
-"""A result with the objects that its key names by id: while they are kept, nothing else can get their id."""
+
+class Cache:
+    """Tensors by what they were computed from: encoded conditions, masks at each size, rows.
+
+    Nothing in it is changed after it was computed; from the second step of a run on a call finds all that it needs.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[Hashable, ...], tuple[Tensor, tuple[object, ...]]] = {}
+
+    def get(self, sources: tuple[object, ...], key: tuple[Hashable, ...], compute: Callable[[], Tensor]) -> Tensor:
+        """The tensor of these objects, compared by identity, and of this key; computed the first time."""
+        full_key = (*map(id, sources), *key)
+        if full_key not in self._entries:
+            self._entries[full_key] = compute(), sources  # while the sources are held, nothing else can get their id
+        return self._entries[full_key][0]
 
 
 @dataclass(eq=False)
@@ -24,13 +37,12 @@ class Run:
     """Made when a sampling run starts, handed to every call of it, dropped when it ends.
 
     `percent_to_sigma` is the model's, `sigmas` are the run's N + 1 noise levels: what `Schedule.bind` needs. The rest
-    fills itself: bound schedules, one feature for each network, image, crop, device and dtype, masks by size.
+    fills itself.
     """
 
     percent_to_sigma: Callable[[float], float]
     sigmas: Sequence[float] | Tensor
-    features: dict[Key, Kept] = field(default_factory=dict)
-    masks: dict[Key, Kept] = field(default_factory=dict)
+    cache: Cache = field(default_factory=Cache)
     _strengths: dict[Schedule, Callable[[float], float]] = field(default_factory=dict)
 
     def strength(self, schedule: Schedule, sigma: float) -> float:
@@ -40,39 +52,68 @@ class Run:
         return self._strengths[schedule](sigma)
 
 
-def feature_of_rows(net: Net, image: Tensor, rows: Rows, x: Tensor, kept: dict[Key, Kept]) -> Tensor:
+def feature_of_rows(net: Net, image: Tensor, rows: Rows, x: Tensor, cache: Cache) -> Tensor:
     """The encoded condition of each row of x [B, 4, h, w] -> [B, C, h, w], or [1, C, h, w] when all rows share it.
 
     Raises `ValueError` when the image does not cover the canvas that x, or a crop of it, is a part of.
     """
-    places = [(sample % image.shape[0], crop) for sample, crop in zip(rows.images, rows.crops, strict=True)]
-    encoded: dict[tuple[int, Crop | None], Tensor] = {}
-    for place in dict.fromkeys(places):
-        key = (id(net), id(image), *place, x.shape[-2:], x.device, x.dtype)
-        if key not in kept:
-            n, crop = place
-            _check_canvas(image, crop, x)
-            kept[key] = net.encode(cropped(image[n : n + 1], crop).to(x.device, x.dtype)), (net, image)
-        encoded[place] = kept[key][0]
-    if len(encoded) == 1:
-        return encoded[places[0]]
-    return torch.cat([encoded[place] for place in places])
+
+    def encoded(sample: int, crop: Crop | None) -> Tensor:
+        _check_canvas(image, crop, x)
+        return net.encode(cropped(image[sample : sample + 1], crop).to(x.device, x.dtype))
+
+    def feature(place: Place) -> Tensor:
+        return cache.get((net, image), ("feature", *place, *_form(x)), lambda: encoded(*place))
+
+    places = _places(rows, image.shape[0])
+    if len(places) == 1:
+        return feature(places[0])
+    return torch.cat([feature(place) for place in places])
 
 
-def mask_of_rows(mask: Tensor, canvas: torch.Size, rows: Rows, like: Tensor, kept: dict[Key, Kept]) -> Tensor:
+def mask_of_rows(mask: Tensor, canvas: torch.Size, rows: Rows, like: Tensor, cache: Cache) -> Tensor:
     """The mask of each row at the size of `like` [B, C, h, w], by area -> [B, 1, h, w], or [1, 1, h, w] for all.
 
     `canvas` is the size in pixels that the crops refer to.
     """
-    places = tuple((sample % mask.shape[0], crop) for sample, crop in zip(rows.images, rows.crops, strict=True))
-    if len(set(places)) == 1:
-        places = places[:1]
-    key = (id(mask), places, canvas, like.shape[-2:], like.device, like.dtype)
-    if key not in kept:
+    places = _places(rows, mask.shape[0])
+
+    def shrunk() -> Tensor:
         size = (like.shape[-2], like.shape[-1])
-        parts = [_shrunk(mask[n : n + 1].float(), canvas, crop, size) for n, crop in places]
-        kept[key] = torch.cat(parts).to(like.device, like.dtype), mask
-    return kept[key][0]
+        parts = [_shrunk(mask[sample : sample + 1].float(), canvas, crop, size) for sample, crop in places]
+        return torch.cat(parts).to(like.device, like.dtype)
+
+    return cache.get((mask,), ("mask", places, canvas, *_form(like)), shrunk)
+
+
+def index_of_rows(rows: Sequence[int], device: torch.device, cache: Cache) -> slice | Tensor:
+    """What picks rows, ascending, out of a batch: neighbours as a slice, which is a view; others by their numbers."""
+    if rows[-1] - rows[0] + 1 == len(rows):
+        return slice(rows[0], rows[-1] + 1)
+    return cache.get((), ("index", *rows, device), lambda: torch.tensor(rows, device=device))
+
+
+def switch_of_rows(on: Sequence[bool], like: Tensor, cache: Cache) -> Tensor:
+    """1 for each row that is on and 0 for the others, [B, 1, 1, 1] on the device and in the dtype of `like`."""
+
+    def switch() -> Tensor:
+        return torch.tensor(on, device=like.device, dtype=like.dtype).reshape(-1, 1, 1, 1)
+
+    return cache.get((), ("switch", *on, like.device, like.dtype), switch)
+
+
+Place = tuple[int, Crop | None]
+"""Which of a unit's images or masks, and which part of the canvas."""
+
+
+def _places(rows: Rows, n: int) -> tuple[Place, ...]:
+    """The place of every row among n images or masks; a single one where all rows have the same."""
+    places = tuple((sample % n, crop) for sample, crop in zip(rows.images, rows.crops, strict=True))
+    return places[:1] if len(set(places)) == 1 else places
+
+
+def _form(x: Tensor) -> tuple[Hashable, ...]:
+    return x.shape[-2:], x.device, x.dtype
 
 
 def cropped(canvas: Tensor, crop: Crop | None) -> Tensor:

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..residuals import Residuals
 from .rows import Rows
-from .run import Kept, Key, Run, feature_of_rows, mask_of_rows
+from .run import Cache, Run, feature_of_rows, index_of_rows, mask_of_rows, switch_of_rows
 from .unit import ControlUnit
 
-Acting = tuple[ControlUnit, tuple[float, ...]]
+WeightedUnit = tuple[ControlUnit, tuple[float, ...]]
 """A unit and its weight at each connection, strength and schedule included."""
 
 
@@ -63,7 +63,7 @@ class ControlStack:
 
         `sigma` is the noise level that schedules are asked at; without it they are open. `run` keeps what stays the
         same during a sampling run; without it everything is computed anew. `rows` says what each row is; without it
-        row r is sample r of the whole canvas.
+        row r is sample r of the whole canvas. No tensor is read back.
 
         Raises `ValueError` for a unit with a schedule at a sigma without a run, for a unit on one branch without rows,
         for rows that are not x's, and for a condition image that is not 8 times its canvas.
@@ -72,32 +72,30 @@ class ControlStack:
             rows = self._plain_rows(x.shape[0])
         elif len(rows) != x.shape[0]:
             raise ValueError(f"{len(rows)} rows are described, the batch has {x.shape[0]}; describe each row once")
-        features: dict[Key, Kept] = {} if run is None else run.features
-        masks: dict[Key, Kept] = {} if run is None else run.masks
-
+        cache = Cache() if run is None else run.cache
         weights = self._acting_weights(sigma, run, rows)
-        total: list[Tensor] | None = None
+        total: Residuals | None = None
         for group in self._groups:
-            acting = [(self.units[index], weights[index]) for index in group if index in weights]
-            needed = sorted({row for unit, _ in acting for row in rows.seen_by(unit.branches)})
-            if not needed:
+            units = [(self.units[index], weights[index]) for index in group if index in weights]
+            if not units:
                 continue
-            net, image = acting[0][0].net, self.units[group[0]].condition_image
-            at = _index(needed)
-            picked = rows.pick(needed)
-            residuals: Residuals = net(
+            visible = sorted({row for unit, _ in units for row in rows.seen_by(unit.branches)})
+            own_rows, at = rows.pick(visible), index_of_rows(visible, x.device, cache)
+            net, image = units[0][0].net, self.units[group[0]].condition_image
+            residuals = net(
                 x[at],
                 t[at],
                 context[at],
-                feature=feature_of_rows(net, image, picked, x, features),
+                feature=feature_of_rows(net, image, own_rows, x, cache),
                 y=None if y is None else y[at],
             )
-            maps = []
-            for place, residual in enumerate(residuals):
-                factor = _factor(acting, place, picked, image.shape[-2:], residual, masks)
-                maps.append(_times(residual, factor))
-            total = _added(total, maps, at, x.shape[0])
-        return None if total is None else Residuals.of(total)
+            factors = [
+                _factor(units, place, rows=own_rows, canvas=image.shape[-2:], like=residual, cache=cache)
+                for place, residual in enumerate(residuals)
+            ]
+            added = residuals.scaled(factors).on_rows(at, x.shape[0])
+            total = added if total is None else total + added
+        return total
 
     @property
     def needs_sigma(self) -> bool:
@@ -143,47 +141,19 @@ def _weights(unit: ControlUnit, sigma: float | None, run: Run | None) -> tuple[f
 
 
 def _factor(
-    acting: list[Acting], place: int, rows: Rows, canvas: torch.Size, residual: Tensor, masks: dict[Key, Kept]
+    units: Sequence[WeightedUnit], place: int, *, rows: Rows, canvas: torch.Size, like: Tensor, cache: Cache
 ) -> float | Tensor:
-    """The sum over units of weight, branch and mask at one connection: a number, or a tensor that broadcasts to it.
+    """The sum over units of weight, branch and mask at one connection: a number, or a tensor that broadcasts to `like`.
 
     Adding the factors and not the products makes two half controls equal one to the bit.
     """
     factor: float | Tensor = 0.0
-    for unit, weights in acting:
+    for unit, weights in units:
         share: float | Tensor = weights[place]
-        seen = rows.seen_by(unit.branches)
-        if len(seen) < len(rows):
-            on_row = [weights[place] if row in seen else 0.0 for row in range(len(rows))]
-            share = torch.tensor(on_row, device=residual.device, dtype=residual.dtype).reshape(-1, 1, 1, 1)
+        visible = rows.seen_by(unit.branches)
+        if len(visible) < len(rows):
+            share = switch_of_rows([row in visible for row in range(len(rows))], like, cache) * share
         if unit.mask is not None:
-            share = mask_of_rows(unit.mask, canvas, rows, residual, masks) * share
+            share = mask_of_rows(unit.mask, canvas, rows, like, cache) * share
         factor = factor + share
     return factor
-
-
-def _times(residual: Tensor, factor: float | Tensor) -> Tensor:
-    if isinstance(factor, float) and factor == 1.0:
-        return residual  # the network's own, which is nobody else's
-    if isinstance(factor, float) and factor == 0.0:
-        return torch.zeros_like(residual)  # 0 times an overflow in fp16 would be NaN
-    return residual * factor
-
-
-def _index(rows: list[int]) -> slice | list[int]:
-    """Neighbouring rows as a slice: a view, without a copy of the indices to the device."""
-    if rows == list(range(rows[0], rows[-1] + 1)):
-        return slice(rows[0], rows[-1] + 1)
-    return rows
-
-
-def _added(total: list[Tensor] | None, maps: list[Tensor], at: slice | list[int], batch: int) -> list[Tensor]:
-    """The sum so far plus maps for some rows; rows that nothing acts on are 0."""
-    if maps[0].shape[0] == batch:
-        return maps if total is None else [sum_ + map_ for sum_, map_ in zip(total, maps, strict=True)]
-    added = []
-    for place, map_ in enumerate(maps):
-        full = map_.new_zeros(batch, *map_.shape[1:]) if total is None else total[place].clone()
-        full[at] += map_
-        added.append(full)
-    return added

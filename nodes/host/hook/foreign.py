@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zeroctl_core import Connection, ConnectionWeights, Crop, Rows
-from zeroctl_core.control.run import Kept, Key, mask_of_rows
+from zeroctl_core.control.run import Cache, mask_of_rows
 from zeroctl_core.latent import PIXELS_PER_CELL
+from zeroctl_core.residuals import times
 
 from .lists import PLACES, Control
 
@@ -70,7 +71,7 @@ class Foreign:
         self._canvas = canvas
         self._weights = weights
         self._mask = mask
-        self._masks: dict[Key, Kept] = {}
+        self._masks = Cache()
         self._branches = branches
         self._connections = tuple(connections)
         self._hint: _Hint | None = None
@@ -208,11 +209,11 @@ class Foreign:
                     f"{foreign_name(self._net)} adds token sequences {tuple(value.shape)}, not maps: a mask "
                     "cannot be applied to it. Disconnect the mask, or mask the condition image."
                 )
-            value = value * mask_of_rows(self._mask, self._canvas_pixels, rows, value, self._masks)
+            value = times(value, mask_of_rows(self._mask, self._canvas_pixels, rows, value, self._masks))
         if len(seen) == len(rows):
-            return value if weight == 1.0 else value * weight
-        on_rows = torch.zeros_like(value)  # not times 0: an overflow in fp16 would stay
-        on_rows[list(seen)] = value[list(seen)] * weight
+            return times(value, weight)
+        on_rows = torch.zeros_like(value)
+        on_rows[list(seen)] = times(value[list(seen)], weight)
         return on_rows
 
     @property

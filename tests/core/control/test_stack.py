@@ -390,12 +390,12 @@ def test_complementary_masks_share_one_run_and_make_a_whole(call):
 
 
 def test_masks_are_shrunk_once_a_run(call):
-    this_run = run()
-    mask = torch.rand(1, 1, 640, 640)
-    stack = ControlStack([ControlUnit(FakeNet(), image(), mask=mask)])
-    for sigma in SIGMAS[:-1]:
-        stack(*call.args, sigma=sigma, run=this_run)
-    assert len(this_run.masks) == 2, "the fake has connections of two sizes"
+    mask = torch.rand(1, 1, 640, 640, generator=torch.Generator().manual_seed(3))
+    stack, this_run = ControlStack([ControlUnit(FakeNet(), image(), mask=mask)]), run()
+    first = stack(*call.args, sigma=SIGMAS[0], run=this_run)
+    mask.zero_()
+    assert_equal(stack(*call.args, sigma=SIGMAS[1], run=this_run), first)
+    assert not any(residual.any() for residual in stack(*call.args, sigma=SIGMAS[1], run=run())), "another run looks"
 
 
 CROPS = (Crop(0, 0, 8, 8), Crop(4, 8, 8, 8), Crop(8, 16, 8, 8), Crop(1, 3, 8, 8))
@@ -452,11 +452,36 @@ def test_what_is_handed_out_can_be_changed_without_harm(call):
         assert_equal(stack(*call.args, run=this_run), Residuals.of(before))
 
 
-def test_an_overflow_at_weight_0_does_not_spread(call):
-    net, picture = FakeNet(), image()
+def overflowing() -> FakeNet:
+    """A network whose first connection overflows, as one in fp16 may."""
+    net = FakeNet()
     net.weights[0] = torch.full_like(net.weights[0], math.inf)
-    out = ControlStack([ControlUnit(net, picture, weights=ConnectionWeights((0.0, 1.0, 1.0)))])(*call.args)
+    return net
+
+
+def test_an_overflow_at_weight_0_does_not_spread(call):
+    unit = ControlUnit(overflowing(), image(), weights=ConnectionWeights((0.0, 1.0, 1.0)))
+    out = ControlStack([unit])(*call.args)
     assert not out.skips[0].any() and torch.isfinite(out.middle).all()
+
+
+def test_an_overflow_where_the_mask_is_0_does_not_spread(call):
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., :24] = 1.0
+    out = ControlStack([ControlUnit(overflowing(), image(), mask=mask)])(*call.args)
+    assert not out.skips[0][..., 3:].any() and not torch.isfinite(out.skips[0][..., :3]).any()
+
+
+def test_an_overflow_on_rows_of_weight_0_does_not_spread(call):
+    """One run of the network serves both units; at the first connection only one of them has a weight."""
+    net, picture = overflowing(), image()
+    units = [
+        ControlUnit(net, picture, branches="cond"),
+        ControlUnit(net, picture, branches="uncond", weights=ConnectionWeights((0.0, 1.0, 1.0))),
+    ]
+    out = ControlStack(units)(*call.args, rows=ROWS)
+    assert net.runs == [4]
+    assert not out.skips[0][:2].any() and not torch.isfinite(out.skips[0][2:]).any()
 
 
 def test_gradients_pass_through(call):
