@@ -18,6 +18,8 @@ def check_mask(mask: Tensor) -> None:
     """Refuse, with a `ValueError`, what is not [n, 1, H, W] with n, H, W >= 1 and finite values in 0..1."""
     if mask.ndim != 4 or 0 in mask.shape or mask.shape[1] != 1:
         raise ValueError(f"the mask has the shape {tuple(mask.shape)}; expected [n, 1, H, W], none of them 0")
+    if mask.is_meta:  # there are no values
+        return
     low, high = mask.aminmax()
     # written so that a NaN, which compares with nothing, is refused too
     if not (low >= 0.0 and high <= 1.0):

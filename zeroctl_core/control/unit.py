@@ -66,7 +66,7 @@ class ControlUnit:
             raise ValueError(
                 f"the condition image has the shape {tuple(image.shape)}; expected [n, 3, H, W] with at least one image"
             )
-        if not torch.isfinite(image).all():
+        if not image.is_meta and not torch.isfinite(image).all():  # on meta there are no values
             raise ValueError("the condition image has values that are not finite (NaN or infinity); check its source")
         n_connections = len(self.net.base.connections)
         if self.weights is not None and len(self.weights) != n_connections:
@@ -87,7 +87,8 @@ class ControlUnit:
     def shares_network_run(self, other: ControlUnit) -> bool:
         """Whether one run of the network serves both units: the same network on an equal image."""
         mine, theirs = self.condition_image, other.condition_image
-        return self.net is other.net and (
-            mine is theirs
-            or (mine.shape == theirs.shape and mine.device == theirs.device and bool(torch.equal(mine, theirs)))
-        )
+        if self.net is not other.net:
+            return False
+        if mine is theirs or mine.is_meta:
+            return mine is theirs
+        return mine.shape == theirs.shape and mine.device == theirs.device and torch.equal(mine, theirs)
