@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..bases import BASES
 from ..checkpoint import load_controlnet
+from ..files.key_faults import key_faults
 from ..files.written_whole import written_whole
 from ..network.controlnet import ControlNet
 from ..network.unet import UNet
@@ -41,9 +42,8 @@ class DemoModel:
     def load(cls, folder: Path = WEIGHTS) -> DemoModel:
         """Read the weights; they are float16 in the files.
 
-        Raises:
-            FileNotFoundError: a file is missing.
-            ValueError: a file does not hold exactly the weights of this model.
+        Raises `FileNotFoundError` for a missing file, `ValueError` for one that does not hold exactly the weights of
+        this model.
         """
         unet, text = UNet(BASES["tiny"]), TextEncoder()
         read_weights(folder / MODEL, {UNET_PREFIX: unet, TEXT_PREFIX: text})
@@ -51,9 +51,9 @@ class DemoModel:
 
     @torch.no_grad()
     def context(self, prompts: Sequence[str]) -> Tensor:
-        """What the UNet is told: [B, 12, 64]. Unknown words are left out; `words.tokenise` names them."""
-        out: Tensor = self.text(torch.tensor([tokenise(prompt).numbers for prompt in prompts]))
-        return out
+        """The context of prompts, [B, 12, 64]. Unknown words are left out; `words.tokenise` names them."""
+        context: Tensor = self.text(torch.tensor([tokenise(prompt).numbers for prompt in prompts]))
+        return context
 
     @torch.no_grad()
     def picture(self, latent: Tensor) -> Tensor:
@@ -93,25 +93,27 @@ def load_control(name: str, folder: Path = WEIGHTS) -> ControlNet:
 def read_weights(path: Path, parts: Mapping[str, nn.Module]) -> dict[str, str]:
     """Load every tensor of a file into the module whose prefix it has; the file's metadata.
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: keys or shapes are not exactly those of the modules.
+    Raises `FileNotFoundError` for a missing file, `ValueError` for keys or shapes that are not exactly those of the
+    modules, and for a file that is not whole.
     """
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is missing. It is part of the package; reinstall it, or make it with "
             "python -m zeroctl_core.demo.build"
         )
-    tensors = safetensors.torch.load_file(path)
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}). Reinstall the package, or make it with python -m zeroctl_core.demo.build"
+        ) from error
     expected = {
         prefix + key: tuple(value.shape) for prefix, part in parts.items() for key, value in part.state_dict().items()
     }
-    found = {key: tuple(value.shape) for key, value in tensors.items()}
-    if found != expected:
-        wrong = sorted(key for key in {*found, *expected} if found.get(key) != expected.get(key))
+    if faults := key_faults(expected, {key: tuple(value.shape) for key, value in tensors.items()}):
         raise ValueError(
-            f"{path} is not a file of this version: {len(wrong)} tensors are missing, new or of another shape, the "
-            f"first is {wrong[0]}. Reinstall the package, or make the files with python -m zeroctl_core.demo.build"
+            f"{path} is not a file of this version: {'; '.join(faults)}. Reinstall the package, or make the files with "
+            "python -m zeroctl_core.demo.build"
         )
     for prefix, part in parts.items():
         part.load_state_dict({key: tensors[prefix + key].float() for key in part.state_dict()})

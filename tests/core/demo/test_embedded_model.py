@@ -69,8 +69,17 @@ def test_a_missing_file_says_how_to_get_it(tmp_path):
 
 
 def test_a_file_of_other_weights_is_refused():
-    with pytest.raises(ValueError, match="not a file of this version"):
+    with pytest.raises(
+        ValueError, match=r"not a file of this version: \d+ keys are missing \(encoder.*; \d+ keys do not"
+    ):
         read_weights(WEIGHTS / "judge.safetensors", {"": Autoencoder()})
+
+
+def test_a_damaged_file_is_refused_with_its_name(tmp_path):
+    path = tmp_path / "judge.safetensors"
+    path.write_bytes((WEIGHTS / "judge.safetensors").read_bytes()[:-100])
+    with pytest.raises(ValueError, match="judge.safetensors is damaged"):
+        read_weights(path, {"": Autoencoder()})
 
 
 def test_latents_have_the_spread_of_stable_diffusions(model, held_out):
