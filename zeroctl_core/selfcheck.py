@@ -1,7 +1,7 @@
 """`python -m zeroctl_core.selfcheck`: the core's main job from end to end, without a download.
 
 A ControlNet of full size with random weights is written and read in both published layouts, and a stack of controls
-runs on the Canny edges of a photograph. What must hold is checked; what was seen is printed. The exit status is 1
+runs on the Canny edges of a photograph. What must hold is checked, and the figures are printed. The exit status is 1
 when a check fails.
 """
 
@@ -46,7 +46,7 @@ TIMESTEP = 501.0
 
 
 class SelfCheck:
-    """One run: says what it sees, and remembers which checks failed."""
+    """One run: prints its figures, and remembers which checks failed."""
 
     def __init__(self, base: Base, size: int, out: Path, seed: int, say: Callable[[str], None] = print) -> None:
         self.base, self.size, self.out, self.seed, self.say = base, size, out, seed, say
@@ -98,15 +98,15 @@ class SelfCheck:
         photo = at_resolution(photograph(), self.size)
         with self.timed("Canny"):
             edges = ANNOTATORS["canny"](photo)
-        placed = resize_condition(edges, self.size, self.size)
-        share = float(placed.image.mean())
+        canvas_image = resize_condition(edges, self.size, self.size).image
+        share = float(canvas_image.mean())
         self.check(f"edges are white on black, {share:.1%} of the picture", 0.001 < share < 0.5)
-        self.check("edges are 0 or 1, nothing between", torch.unique(placed.image).tolist() == [0, 1])
+        self.check("edges are 0 or 1, nothing between", torch.unique(canvas_image).tolist() == [0, 1])
         path = self.out / EDGES_NAME
-        tiles = [Tile(photo[0], "photograph"), Tile(placed.image[0], "Canny 100/200")]
+        tiles = [Tile(photo[0], "photograph"), Tile(canvas_image[0], "Canny 100/200")]
         write_sheet(path, [(f"the condition, {self.size} px", tiles)], scale=1)
         self.say(f"  photograph and edges: {path}")
-        return placed.image
+        return canvas_image
 
     def round_trips(self, image: Tensor, x: Tensor, context: Tensor, y: Tensor | None) -> Residuals:
         """Write and read both layouts, one at a time (a full file has 1.45 GB); the residuals of what was read."""
@@ -116,7 +116,7 @@ class SelfCheck:
         expected = dict(self.net.named_parameters())
         n_bytes = sum(value.numel() * value.element_size() for value in expected.values())
         t = torch.full((1,), TIMESTEP)
-        found: list[Residuals] = []
+        results: list[Residuals] = []
         with tempfile.TemporaryDirectory(prefix="zeroctl-", ignore_cleanup_errors=True) as folder:
             free = shutil.disk_usage(folder).free
             if free < 1.1 * n_bytes:
@@ -141,13 +141,13 @@ class SelfCheck:
                 with self.timed(f"encode the condition, {layout}"):
                     feature = net.encode(image)
                 with self.timed(f"forward, {layout}"):
-                    found.append(net(x, t, context, feature=feature, y=y))
+                    results.append(net(x, t, context, feature=feature, y=y))
                 del net, loaded
                 path.unlink()
         # not to the bit: kernels for matrices choose their order of summation by where the weights lie in memory
-        apart = max(float((a - b).norm() / a.norm()) for a, b in zip(found[0], found[1], strict=True))
+        apart = max(float((a - b).norm() / a.norm()) for a, b in zip(*results, strict=True))
         self.check(f"both files give the same residuals, relative distance {apart:.1e} (at most 1e-5)", apart <= 1e-5)
-        return found[0]
+        return results[0]
 
     def show_residuals(self, residuals: Residuals) -> None:
         self.say("\nresiduals, shallow to deep, the middle last")

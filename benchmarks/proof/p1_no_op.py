@@ -50,7 +50,7 @@ def main() -> None:
         for n in range(2)
     ]
     proof.sheet(rows)
-    good = all(found["equal_to_the_bit"] and found["runs_of_the_network"] for found in results.values())
+    good = all(result["equal_to_the_bit"] and result["runs_of_the_network"] for result in results.values())
     proof.write(results, f"every picture equal to the bit, the network ran: {good}")
 
 

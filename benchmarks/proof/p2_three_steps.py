@@ -64,11 +64,11 @@ def main() -> None:
         norms = gradients(World(), seed)
         woke = {part: next((n + 1 for n, row in enumerate(norms) if row[part] > 0), None) for part in PARTS}
         results[seed] = {"first_step_with_a_gradient": woke, "gradient_norms": norms}
-    shown = results[proof.options.seeds[0]]["gradient_norms"]
+    norms = results[proof.options.seeds[0]]["gradient_norms"]
 
     def draw(axes: Any) -> None:
         for part in PARTS:
-            axes.plot(range(1, STEPS + 1), [row[part] for row in shown], "o-", label=part)
+            axes.plot(range(1, STEPS + 1), [row[part] for row in norms], "o-", label=part)
         axes.set_yscale("symlog", linthresh=1e-6)
         axes.set_xticks(range(1, STEPS + 1))
         axes.set_xlabel("optimiser step")
@@ -77,7 +77,7 @@ def main() -> None:
         axes.set_title("A control wakes in three steps")
 
     proof.curves(draw)
-    good = all(found["first_step_with_a_gradient"] == expected for found in results.values())
+    good = all(result["first_step_with_a_gradient"] == expected for result in results.values())
     proof.write(results, f"zero convolutions at step 1, copy at 2, the encoder's inside at 3: {good}")
 
 

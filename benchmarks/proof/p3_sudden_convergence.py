@@ -35,18 +35,18 @@ def main() -> None:
                 gap_every=25,
                 work=Path(work),
             )
-            trained = train_control(config, source)
-        runs[seed] = trained
-        scored = [line for line in trained.log if "follow" in line]
-        losses = [line["loss"] for line in trained.log if "loss" in line]
+            run = train_control(config, source)
+        runs[seed] = run
+        rows = [line for line in run.log if "follow" in line]
+        losses = [line["loss"] for line in run.log if "loss" in line]
         tenth = max(1, len(losses) // 10)
         results[seed] = {
-            "score": [[line["step"], line["follow"]] for line in scored],
-            "edge_f1": [[line["step"], line["edge_f1"]] for line in scored],
-            "jump": None if trained.jump is None else dataclasses.asdict(trained.jump),
+            "score": [[line["step"], line["follow"]] for line in rows],
+            "edge_f1": [[line["step"], line["edge_f1"]] for line in rows],
+            "jump": None if run.jump is None else dataclasses.asdict(run.jump),
             "loss_first_tenth": sum(losses[:tenth]) / tenth,
             "loss_last_tenth": sum(losses[-tenth:]) / tenth,
-            "seconds_of_training": scored[-1]["seconds"],
+            "seconds_of_training": rows[-1]["seconds"],
         }
     world = scenes(21, 0, 4, "held_out")
     truth = render(world)
@@ -66,8 +66,8 @@ def main() -> None:
     )
 
     def draw(axes: Any) -> None:
-        for seed, found in results.items():
-            steps, scores = zip(*found["score"], strict=True)
+        for seed, result in results.items():
+            steps, scores = zip(*result["score"], strict=True)
             axes.plot(steps, scores, "o-", label=f"IoU of samples, seed {seed}")
             jump = runs[seed].jump
             if jump is not None:
@@ -78,7 +78,7 @@ def main() -> None:
         axes.legend()
 
     proof.curves(draw)
-    jumps = [found["jump"] for found in results.values()]
+    jumps = [result["jump"] for result in results.values()]
     proof.write(results, f"a jump was announced in {sum(j is not None for j in jumps)} of {len(jumps)} runs")
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.proof.record import Proof
-from benchmarks.proof.training import config, trained
+from benchmarks.proof.training import config, train
 from zeroctl_core import ConditionEncoder, ControlNet, ControlUnit, Residuals
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.following import follow_scores
@@ -97,15 +97,15 @@ def main() -> None:
                 torch.manual_seed(seed)
                 net = Lite(net)
             print(f"seed {seed}, {variant}: {sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters")
-            net, losses = trained(settings, source, net)
-            found = {"loss_first_20": sum(losses[:20]) / 20, "loss_last_50": sum(losses[-50:]) / 50}
+            net, losses = train(settings, source, net)
+            result = {"loss_first_20": sum(losses[:20]) / 20, "loss_last_50": sum(losses[-50:]) / 50}
             for name, prompt in SETTINGS.items():
                 samples = control_samples(model, [ControlUnit(net, edges)], [prompt(one) for one in world], 31)
                 scores = follow_scores(samples, world)
-                found[name] = {key: round(scores[key], 4) for key in ("iou", "edge_f1", "colour", "background")}
+                result[name] = {key: round(scores[key], 4) for key in ("iou", "edge_f1", "colour", "background")}
                 pictures.setdefault((variant, name), samples)
                 print(f"  {variant}, {name}: IoU {scores['iou']:.3f}, edge F1 {scores['edge_f1']:.3f}")
-            results.setdefault(variant, {})[seed] = found
+            results.setdefault(variant, {})[seed] = result
     rows = []
     for name in SETTINGS:
         tiles = [Tile(edges[0], "condition")]
@@ -120,7 +120,7 @@ def main() -> None:
 
 
 def _mean(runs: dict[int, dict[str, dict[str, float]]], setting: str) -> float:
-    return sum(found[setting]["iou"] for found in runs.values()) / len(runs)
+    return sum(run[setting]["iou"] for run in runs.values()) / len(runs)
 
 
 if __name__ == "__main__":

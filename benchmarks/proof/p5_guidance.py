@@ -65,8 +65,8 @@ def main() -> None:
     for way in WAYS:
         tiles = [Tile(pictures[way, SCALES[0]][1][0], "edges, no prompt")]
         for scale in SCALES:
-            found = results[way][f"{scale:g}"]
-            label = f"guidance {scale:g}: IoU {found['iou']:.2f}\noff palette {found['off_palette']:.2f}"
+            scores = results[way][f"{scale:g}"]
+            label = f"guidance {scale:g}: IoU {scores['iou']:.2f}\noff palette {scores['off_palette']:.2f}"
             tiles.append(Tile(pictures[way, scale][0][0], label))
         rows.append((way, tiles))
     proof.sheet(rows)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from benchmarks.proof.record import Proof
-from benchmarks.proof.training import config, trained
+from benchmarks.proof.training import config, train
 from zeroctl_core import ControlUnit
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.following import follow_scores
@@ -22,11 +22,11 @@ def main() -> None:
     proof = Proof("p6_composition", "Added controls each give what they carry, without weights.", steps=900, n=64)
     source, edges_net = World(), load_control("edges")
     results: dict[str, dict[int, dict[str, float]]] = {}
-    shown = {}
+    columns = {}
     for seed in proof.options.seeds:
         # always without a prompt, as it is used here: with half of the prompts it had learnt little after 600 steps
         settings = replace(config("colours", seed, proof.options.steps), prompt_dropout=1.0)
-        colours_net, _ = trained(settings, source, new_control(settings, source))
+        colours_net, _ = train(settings, source, new_control(settings, source))
         world = scenes(51 + seed, 0, proof.options.n, "held_out")
         truth = render(world)
         edges, colours = CONDITIONS["edges"](truth), CONDITIONS["colours"](truth)
@@ -46,15 +46,15 @@ def main() -> None:
         }
         for name, samples in pictures.items():
             scores = follow_scores(samples, world)
-            kept = {key: round(scores[key], 4) for key in ("iou", "edge_f1", "colour", "background")}
-            results.setdefault(name, {})[seed] = kept
-            print(f"seed {seed}, {name}: {kept}")
+            figures = {key: round(scores[key], 4) for key in ("iou", "edge_f1", "colour", "background")}
+            results.setdefault(name, {})[seed] = figures
+            print(f"seed {seed}, {name}: {figures}")
         apart = float((pictures["edges + colours"] - pictures["colours + edges"]).abs().max())
         results.setdefault("largest difference of the two orders", {})[seed] = {"pixels": apart}
-        if not shown:
-            shown = {"truth": truth.image, "edges": edges, "colours": colours, **pictures}
+        if not columns:
+            columns = {"truth": truth.image, "edges": edges, "colours": colours, **pictures}
     names = ("truth", "edges", "colours", "edges alone", "colours alone", "edges + colours")
-    proof.sheet([("no prompt", [Tile(shown[name][n], name) for name in names]) for n in range(4)])
+    proof.sheet([("no prompt", [Tile(columns[name][n], name) for name in names]) for n in range(4)])
     both, first = results["edges + colours"], proof.options.seeds[0]
     proof.write(
         results,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.proof.record import Proof
-from benchmarks.proof.training import config, trained
+from benchmarks.proof.training import config, train
 from zeroctl_core import ControlUnit
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.following import follow_scores
@@ -25,18 +25,18 @@ def main() -> None:
     edges = CONDITIONS["edges"](truth)
     prompts = [one.caption for one in world]
     results: dict[int, dict[int, dict[str, float]]] = {}
-    shown = {}
+    pictures = {}
     for size in SIZES:
         for seed in proof.options.seeds:
             settings = config("edges", seed, proof.options.steps, size)
-            net, losses = trained(settings, source, new_control(settings, source))
+            net, losses = train(settings, source, new_control(settings, source))
             samples = control_samples(model, [ControlUnit(net, edges)], prompts, 61)
             scores = follow_scores(samples, world)
             results.setdefault(size, {})[seed] = {
                 **{key: round(scores[key], 4) for key in ("iou", "edge_f1", "shading", "colour", "background")},
                 "loss_last_50": sum(losses[-50:]) / 50,
             }
-            shown.setdefault(size, samples)
+            pictures.setdefault(size, samples)
             print(f"{size} scenes, seed {seed}: {results[size][seed]}")
     rows = []
     for n in range(3):
@@ -44,11 +44,11 @@ def main() -> None:
         for size in SIZES:
             runs = results[size].values()
             mean = sum(run["iou"] for run in runs) / len(runs)
-            tiles.append(Tile(shown[size][n], f"{size} scenes\nmean IoU {mean:.2f}"))
+            tiles.append(Tile(pictures[size][n], f"{size} scenes\nmean IoU {mean:.2f}"))
         rows.append((f'"{prompts[n]}"', tiles))
     proof.sheet(rows)
-    told = ", ".join(f"{size}: " + " ".join(f"{run['iou']:.3f}" for run in results[size].values()) for size in SIZES)
-    proof.write(results, f"IoU on held-out scenes by number of scenes, {proof.options.steps} steps: {told}")
+    figures = ", ".join(f"{size}: " + " ".join(f"{run['iou']:.3f}" for run in results[size].values()) for size in SIZES)
+    proof.write(results, f"IoU on held-out scenes by number of scenes, {proof.options.steps} steps: {figures}")
 
 
 if __name__ == "__main__":

@@ -49,18 +49,18 @@ def inputs(base: str, batch: int, cells: int, tokens: int, device: str = "cpu") 
 def kept_bytes(loss: Callable[[], Tensor], *modules: nn.Module) -> int:
     """Bytes of all different storages that autograd keeps for the backward pass, weights apart."""
     weights = {p.untyped_storage().data_ptr() for module in modules for p in module.parameters()}
-    kept: dict[int, int] = {}
+    sizes: dict[int, int] = {}
 
     def pack(x: Tensor) -> Tensor:
         storage = x.untyped_storage()
         if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
+            sizes[storage.data_ptr()] = storage.nbytes()
         return x
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        held = loss()  # alive until the sum is taken: memory that is freed would be counted again
-        total = sum(kept.values())
-    del held
+        result = loss()  # alive until the sum is taken: memory that is freed would be counted again
+        total = sum(sizes.values())
+    del result
     return total
 
 
@@ -78,16 +78,16 @@ def main() -> None:
     for way in WAYS:
         torch.manual_seed(0)
         unet, net = networks("tiny", way)
-        trained = {"finetune the base": [unet], "naive graph": [net], "locked": [net]}[way]
-        parameters = [p for module in trained for p in module.parameters()]
+        modules = {"finetune the base": [unet], "naive graph": [net], "locked": [net]}[way]
+        parameters = [p for module in modules for p in module.parameters()]
         optimiser = torch.optim.AdamW(parameters, lr=1e-5, foreach=True)
         ready[way] = (unet, net, parameters, optimiser)
-    given = inputs("tiny", proof.options.batch, 16, 12)
+    arrays = inputs("tiny", proof.options.batch, 16, 12)
     times: dict[str, list[float]] = {way: [] for way in WAYS}
     for turn in range(proof.options.rounds + 1):
         for way, (unet, net, _, optimiser) in ready.items():
             began = time.perf_counter()
-            step_of(way, unet, net, *given).backward()
+            step_of(way, unet, net, *arrays).backward()
             optimiser.step()
             # the released trainer never clears the base's gradients; here they are freed, which is kinder to it
             for module in (unet, net):
@@ -95,7 +95,7 @@ def main() -> None:
             if turn:  # the first round warms up
                 times[way].append(time.perf_counter() - began)
     for way, (unet, net, parameters, _) in ready.items():
-        kept = kept_bytes(lambda: step_of(way, unet, net, *given), unet, net)  # noqa: B023
+        n_bytes = kept_bytes(lambda: step_of(way, unet, net, *arrays), unet, net)  # noqa: B023
         nets = [unet] if way == "finetune the base" else [unet, net]
         weights = sum(p.numel() for module in nets for p in module.parameters()) * 4
         gradients = sum(p.numel() for module in nets for p in module.parameters() if p.requires_grad) * 4
@@ -104,7 +104,7 @@ def main() -> None:
             "seconds_a_step": round(statistics.median(times[way]), 4),
             "seconds_spread": round(max(times[way]) - min(times[way]), 4),
             "static_mb": round((weights + gradients + moments) / 1e6, 2),
-            "kept_for_backward_mb": round(kept / 1e6, 2),
+            "kept_for_backward_mb": round(n_bytes / 1e6, 2),
         }
     for way in WAYS:  # Stable Diffusion 1.5 by arithmetic alone
         unet, net = networks("sd15", way, "meta")
@@ -113,12 +113,12 @@ def main() -> None:
         results[way]["sd15_gflop_a_step"] = round(counter.get_total_flops() / 1e9)
     base = results["finetune the base"]
     for way in WAYS:
-        found = results[way]
-        found["time_ratio"] = round(found["seconds_a_step"] / base["seconds_a_step"], 3)
-        total = found["static_mb"] + found["kept_for_backward_mb"]
-        found["memory_ratio"] = round(total / (base["static_mb"] + base["kept_for_backward_mb"]), 3)
-        found["sd15_flop_ratio"] = round(found["sd15_gflop_a_step"] / base["sd15_gflop_a_step"], 3)
-        print(f"{way}: {found}")
+        result = results[way]
+        result["time_ratio"] = round(result["seconds_a_step"] / base["seconds_a_step"], 3)
+        total = result["static_mb"] + result["kept_for_backward_mb"]
+        result["memory_ratio"] = round(total / (base["static_mb"] + base["kept_for_backward_mb"]), 3)
+        result["sd15_flop_ratio"] = round(result["sd15_gflop_a_step"] / base["sd15_gflop_a_step"], 3)
+        print(f"{way}: {result}")
 
     def draw(axes: Any) -> None:
         labels = ("time_ratio", "memory_ratio", "sd15_flop_ratio")

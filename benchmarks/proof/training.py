@@ -22,7 +22,7 @@ def config(condition: str, seed: int, steps: int, n_scenes: int = 8192) -> Contr
     )
 
 
-def trained(settings: ControlConfig, source: World, net: nn.Module) -> tuple[nn.Module, list[float]]:
+def train(settings: ControlConfig, source: World, net: nn.Module) -> tuple[nn.Module, list[float]]:
     """The net with its averaged weights, ready to sample; and the losses."""
     task = new_task(settings, source, net)
     losses: list[float] = []

@@ -68,5 +68,5 @@ def test_what_cannot_be_written_or_done_is_refused_with_status_2(tmp_path, capsy
         status = COMMANDS[name].main([placed(option) for option in options])
     except SystemExit as stopped:  # by tyro, for what the options themselves refuse
         status = stopped.code
-    written = capsys.readouterr()
-    assert status == 2 and placed(message) in " ".join((written.out + written.err).replace("│", " ").split())
+    output = capsys.readouterr()
+    assert status == 2 and placed(message) in " ".join((output.out + output.err).replace("│", " ").split())

@@ -18,9 +18,9 @@ from zeroctl_core.weighting import RULES
 
 
 def test_passes_on_the_small_base(tmp_path):
-    said: list[str] = []
-    assert SelfCheck(BASES["tiny"], 128, tmp_path, seed=0, say=said.append).run()
-    text = "\n".join(said)
+    lines: list[str] = []
+    assert SelfCheck(BASES["tiny"], 128, tmp_path, seed=0, say=lines.append).run()
+    text = "\n".join(lines)
     assert "all checks passed" in text and "FAIL" not in text
     for rule in RULES:
         assert rule in text
@@ -36,8 +36,8 @@ def test_passes_on_the_small_base(tmp_path):
 
 def test_as_a_command(tmp_path):
     command = [sys.executable, "-m", "zeroctl_core.selfcheck", "--base", "tiny", "--size", "64", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout + process.stderr
     assert (tmp_path / EDGES_NAME).stat().st_size > 0
 
 
@@ -59,8 +59,8 @@ def test_refuses_a_size_that_is_not_a_canvas(size, capsys):
     with pytest.raises(SystemExit) as refused:
         selfcheck.main(["--size", size])
     assert refused.value.code == 2
-    written = capsys.readouterr()
-    assert "multiple of 64" in written.out + written.err
+    output = capsys.readouterr()
+    assert "multiple of 64" in output.out + output.err
 
 
 def test_random_nets_are_repeatable_and_differ_by_seed():

@@ -21,12 +21,12 @@ class Residual(nn.Module):
         nn.init.zeros_(self.conv2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.conv2(self.conv1(x.relu()).relu())
-        return out
+        output: Tensor = x + self.conv2(self.conv1(x.relu()).relu())
+        return output
 
 
 class Autoencoder(nn.Module):
-    """`encode(image [B, 3, 8h, 8w] in 0..1) -> [B, 4, h, w]`, and `decode`, which answers 0..1 up to overshoot.
+    """`encode(image [B, 3, 8h, 8w] in 0..1) -> [B, 4, h, w]`, and `decode`, which returns 0..1 up to overshoot.
 
     The latent is Stable Diffusion's: times `SCALE` it has a mean of 0 and a spread of 1 in every channel.
     """

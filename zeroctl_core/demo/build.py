@@ -1,7 +1,7 @@
 """`python -m zeroctl_core.demo.build`: train the embedded model from nothing, stage by stage.
 
-Stages that are finished are not repeated, a stage that was interrupted goes on where it was. What was done is written
-to a log: losses, seconds, the scores beside their targets, and the hash of every file. `--check` repeats 50 steps of
+Stages that are finished are not repeated, a stage that was interrupted goes on where it was. A build is recorded in a
+log: losses, seconds, the scores beside their targets, and the hash of every file. `--check` repeats 50 steps of
 every stage from the weights that are there and compares the losses with those in the log.
 """
 
@@ -28,7 +28,7 @@ from ..train.memory import keep_memory
 from ..train.ranges import check_at_least
 from .model import MODEL, WEIGHTS
 from .stages import STAGES
-from .stages.stage import Stage, averaged, losses_from
+from .stages.stage import Stage, losses_from, use_averages
 
 TOLERANCE = 1e-3  # by which a repeated loss may differ
 LOG = Path("benchmarks/results/demo-build.json")
@@ -45,8 +45,8 @@ class Log:
             raise ValueError(f"{path} is not the log of a build ({error}); move it away or name another log") from error
 
     def stage(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.content["stages"].setdefault(name, {"losses": [], "seconds": 0.0})
-        return found
+        entry: dict[str, Any] = self.content["stages"].setdefault(name, {"losses": [], "seconds": 0.0})
+        return entry
 
     def ran(self, began: datetime, stages: Sequence[str]) -> None:
         """Note a run that came to its end: a log with one run over every stage is of one that nothing interrupted."""
@@ -99,7 +99,7 @@ def build_stage(stage: Stage[Any], weights: Path, work: Path, log: Log, *, every
 
     watcher = None if stage.watch is None else stage.watch(task, weights, work)
     callbacks: list[Callback] = [note] if watcher is None else [note, watcher]
-    averaged(fit(task, stage.how, folder=work / stage.name, callbacks=callbacks))
+    use_averages(fit(task, stage.how, folder=work / stage.name, callbacks=callbacks))
     seconds = before + time.monotonic() - began
     record = {"stage": stage.name, "steps": stage.how.steps, "batch_size": stage.batch_size, "task": task.name}
     path = stage.save(task, weights, work, record)
@@ -135,8 +135,8 @@ def _judge_stage(stage: Stage[Any], weights: Path, log: Log) -> bool:
         reached=reached,
     )
     log.write()
-    shown = ", ".join(f"{key} {value:.3f}{_against(stage, key)}" for key, value in scores.items())
-    print(f"{stage.name}: {shown}{'' if reached else '; TARGET MISSED'}", flush=True)
+    texts = [f"{key} {value:.3f}{_against(stage, key)}" for key, value in scores.items()]
+    print(f"{stage.name}: {', '.join(texts)}{'' if reached else '; TARGET MISSED'}", flush=True)
     return reached
 
 
@@ -147,13 +147,13 @@ def _against(stage: Stage[Any], key: str) -> str:
 
 
 def check_stage(stage: Stage[Any], weights: Path, work: Path, log: Log) -> bool:
-    """Whether 50 further steps from the shipped weights lose what the log says they lost."""
+    """Whether 50 further steps from the shipped weights have the losses that the log has."""
     entry = log.stage(stage.name)
     if "check_losses" not in entry:
         print(f"{stage.name}: the log {log.path} has no losses to compare with; run the build first")
         return False
     if not _is(weights / entry["file"], entry["sha256"]):
-        print(f"{stage.name}: {entry['file']} is not the file that the log {log.path} tells of")
+        print(f"{stage.name}: {entry['file']} is not the file that the log {log.path} names")
         return False
     losses = losses_from(stage.shipped(weights, work))
     apart = max(abs(a - b) for a, b in zip(losses, entry["check_losses"], strict=True))

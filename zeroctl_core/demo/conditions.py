@@ -31,7 +31,7 @@ def edges(rendering: Rendering) -> Tensor:
 
 @CONDITIONS.register("depth")
 def depth(rendering: Rendering) -> Tensor:
-    """Relative depth as monocular estimators answer it: each picture stretched to its own range, near is white.
+    """Relative depth as monocular estimators give it: each picture stretched to its own range, near is white.
 
     The ground is 0, the object goes from .3 at its lowest place to 1 at its highest; a flat one is .65 everywhere.
     """

@@ -35,20 +35,20 @@ def object_mask(image: Tensor) -> Tensor:
     return -F.max_pool2d(-grown, 3, stride=1, padding=1)[:, 0] > 0.5
 
 
-def iou(found: Tensor, expected: Tensor) -> Tensor:
+def iou(masks: Tensor, expected: Tensor) -> Tensor:
     """Intersection over union of boolean masks [B, H, W] -> [B]; two empty masks agree."""
-    both, either = (found & expected).sum(dim=(1, 2)), (found | expected).sum(dim=(1, 2))
-    return torch.where(either > 0, both / either.clamp(min=1), torch.ones(len(found)))
+    both, either = (masks & expected).sum(dim=(1, 2)), (masks | expected).sum(dim=(1, 2))
+    return torch.where(either > 0, both / either.clamp(min=1), torch.ones(len(masks)))
 
 
-def edge_f1(found: Tensor, expected: Tensor) -> Tensor:
+def edge_f1(edges: Tensor, expected: Tensor) -> Tensor:
     """Harmonic mean of the shares of edge pixels that have one of the other map within 2 pixels, [B, H, W] -> [B]."""
 
     def covered(some: Tensor, others: Tensor) -> Tensor:
         near = F.max_pool2d(others.float()[:, None], 2 * TOLERANCE + 1, stride=1, padding=TOLERANCE)[:, 0] > 0.5
         return (some & near).sum(dim=(1, 2)) / some.sum(dim=(1, 2)).clamp(min=1)
 
-    precision, recall = covered(found, expected), covered(expected, found)
+    precision, recall = covered(edges, expected), covered(expected, edges)
     return 2 * precision * recall / (precision + recall).clamp(min=1e-9)
 
 
@@ -98,13 +98,13 @@ def follow_scores(image: Tensor, world: Sequence[Scene]) -> dict[str, float]:
     truth = render(world)
     expected = truth.mask[:, 0] > 0.5
     inner = -F.max_pool2d(-expected.float()[:, None], 2 * RIM + 1, stride=1, padding=RIM)[:, 0] > 0.5
-    found = object_mask(image)
+    masks = object_mask(image)
     shaded = [row for row, one in enumerate(world) if not one.is_flat]
-    names = zip(colour_names(object_colour(image, found)), colour_names(background_colour(image)), strict=True)
+    names = zip(colour_names(object_colour(image, masks)), colour_names(background_colour(image)), strict=True)
     right = [(c == one.colour, b == one.background) for (c, b), one in zip(names, world, strict=True)]
     scores = {
-        "iou": float(iou(found, expected).mean()),
-        "edge_f1": float(edge_f1(outline(found), outline(expected)).mean()),
+        "iou": float(iou(masks, expected).mean()),
+        "edge_f1": float(edge_f1(outline(masks), outline(expected)).mean()),
         "colour": sum(c for c, _ in right) / len(right),
         "background": sum(b for _, b in right) / len(right),
     }

@@ -25,7 +25,7 @@ def normal_sigmas(steps: int) -> Tensor:
     """The noise levels of a run of `steps` steps: even in the timestep from 999 to 0, then 0; [steps + 1], falling.
 
     Equal to the scheduler "normal" of ComfyUI to the bit: where a step lies halfway between two timesteps, the last
-    bit decides which one the UNet is told.
+    bit decides which one the UNet gets.
     """
     levels = _log_sigmas()
     sigmas = []

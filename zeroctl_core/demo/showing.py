@@ -39,7 +39,7 @@ class Demo:
         self.nets: dict[str, ControlNet] = {}
         self.rows: list[tuple[str, list[Tile]]] = []
 
-    def sampled(self, units: Sequence[ControlUnit], prompts: Sequence[str]) -> Tensor:
+    def samples(self, units: Sequence[ControlUnit], prompts: Sequence[str]) -> Tensor:
         return control_samples(self.model, units, prompts, self.seed)
 
     def unit(self, name: str, image: Tensor, rule: str = "uniform", branches: Branches = "both") -> ControlUnit:
@@ -56,10 +56,10 @@ class Demo:
         prompts = [one.caption for one in world]
         edges, normals = CONDITIONS["edges"](truth), CONDITIONS["normals"](truth)
         columns = {
-            "no control": self.sampled([], prompts),
-            "edges": self.sampled([self.unit("edges", edges)], prompts),
-            "normals": self.sampled([self.unit("normals", normals)], prompts),
-            "edges + normals": self.sampled([self.unit("edges", edges), self.unit("normals", normals)], prompts),
+            "no control": self.samples([], prompts),
+            "edges": self.samples([self.unit("edges", edges)], prompts),
+            "normals": self.samples([self.unit("normals", normals)], prompts),
+            "edges + normals": self.samples([self.unit("edges", edges), self.unit("normals", normals)], prompts),
         }
         print(f"\n{N_SCORED} held-out scenes, right prompt, guidance {GUIDANCE:g}, {STEPS} steps of Euler")
         print(f"  {'':<34}{'IoU':>7}{'edge F1':>9}{'shading':>9}{'colour':>8}{'ground':>8}")
@@ -78,10 +78,10 @@ class Demo:
         edges = CONDITIONS["edges"](truth)
         prompts = [""] * len(world)
         columns = {
-            "both branches": self.sampled([self.unit("edges", edges)], prompts),
-            "cond only, uniform": self.sampled([self.unit("edges", edges, branches="cond")], prompts),
-            "cond only, 64/h_i": self.sampled([self.unit("edges", edges, *MODES["paper"])], prompts),
-            "cond only, 64/h_i / 8": self.sampled([self.unit("edges", edges, *MODES["paper_normalised"])], prompts),
+            "both branches": self.samples([self.unit("edges", edges)], prompts),
+            "cond only, uniform": self.samples([self.unit("edges", edges, branches="cond")], prompts),
+            "cond only, 64/h_i": self.samples([self.unit("edges", edges, *MODES["paper"])], prompts),
+            "cond only, 64/h_i / 8": self.samples([self.unit("edges", edges, *MODES["paper_normalised"])], prompts),
         }
         print(f"\n{N_SCORED} held-out scenes, edges, empty prompt (colours are then the model's own choice)")
         print(f"  {'':<34}{'IoU':>7}{'edge F1':>9}")
@@ -101,7 +101,7 @@ class Demo:
         for name, shape in OUTSIDE.items():
             mask = shape()[:, 0] > 0.5
             edges = outline(mask).float()[:, None].expand(-1, 3, -1, -1)
-            pictures = self.sampled([self.unit("edges", edges, *MODES["paper"])], [""] * N_TRIES)
+            pictures = self.samples([self.unit("edges", edges, *MODES["paper"])], [""] * N_TRIES)
             follows = iou(object_mask(pictures), mask.expand(N_TRIES, -1, -1))
             order = follows.argsort()
             middle = int(order[N_TRIES // 2])
@@ -110,7 +110,7 @@ class Demo:
         self.rows.append(("shapes that the world does not contain, 64/h_i, no prompt", tiles))
         photo = F.interpolate(photograph(), size=(SIZE, SIZE), mode="area")
         canny = ANNOTATORS["canny"](photo, blur_sigma=PHOTOGRAPH_BLUR)
-        pictures = self.sampled(
+        pictures = self.samples(
             [self.unit("edges", canny, *MODES["paper"])], ["", "a red circle on a white background"]
         )
         score = follow_edges(pictures, canny)
@@ -132,7 +132,7 @@ class Demo:
             print(f"the model does not know the word {word!r}, it was left out")
         if tokens.cut:
             print(f"the prompt is too long, these words were left out: {' '.join(tokens.cut)}")
-        columns = {"no control": self.sampled([], [prompt]), name: self.sampled([self.unit(name, image)], [prompt])}
+        columns = {"no control": self.samples([], [prompt]), name: self.samples([self.unit(name, image)], [prompt])}
         tiles = [Tile(image[0], path.name[:30]), *(Tile(picture[0], label) for label, picture in columns.items())]
         self.rows.append((f'"{prompt}"' if prompt else "no prompt", tiles))
 

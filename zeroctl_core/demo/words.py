@@ -17,7 +17,7 @@ MAX_TOKENS = 12  # <bos> and <eos> among them; shorter prompts are filled with <
 
 @dataclass(frozen=True)
 class Tokens:
-    """A prompt as numbers, and what of it could not be said."""
+    """A prompt as numbers, and its words that have none."""
 
     numbers: tuple[int, ...]  # MAX_TOKENS
     unknown: tuple[str, ...] = ()  # words that are not in WORDS: left out
@@ -32,9 +32,9 @@ def words_of(text: str) -> list[str]:
 def tokenise(text: str) -> Tokens:
     """Numbers of a prompt. The empty prompt is <bos> and <eos>."""
     words = words_of(text)
-    known = [word for word in words if word in NUMBERS]
+    vocabulary = [word for word in words if word in NUMBERS]
     room = MAX_TOKENS - 2
-    numbers = [NUMBERS[BOS], *(NUMBERS[word] for word in known[:room])]
+    numbers = [NUMBERS[BOS], *(NUMBERS[word] for word in vocabulary[:room])]
     numbers += [NUMBERS[EOS]] * (MAX_TOKENS - len(numbers))
     unknown = dict.fromkeys(word for word in words if word not in NUMBERS)
-    return Tokens(tuple(numbers), tuple(unknown), tuple(known[room:]))
+    return Tokens(tuple(numbers), tuple(unknown), tuple(vocabulary[room:]))

@@ -27,9 +27,9 @@ class Averages:
         """Exchange weights and averages; twice is nothing."""
         with torch.no_grad():
             for key, parameter in self.parameters.items():
-                kept = parameter.detach().clone()
+                weight = parameter.detach().clone()
                 parameter.copy_(self.values[key])
-                self.values[key].copy_(kept)
+                self.values[key].copy_(weight)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

@@ -18,7 +18,7 @@ from ..files.written_whole import folder_written_whole
 
 PREFIX = "step-"
 TENSORS, STATE = "tensors.safetensors", "state.json"
-KEPT = 2  # checkpoints; the older one serves when a disk damages the newer one
+N_CHECKPOINTS = 2  # in a folder; the older one serves when a disk damages the newer one
 
 
 class ResumeError(ValueError):
@@ -49,9 +49,9 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         safetensors.torch.save_file(tensors, part / TENSORS)
         state = {"step": checkpoint.step, "run": checkpoint.run, "sha256": file_sha256(part / TENSORS)}
         (part / STATE).write_text(json.dumps(state))
-    kept = _by_step(folder)[-KEPT:]
+    newest = _by_step(folder)[-N_CHECKPOINTS:]
     for other in folder.iterdir():
-        if other not in kept and other.name.startswith((PREFIX, f".{PREFIX}")):
+        if other not in newest and other.name.startswith((PREFIX, f".{PREFIX}")):
             shutil.rmtree(other, ignore_errors=True)  # what cannot be removed now is removed the next time
     return folder / name
 
@@ -59,23 +59,22 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 def latest_checkpoint(folder: Path, run: str) -> Checkpoint | None:
     """The newest whole checkpoint in a folder; None when there is none. A damaged one is warned of and passed over.
 
-    Raises:
-        ResumeError: the checkpoint was written by a run with other settings.
+    Raises `ResumeError` for a checkpoint of a run with other settings.
     """
     if not folder.is_dir():
         return None
     for path in reversed(_by_step(folder)):
         try:
-            found = _read(path)
+            checkpoint = _read(path)
         except DamagedCheckpoint as error:
             warnings.warn(f"{error}; going back to the checkpoint before it", stacklevel=2)
             continue
-        if found.run != run:
+        if checkpoint.run != run:
             raise ResumeError(
-                f"{path} was written with other settings: {_difference(found.run, run)}. "
+                f"{path} was written with other settings: {_difference(checkpoint.run, run)}. "
                 "Give the same settings to go on, or another folder to begin anew"
             )
-        return found
+        return checkpoint
     return None
 
 
@@ -93,20 +92,20 @@ def _read(path: Path) -> Checkpoint:
     """Raises `DamagedCheckpoint` for a folder that lacks a file, or whose tensors are not those that were written."""
     try:
         state = json.loads((path / STATE).read_text())
-        step, run, written = state["step"], state["run"], state.get("sha256")
-        if written is not None and file_sha256(path / TENSORS) != written:
+        step, run, sha256 = state["step"], state["run"], state.get("sha256")
+        if sha256 is not None and file_sha256(path / TENSORS) != sha256:
             raise DamagedCheckpoint(f"{path / TENSORS} is not what was written")
         return Checkpoint(step, run, safetensors.torch.load_file(path / TENSORS))
     except (OSError, KeyError, TypeError, json.JSONDecodeError, safetensors.SafetensorError) as error:
-        raise DamagedCheckpoint(f"{path} is no whole checkpoint ({error})") from error
+        raise DamagedCheckpoint(f"{path} is not a whole checkpoint ({error})") from error
 
 
-def _difference(there: str, here: str) -> str:
+def _difference(old_run: str, new_run: str) -> str:
     """The words that differ, each with the word before it, which names it."""
-    old, new = there.split(), here.split()
-    told = []
+    old, new = old_run.split(), new_run.split()
+    differences = []
     for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind != "equal":
             name = old[a - 1 : a] if a else []
-            told.append(f"there {' '.join([*name, *old[a:b]])!r}, here {' '.join([*name, *new[c:d]])!r}")
-    return "; ".join(told)
+            differences.append(f"there {' '.join([*name, *old[a:b]])!r}, here {' '.join([*name, *new[c:d]])!r}")
+    return "; ".join(differences)

@@ -15,7 +15,7 @@ WORK = Path("build/train")
 Form = Literal["released", "paper"]
 
 PLACES = ("output", "work", "device", "threads", "resume", "checkpoint_every")
-"""Options that say where and how a run is made; the others say what comes out."""
+"""Options that decide where and how fast a run is made; the others decide its weights."""
 
 
 @dataclass(frozen=True, kw_only=True)

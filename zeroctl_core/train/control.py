@@ -52,8 +52,8 @@ class ControlTask:
     through it to the residuals, but no gradient of its weights is computed. (The released trainer computes and keeps
     those of the decoder.)
 
-    `net` is a `ControlNet`, or another module that is called as `Control` says. `label` says what else makes the run
-    what it is.
+    `net` is a `ControlNet`, or another module that is called like `Control`. `label` names what else belongs to the
+    identity of the run.
 
     Raises `ValueError` for a batch larger than the data.
     """

@@ -14,7 +14,7 @@ Say = Callable[[str], None]
 
 
 class Display(Protocol):
-    """Shows every step, and says what else there is to say without disturbing that."""
+    """Shows every step, and other lines without disturbing that."""
 
     def __call__(self, now: Progress) -> None: ...
 
@@ -48,7 +48,7 @@ class Bar:
         self._bar = tqdm(total=steps, desc=name, unit="step", dynamic_ncols=True)
 
     def __call__(self, now: Progress) -> None:
-        if self._bar.n == 0 and now.step > 1:  # the run goes on: what was done before is no speed of this one
+        if self._bar.n == 0 and now.step > 1:  # the run goes on: steps of earlier processes do not count for its speed
             self._bar.initial = now.step - 1
         self._bar.n = now.step
         if now.loss is not None:

@@ -59,7 +59,7 @@ class JumpDetector:
         self.perfect = perfect
         self.steps: list[int] = []
         self.scores: list[float] = []
-        self.found: Jump | None = None
+        self.jump: Jump | None = None
 
     def add(self, step: int, score: float) -> Jump | None:
         """Take the score of a step; the jump, when this score is the first that shows it.
@@ -72,10 +72,10 @@ class JumpDetector:
             raise ValueError(f"the score of step {step} is {score}; expected a finite number")
         self.steps.append(step)
         self.scores.append(score)
-        if self.found is not None:
+        if self.jump is not None:
             return None
-        self.found = self._look()
-        return self.found
+        self.jump = self._look()
+        return self.jump
 
     def _look(self) -> Jump | None:
         """The latest rise that is a jump; of several with one top the shortest.

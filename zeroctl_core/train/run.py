@@ -57,7 +57,7 @@ def check_config(config: ControlConfig, source: Source) -> None:
 
 
 def new_control(config: ControlConfig, source: Source) -> ControlNet:
-    """The trainable copy. What has nothing to be copied from starts as the seed says; torch's own state is kept."""
+    """The trainable copy. The condition encoder, which no base has, starts from the seed; torch's own stays."""
     with torch.random.fork_rng(devices=[]):
         unet = source.unet  # before the seed: reading it may draw numbers
         torch.manual_seed(config.seed)
@@ -84,7 +84,7 @@ def read_log(config: ControlConfig) -> Log:
 
 def save_trained(config: ControlConfig, source: Source, net: ControlNet, log: Log) -> Path:
     """Write a trained control in float16 and the LDM layout, with its settings and its training in the header."""
-    scores, losses, jump = log.series("follow"), log.series("loss"), detector_of(log).found
+    scores, losses, jump = log.series("follow"), log.series("loss"), detector_of(log).jump
     training = {
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
         "seconds": round(log.lines[-1]["seconds"]) if log.lines else None,
@@ -119,44 +119,45 @@ def train_control(
         net = new_control(config, source)
         say(f"{config.condition}: preparing {config.n_scenes} scenes")
         task = new_task(config, source, net)
-        shown = display(config.condition, config.steps, say)
+        progress = display(config.condition, config.steps, say)
         watch = Watch(
             config,
             task,
             source,
             log=config.folder / LOG,
-            say=lambda line: shown.say(f"{config.condition}: {line}"),
+            say=lambda line: progress.say(f"{config.condition}: {line}"),
         )
-        with deferred_interrupts(shown.say) as interruption:
+        with deferred_interrupts(progress.say) as interruption:
             try:
                 averages = fit(
                     task,
                     config.optimisation,
                     folder=config.folder / CHECKPOINTS,
-                    callbacks=[watch, shown, *callbacks, interruption],
+                    callbacks=[watch, progress, *callbacks, interruption],
                 )
             except KeyboardInterrupt:
-                shown.close()
-                say(_interrupted(config, watch.step))
+                progress.close()
+                say(_interruption_message(config, watch.step))
                 raise
             finally:
-                shown.close()
+                progress.close()
         if averages is not None:
             averages.swap()
         net.eval().requires_grad_(False)
         path = save_trained(config, source, net, watch.log)
-    took = f", after {duration(watch.lines[-1]['seconds'])} of training" if watch.lines else ""  # a log can be lost
-    say(f"{config.condition}: {path}, {path.stat().st_size / 1e6:.1f} MB{took}")
-    return TrainedControl(net, tuple(watch.lines), watch.detector.found, path)
+    time = f", after {duration(watch.lines[-1]['seconds'])} of training" if watch.lines else ""  # a log can be lost
+    say(f"{config.condition}: {path}, {path.stat().st_size / 1e6:.1f} MB{time}")
+    return TrainedControl(net, tuple(watch.lines), watch.detector.jump, path)
 
 
-def _interrupted(config: ControlConfig, step: int) -> str:
+def _interruption_message(config: ControlConfig, step: int) -> str:
     """What is left of an interrupted run, and how it goes on."""
-    stopped, saved = f"interrupted after step {step} of {config.steps}", newest_step(config.folder / CHECKPOINTS)
-    if saved is None:
-        return f"{stopped}; there is no checkpoint yet: the same command begins anew"
+    interruption = f"interrupted after step {step} of {config.steps}"
+    checkpoint = newest_step(config.folder / CHECKPOINTS)
+    if checkpoint is None:
+        return f"{interruption}; there is no checkpoint yet: the same command begins anew"
     command = "the same command" if config.resume else "the same command without --no-resume"
-    return f"{stopped}; the checkpoint of step {saved} is in {config.folder}: {command} goes on from there"
+    return f"{interruption}; the checkpoint of step {checkpoint} is in {config.folder}: {command} goes on from there"
 
 
 @contextmanager

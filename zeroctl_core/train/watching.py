@@ -1,4 +1,4 @@
-"""What is seen of a run while it goes: scores by sampling, the paired gap, the jump; as lines and as a JSON log."""
+"""What is measured of a run while it goes: scores by sampling, the paired gap, the jump; as lines and as a JSON log."""
 
 from __future__ import annotations
 
@@ -73,16 +73,16 @@ class Watch:
         line: Line = {"step": now.step, "lr": now.learning_rate, "seconds": round(self._before + now.seconds, 2)}
         if now.loss is not None:
             line["loss"] = round(now.loss, 6)
-        scored, has_gap = self.config.is_scored(now.step), self.config.has_gap(now.step)
-        if scored or has_gap:
-            with _averaged(now.averaged):
+        is_scored, has_gap = self.config.is_scored(now.step), self.config.has_gap(now.step)
+        if is_scored or has_gap:
+            with _averages_in_place(now.averaged):
                 if has_gap:
                     line["gap"] = round(self.task.paired_gap(), 6)
-                if scored:
+                if is_scored:
                     line |= {key: round(value, 4) for key, value in self.scores().items()}
         self.log.add(line)
-        if scored:
-            self._tell(line, now)
+        if is_scored:
+            self._announce(line, now)
 
     def scores(self) -> dict[str, float]:
         """How well samples of held-out scenes follow the condition."""
@@ -98,11 +98,11 @@ class Watch:
         finally:
             net.train()
 
-    def _tell(self, line: Line, now: Progress) -> None:
-        told = [f"{key} {line[key]:.4f}" for key in ("loss", "gap") if key in line]
-        told += [f"{key} {line[key]:.3f}" for key in ("iou", "edge_f1", "shading") if key in line]
+    def _announce(self, line: Line, now: Progress) -> None:
+        figures = [f"{key} {line[key]:.4f}" for key in ("loss", "gap") if key in line]
+        figures += [f"{key} {line[key]:.3f}" for key in ("iou", "edge_f1", "shading") if key in line]
         left = f", {duration(now.seconds_left)} left" if now.seconds_left else ""
-        self.say(f"step {now.step}/{now.steps}: {', '.join(told)}{left}")
+        self.say(f"step {now.step}/{now.steps}: {', '.join(figures)}{left}")
         if jump := self.detector.add(now.step, line["follow"]):
             self.say(f"*** {jump}")
 
@@ -118,7 +118,7 @@ def _line(text: bytes) -> Line | None:
 
 
 def detector_of(log: Log) -> JumpDetector:
-    """A detector that has seen the scores of a log."""
+    """A detector that has taken the scores of a log."""
     detector = JumpDetector()
     for step, score in log.series("follow"):
         detector.add(step, score)
@@ -126,7 +126,7 @@ def detector_of(log: Log) -> JumpDetector:
 
 
 @contextmanager
-def _averaged(averages: Averages | None) -> Iterator[None]:
+def _averages_in_place(averages: Averages | None) -> Iterator[None]:
     """The averaged weights in the place of the last ones, for as long as something is measured."""
     with nullcontext() if averages is None else averages.applied():
         yield

@@ -61,8 +61,8 @@ def test_a_transparent_level_or_colour_is_white(tmp_path, mode):
     picture.save(tmp_path / "ink.png", transparency=black)
     with Image.open(tmp_path / "ink.png") as file:
         assert "transparency" in file.info
-    seen = grey(read_picture(tmp_path / "ink.png"))
-    assert seen[0, 0] == 1.0 and seen[64, 64] == (1.0 if mode == "1" else pytest.approx(200 / 255))
+    levels = grey(read_picture(tmp_path / "ink.png"))
+    assert levels[0, 0] == 1.0 and levels[64, 64] == (1.0 if mode == "1" else pytest.approx(200 / 255))
 
 
 @pytest.mark.parametrize(("name", "mode"), [("a.png", "I;16"), ("a.tif", "I;16"), ("a.tif", "I;16B")])
@@ -79,8 +79,8 @@ def test_a_transparent_level_of_16_bits_is_white(tmp_path):
     with Image.open(tmp_path / "a.png") as file:
         if "transparency" not in file.info:
             pytest.skip("this Pillow does not write it")
-    seen = grey(read_picture(tmp_path / "a.png"))
-    assert seen[0, 127] == 1.0 and abs(seen[0, 0] - 30000 / 65535) <= LEVEL
+    levels = grey(read_picture(tmp_path / "a.png"))
+    assert levels[0, 127] == 1.0 and abs(levels[0, 0] - 30000 / 65535) <= LEVEL
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,9 @@ def refused(options: list[str], capsys) -> str:
         status = main(options)
     except SystemExit as stopped:  # by tyro, for what the options themselves refuse
         status = stopped.code
-    written = capsys.readouterr()
-    assert status == 2 and "Traceback" not in written.err
-    return " ".join((written.out + written.err).replace("│", " ").split())
+    output = capsys.readouterr()
+    assert status == 2 and "Traceback" not in output.err
+    return " ".join((output.out + output.err).replace("│", " ").split())
 
 
 @pytest.mark.parametrize(

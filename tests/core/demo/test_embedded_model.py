@@ -38,14 +38,14 @@ def test_all_weights_together_are_small():
     assert sum(path.stat().st_size for path in WEIGHTS.rglob("*.safetensors")) <= 25e6
 
 
-def test_every_file_is_the_one_that_the_build_log_tells_of():
+def test_every_file_is_the_one_that_the_build_log_names():
     stages = json.loads((ROOT / LOG).read_text())["stages"]
-    told = {entry["file"]: entry["sha256"] for entry in stages.values()}
-    found = {
+    expected = {entry["file"]: entry["sha256"] for entry in stages.values()}
+    hashes = {
         str(path.relative_to(WEIGHTS).as_posix()): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in WEIGHTS.rglob("*.safetensors")
     }
-    assert found == told
+    assert hashes == expected
 
 
 def test_the_controls_are_ordinary_files():
@@ -70,7 +70,7 @@ def test_a_missing_file_says_how_to_get_it(tmp_path):
 
 def test_a_file_of_other_weights_is_refused():
     with pytest.raises(
-        ValueError, match=r"not a file of this version: \d+ keys are missing \(encoder.*; \d+ keys do not"
+        ValueError, match=r"not a file of this version: \d+ keys are missing \(encoder.*\); \d+ keys do not"
     ):
         read_weights(WEIGHTS / "judge.safetensors", {"": Autoencoder()})
 
@@ -90,8 +90,8 @@ def test_latents_have_the_spread_of_stable_diffusions(model, held_out):
 
 def test_prompts_are_drawn(model, held_out):
     pictures = control_samples(model, [], [one.caption for one in held_out], 0)
-    seen = judge_accuracy(load_judge(), pictures, held_out)
-    assert seen["colour"] == seen["background"] == 1.0 and seen["shape"] >= 0.8
+    accuracy = judge_accuracy(load_judge(), pictures, held_out)
+    assert accuracy["colour"] == accuracy["background"] == 1.0 and accuracy["shape"] >= 0.8
 
 
 @pytest.mark.parametrize("name", CONTROLS)

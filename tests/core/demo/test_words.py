@@ -8,9 +8,9 @@ from zeroctl_core.demo.world import scenes
 
 def test_a_caption_is_known_word_by_word():
     for one in scenes(1, 0, 50):
-        said = tokenise(one.caption)
-        assert not said.unknown and not said.cut
-        words = [WORDS[n] for n in said.numbers]
+        tokens = tokenise(one.caption)
+        assert not tokens.unknown and not tokens.cut
+        words = [WORDS[n] for n in tokens.numbers]
         assert words[0] == "<bos>" and " ".join(words[1:8]) == one.caption and set(words[8:]) == {"<eos>"}
 
 
@@ -24,12 +24,14 @@ def test_case_and_punctuation_do_not_matter():
 
 
 def test_unknown_words_are_named_once_and_left_out():
-    said = tokenise("a photo of a red photo star")
-    assert said.unknown == ("photo", "of")
-    assert said.numbers == tokenise("a a red star").numbers
+    tokens = tokenise("a photo of a red photo star")
+    assert tokens.unknown == ("photo", "of")
+    assert tokens.numbers == tokenise("a a red star").numbers
 
 
 def test_words_beyond_the_last_place_are_named():
-    said = tokenise("red " * 11 + "star")
-    assert said.cut == ("red", "star")
-    assert len(said.numbers) == MAX_TOKENS and said.numbers[1:11] == (NUMBERS["red"],) * 10 and said.numbers[11] == 1
+    tokens = tokenise("red " * 11 + "star")
+    assert tokens.cut == ("red", "star")
+    assert (
+        len(tokens.numbers) == MAX_TOKENS and tokens.numbers[1:11] == (NUMBERS["red"],) * 10 and tokens.numbers[11] == 1
+    )

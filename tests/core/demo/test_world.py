@@ -26,8 +26,8 @@ def test_held_out_names_are_never_trained_on_but_all_their_pairs_are():
         assert any(s == shape and c == colour for s, c, _ in train)
         assert any(s == shape and b == background for s, _, b in train)
         assert any(c == colour and b == background for _, c, b in train)
-    seen = {(one.shape, one.colour, one.background) for one in scenes(1, 0, 500)}
-    assert seen <= train
+    pairs = {(one.shape, one.colour, one.background) for one in scenes(1, 0, 500)}
+    assert pairs <= train
 
 
 @pytest.fixture(scope="module")

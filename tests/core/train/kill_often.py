@@ -42,9 +42,9 @@ def train(task: ControlTask, folder: Path | None, result: Path, dies_at: int | N
 
 def wait_for_writing(folder: Path, child: int, times: int) -> None:
     """Until a checkpoint is begun for the n-th time, or the process has ended."""
-    seen: set[str] = set()
-    while len(seen) < times and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-        seen |= {path.name for path in folder.glob(".step-*.part")}
+    names: set[str] = set()
+    while len(names) < times and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        names |= {path.name for path in folder.glob(".step-*.part")}
         time.sleep(0.0005)
 
 

@@ -22,8 +22,8 @@ def names(folder) -> list[str]:
 def test_what_is_written_is_read(tmp_path):
     assert latest_checkpoint(tmp_path / "nowhere", "run") is None and latest_checkpoint(tmp_path, "run") is None
     write_checkpoint(tmp_path, checkpoint(3))
-    found = latest_checkpoint(tmp_path, "run")
-    assert found.step == 3 and torch.equal(found.tensors["weight"], torch.full((50, 50), 3.0))
+    newest = latest_checkpoint(tmp_path, "run")
+    assert newest.step == 3 and torch.equal(newest.tensors["weight"], torch.full((50, 50), 3.0))
 
 
 def test_the_two_newest_are_kept_and_what_a_killed_process_left_is_cleared(tmp_path):
@@ -62,8 +62,8 @@ def test_a_damaged_checkpoint_is_warned_of_and_the_one_before_is_taken(tmp_path,
         write_checkpoint(tmp_path, checkpoint(step))
     damage(tmp_path / "step-00000004")
     with pytest.warns(UserWarning, match="step-00000004.*going back to the checkpoint before it"):
-        found = latest_checkpoint(tmp_path, "run")
-    assert found.step == 2
+        newest = latest_checkpoint(tmp_path, "run")
+    assert newest.step == 2
     write_checkpoint(tmp_path, checkpoint(4))  # the run goes on and gets there again
     assert latest_checkpoint(tmp_path, "run").step == 4
 
@@ -72,9 +72,9 @@ def test_another_run_is_refused_with_what_differs(tmp_path):
     write_checkpoint(tmp_path, checkpoint(2, "control toy seed 3 batch 16 rate 0.001"))
     with pytest.raises(ResumeError) as caught:
         latest_checkpoint(tmp_path, "control toy seed 3 batch 8 rate 0.002")
-    said = str(caught.value)
-    assert "there 'batch 16', here 'batch 8'; there 'rate 0.001', here 'rate 0.002'" in said
-    assert "seed" not in said and "another folder" in said
+    message = str(caught.value)
+    assert "there 'batch 16', here 'batch 8'; there 'rate 0.001', here 'rate 0.002'" in message
+    assert "seed" not in message and "another folder" in message
 
 
 def test_stopping_at_any_line_of_the_writing_leaves_this_checkpoint_or_the_last(tmp_path):
@@ -93,8 +93,8 @@ def test_stopping_at_any_line_of_the_writing_leaves_this_checkpoint_or_the_last(
             stopped = True
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # not one of them may be damaged
-            found = latest_checkpoint(folder, "run")
-        assert found.step in (2, 4) and torch.equal(found.tensors["weight"], torch.full((50, 50), float(found.step)))
+            newest = latest_checkpoint(folder, "run")
+        assert newest.step in (2, 4) and torch.equal(newest.tensors["weight"], torch.full((50, 50), float(newest.step)))
         write_checkpoint(folder, checkpoint(4))
         assert latest_checkpoint(folder, "run").step == 4
         line += 1

@@ -11,15 +11,15 @@ def progress(step: int, loss: float | None = 0.5, left: float | None = 65.0) -> 
 
 
 def test_lines_come_every_50_steps_and_at_the_end():
-    said: list[str] = []
-    lines = Lines("edges", said.append)
+    texts: list[str] = []
+    lines = Lines("edges", texts.append)
     for now in (progress(0, None, None), progress(1), progress(50), progress(99), progress(100, left=0.0)):
         lines(now)
-    assert said == ["edges: step 50/100, loss 0.5000, 1:05 left", "edges: step 100/100, loss 0.5000, 0:00 left"]
+    assert texts == ["edges: step 50/100, loss 0.5000, 1:05 left", "edges: step 100/100, loss 0.5000, 0:00 left"]
 
 
 def test_there_is_no_bar_where_nobody_watches_or_somebody_else_speaks(capsys):
-    assert isinstance(display("edges", 100, print), Lines)  # the test's standard error is no terminal
+    assert isinstance(display("edges", 100, print), Lines)  # the test's standard error is not a terminal
     assert isinstance(display("edges", 100, lambda text: None), Lines)
 
 
@@ -29,9 +29,9 @@ def test_the_bar_shows_steps_and_loss_and_goes_on_where_a_run_went_on(capsys):
     bar(progress(42, loss=0.25))
     bar.say("a line between")
     bar.close()
-    shown = capsys.readouterr()
-    assert "edges" in shown.err and "42/100" in shown.err and "loss 0.2500" in shown.err
-    assert "a line between" in shown.out + shown.err
+    output = capsys.readouterr()
+    assert "edges" in output.err and "42/100" in output.err and "loss 0.2500" in output.err
+    assert "a line between" in output.out + output.err
 
 
 def test_durations_are_read_as_clocks():

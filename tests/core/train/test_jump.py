@@ -33,9 +33,9 @@ def rise(at: float, width: float, low: float = 0.21, high: float = 0.85) -> np.n
 @pytest.mark.parametrize("deviation", [0.0, 0.02])
 def test_a_sudden_rise_is_found_where_it_is(at, width, deviation):
     for seed in range(20):
-        found = look(noisy(rise(at, width), deviation, seed))
-        assert found is not None
-        jump, announced = found
+        result = look(noisy(rise(at, width), deviation, seed))
+        assert result is not None
+        jump, announced = result
         assert abs(jump.step - at) <= 75 and jump.foot < jump.step <= jump.top < announced <= at + 225
         assert abs(jump.before - 0.21) < 0.08 and jump.after > jump.before + 0.25
 
@@ -56,21 +56,21 @@ SLOW = {
 @pytest.mark.parametrize("name", SLOW)
 @pytest.mark.parametrize("deviation", [0.0, 0.01, 0.03])
 def test_nothing_is_announced_without_one(name, deviation):
-    found = [look(noisy(SLOW[name], deviation, seed)) for seed in range(RUNS if deviation else 1)]
-    assert not any(found)
+    results = [look(noisy(SLOW[name], deviation, seed)) for seed in range(RUNS if deviation else 1)]
+    assert not any(results)
 
 
 def test_noise_alone_is_hardly_ever_taken_for_one_however_large():
     for deviation in (0.1, 0.2):
-        found = [look(noisy(FLAT, deviation, seed)) for seed in range(RUNS)]
-        assert sum(map(bool, found)) <= RUNS // 100
+        results = [look(noisy(FLAT, deviation, seed)) for seed in range(RUNS)]
+        assert sum(map(bool, results)) <= RUNS // 100
 
 
 def test_one_in_the_first_steps_is_recognised_once_the_run_is_long_beside_it():
     """The scores of an edge control of the embedded model."""
     steps = [0, 50, 75, 100, 125, 150, 175, 200]
-    found = look([0.372, 0.369, 0.508, 0.744, 0.858, 0.871, 0.880, 0.887], steps)
-    assert found == (Jump(step=100, before=pytest.approx(0.3705), after=0.880, foot=50, top=100), 175)
+    result = look([0.372, 0.369, 0.508, 0.744, 0.858, 0.871, 0.880, 0.887], steps)
+    assert result == (Jump(step=100, before=pytest.approx(0.3705), after=0.880, foot=50, top=100), 175)
 
 
 def test_it_is_announced_once_and_read_as_a_sentence():
@@ -78,7 +78,7 @@ def test_it_is_announced_once_and_read_as_a_sentence():
     scores = [0.21, 0.20, 0.22, 0.21, 0.22, 0.64, 0.75, 0.80]
     jumps = [detector.add(25 * place, score) for place, score in enumerate(scores)]
     assert [place for place, jump in enumerate(jumps) if jump] == [6]  # the next score has confirmed it
-    assert detector.found is jumps[6]
+    assert detector.jump is jumps[6]
     assert str(jumps[6]) == (
         "sudden convergence at step 125: the score went from 0.21 to 0.75 between steps 100 and 125"
     )

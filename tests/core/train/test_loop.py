@@ -96,18 +96,18 @@ def test_stopping_it_at_random_lines_never_changes_the_result(tmp_path, uninterr
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, which this system cannot")
 def test_a_run_killed_at_20_random_moments_ends_in_the_same_bits(tmp_path):
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("kill_often.py")), str(tmp_path), "20"],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["killed"] == 20
-    assert told["left_half"] > 0, "no process died while it wrote a checkpoint"
-    assert told["result"] == told["whole"]
+    assert process.returncode == 0, process.stderr
+    result = json.loads(process.stdout)
+    assert result["killed"] == 20
+    assert result["left_half"] > 0, "no process died while it wrote a checkpoint"
+    assert result["result"] == result["whole"]
 
 
 def test_ctrl_c_between_two_steps_loses_no_step(tmp_path):
@@ -117,9 +117,9 @@ def test_ctrl_c_between_two_steps_loses_no_step(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         fit(new_task(), HOW, folder=tmp_path, callbacks=[stop])
-    seen = []
-    fit(new_task(), HOW, folder=tmp_path, callbacks=[lambda now: seen.append(now.step)])
-    assert seen == [4, 5, 6]
+    steps = []
+    fit(new_task(), HOW, folder=tmp_path, callbacks=[lambda now: steps.append(now.step)])
+    assert steps == [4, 5, 6]
 
 
 def test_a_folder_of_another_run_is_refused_with_what_differs(tmp_path):
@@ -152,16 +152,16 @@ def test_a_step_is_adamws():
 
 
 def test_the_average_follows_its_formula():
-    task, seen = Line(), []
+    task, weights = Line(), []
     how = Optimisation(steps=5, learning_rate=0.1, warmup_steps=1, ema_decay=0.3)
-    averages = fit(task, how, callbacks=[lambda now: seen.append(task.layer.weight.item())])
-    expected = seen[0]
-    for step, weight in enumerate(seen[1:], start=1):
+    averages = fit(task, how, callbacks=[lambda now: weights.append(task.layer.weight.item())])
+    expected = weights[0]
+    for step, weight in enumerate(weights[1:], start=1):
         decay = min(0.3, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * weight
     with averages.applied():
         assert task.layer.weight.item() == pytest.approx(expected, rel=1e-5)
-    assert task.layer.weight.item() == seen[-1]
+    assert task.layer.weight.item() == weights[-1]
 
 
 def test_looking_at_the_averages_does_not_change_the_run(uninterrupted):

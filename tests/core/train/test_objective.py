@@ -19,15 +19,15 @@ def alphas_bar() -> np.ndarray:
 
 
 @pytest.fixture
-def drawn() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def sample() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     draw = torch.Generator().manual_seed(0)
     latent, noise, prediction = (torch.randn(B, 4, 3, 2, generator=draw) for _ in range(3))
     return latent, noise, prediction
 
 
 @pytest.mark.parametrize("prediction", ["eps", "v"])
-def test_the_error_equals_the_formula_written_out(prediction, drawn):
-    latent, noise, predicted = drawn
+def test_the_error_equals_the_formula_written_out(prediction, sample):
+    latent, noise, predicted = sample
     bar = alphas_bar()[T.numpy()][:, None, None, None]
     z, eps = latent.numpy().astype(float), noise.numpy().astype(float)
     target = eps if prediction == "eps" else bar**0.5 * eps - (1 - bar) ** 0.5 * z
@@ -38,9 +38,9 @@ def test_the_error_equals_the_formula_written_out(prediction, drawn):
 
 
 @pytest.mark.parametrize("prediction", ["eps", "v"])
-def test_min_snr_weighs_the_error_of_the_latent_alike_for_both_predictions(prediction, drawn):
+def test_min_snr_weighs_the_error_of_the_latent_alike_for_both_predictions(prediction, sample):
     """min(SNR, gamma) |z - z'|^2, with z' computed from what was predicted (arXiv 2303.09556, 3.4)."""
-    latent, noise, _ = drawn
+    latent, noise, _ = sample
     bar = alphas_bar()[T.numpy()]
     plain, weighted = Objective(prediction=prediction), Objective(prediction=prediction, snr_gamma=5.0)
     predicted = plain.target(latent, noise, T) + 0.1
@@ -54,8 +54,8 @@ def test_min_snr_weighs_the_error_of_the_latent_alike_for_both_predictions(predi
     assert np.allclose(weighted.errors(predicted, latent, noise, T), expected, rtol=1e-3)
 
 
-def test_v_and_the_noisy_latent_lead_back_to_the_latent(drawn):
-    latent, noise, _ = drawn
+def test_v_and_the_noisy_latent_lead_back_to_the_latent(sample):
+    latent, noise, _ = sample
     objective = Objective(prediction="v")
     bar = torch.from_numpy(alphas_bar()[T.numpy()]).float()[:, None, None, None]
     v, noisy = objective.target(latent, noise, T), objective.noised(latent, noise, T)
@@ -102,12 +102,12 @@ def test_settings_out_of_range_are_named(options, named):
 
 
 def test_every_epoch_has_every_sample_once_and_another_order():
-    drawn = [row for step in range(9) for row in batch_indices(4, step, 4, 12)]
-    epochs = [drawn[start : start + 12] for start in range(0, 36, 12)]
+    rows = [row for step in range(9) for row in batch_indices(4, step, 4, 12)]
+    epochs = [rows[start : start + 12] for start in range(0, 36, 12)]
     assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
-    assert batch_indices(4, 5, 4, 12) == drawn[20:24]
-    assert batch_indices(5, 0, 4, 12) != drawn[:4]
+    assert batch_indices(4, 5, 4, 12) == rows[20:24]
+    assert batch_indices(5, 0, 4, 12) != rows[:4]
 
 
 def test_streams_are_independent_of_each_other_and_unknown_ones_are_refused():

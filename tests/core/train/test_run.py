@@ -52,14 +52,14 @@ def config(tmp_path_factory) -> ControlConfig:
 
 
 @pytest.fixture(scope="module")
-def trained(config, source):
-    said: list[str] = []
-    return train_control(config, source, say=said.append), said
+def run(config, source):
+    messages: list[str] = []
+    return train_control(config, source, say=messages.append), messages
 
 
-def test_the_log_has_every_step_once_with_what_was_measured(config, trained):
+def test_the_log_has_every_step_once_with_what_was_measured(config, run):
     lines = [json.loads(line) for line in (config.folder / "log.jsonl").read_text().splitlines()]
-    assert lines == list(trained[0].log)
+    assert lines == list(run[0].log)
     assert [line["step"] for line in lines] == [0, 1, 2, 3]
     assert ["loss" in line for line in lines] == [False, True, True, True]
     assert ["gap" in line for line in lines] == ["follow" in line for line in lines] == [True, False, True, True]
@@ -67,31 +67,35 @@ def test_the_log_has_every_step_once_with_what_was_measured(config, trained):
     assert all(one["seconds"] <= other["seconds"] for one, other in zip(lines, lines[1:], strict=False))
 
 
-def test_the_file_loads_as_a_control_and_tells_how_it_was_made(config, trained):
-    net = load_controlnet(trained[0].path)
-    assert trained[0].path == config.folder / "edges.safetensors" and net.base.name == "tiny"
-    half = {name: weight.half() for name, weight in weights_of(trained[0].net).items()}
+def test_the_file_loads_as_a_control_and_tells_how_it_was_made(config, run):
+    net = load_controlnet(run[0].path)
+    assert run[0].path == config.folder / "edges.safetensors" and net.base.name == "tiny"
+    half = {name: weight.half() for name, weight in weights_of(run[0].net).items()}
     assert not apart(half, weights_of(net))
-    with safe_open(trained[0].path, framework="pt") as file:
-        told = json.loads(file.metadata()["zeroctl.provenance"])
-    assert told["config"]["condition"] == "edges" and told["config"]["steps"] == 3
-    assert [step for step, _ in told["training"]["follow"]] == [0, 2, 3]
-    assert "work" not in told["config"] and str(config.work) not in json.dumps(told)
+    with safe_open(run[0].path, framework="pt") as file:
+        provenance = json.loads(file.metadata()["zeroctl.provenance"])
+    assert provenance["config"]["condition"] == "edges" and provenance["config"]["steps"] == 3
+    assert [step for step, _ in provenance["training"]["follow"]] == [0, 2, 3]
+    assert "work" not in provenance["config"] and str(config.work) not in json.dumps(provenance)
 
 
-def test_a_run_that_was_interrupted_says_how_to_go_on_and_ends_in_the_same_bits(config, source, trained, tmp_path):
+def test_a_run_that_was_interrupted_says_how_to_go_on_and_ends_in_the_same_bits(config, source, run, tmp_path):
     def press(now) -> None:
         if now.step == 1:
             signal.raise_signal(signal.SIGINT)
 
-    here, said = replace(config, work=tmp_path), []
+    here, messages = replace(config, work=tmp_path), []
     with pytest.raises(KeyboardInterrupt):
-        train_control(here, source, callbacks=[press], say=said.append)
-    assert "after step 1 of 3" in said[-1] and str(here.folder) in said[-1] and "goes on from there" in said[-1]
-    seen: list[int] = []
-    again = train_control(here, source, callbacks=[lambda now: seen.append(now.step)], say=said.append)
-    assert seen == [2, 3] and not apart(weights_of(again.net), weights_of(trained[0].net))
-    for mine, theirs in zip(again.log, trained[0].log, strict=True):
+        train_control(here, source, callbacks=[press], say=messages.append)
+    assert (
+        "after step 1 of 3" in messages[-1]
+        and str(here.folder) in messages[-1]
+        and "goes on from there" in messages[-1]
+    )
+    steps: list[int] = []
+    again = train_control(here, source, callbacks=[lambda now: steps.append(now.step)], say=messages.append)
+    assert steps == [2, 3] and not apart(weights_of(again.net), weights_of(run[0].net))
+    for mine, theirs in zip(again.log, run[0].log, strict=True):
         assert {**mine, "seconds": 0} == {**theirs, "seconds": 0}
 
 
@@ -138,12 +142,12 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES)
-def test_a_finished_run_whose_log_was_lost_ends_as_before(config, source, trained, tmp_path, lose):
+def test_a_finished_run_whose_log_was_lost_ends_as_before(config, source, run, tmp_path, lose):
     here, messages = replace(config, work=tmp_path), []
     shutil.copytree(config.folder, here.folder)
     lose(here.folder / "log.jsonl")
     again = train_control(here, source, say=messages.append)
-    assert not apart(weights_of(again.net), weights_of(trained[0].net))
+    assert not apart(weights_of(again.net), weights_of(run[0].net))
     assert str(again.path) in messages[-1] and ("of training" in messages[-1]) == bool(again.log)
     with safe_open(again.path, framework="pt") as file:
         training = json.loads(file.metadata()["zeroctl.provenance"])["training"]
@@ -173,11 +177,11 @@ def test_the_start_is_a_copy_and_depends_on_the_seed_alone(weights, form):
 
 
 def test_the_second_ctrl_c_stops_at_once_and_handlers_are_put_back():
-    before, said = signal.getsignal(signal.SIGINT), []
-    with pytest.raises(KeyboardInterrupt), deferred_interrupts(said.append) as interruption:
+    before, messages = signal.getsignal(signal.SIGINT), []
+    with pytest.raises(KeyboardInterrupt), deferred_interrupts(messages.append) as interruption:
         interruption()
         signal.raise_signal(signal.SIGINT)
-        assert interruption.is_requested and len(said) == 1
+        assert interruption.is_requested and len(messages) == 1
         signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -205,9 +209,9 @@ def test_bad_options_are_refused_before_weights_are_looked_for(options, named, c
         status = main([*options, "--weights", "/nowhere"])
     except SystemExit as stopped:  # by tyro, for what the settings themselves refuse
         status = stopped.code
-    shown = capsys.readouterr()
-    said = " ".join((shown.out + shown.err).replace("│", " ").split())
-    assert status == 2 and not [part for part in named if part not in said], said
+    output = capsys.readouterr()
+    messages = " ".join((output.out + output.err).replace("│", " ").split())
+    assert status == 2 and not [part for part in named if part not in messages], messages
 
 
 def test_missing_weights_are_named(capsys):

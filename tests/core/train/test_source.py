@@ -30,13 +30,13 @@ class Toy:
     def __init__(self) -> None:
         torch.manual_seed(1)
         self.unet = UNet(BASES["tiny"])
-        self.scored: list[dict[str, int]] = []
+        self.scores: list[dict[str, int]] = []
 
     def data(self, condition, *, seed, count, cache):
         return ToyData()
 
     def score(self, net, condition, **settings):
-        self.scored.append(settings)
+        self.scores.append(settings)
         assert not net.training and not any(p.requires_grad for p in self.unet.parameters())
         return {"follow": 0.5}
 
@@ -50,10 +50,10 @@ def config(tmp_path) -> ControlConfig:
 
 def test_a_run_on_another_source_than_the_world_takes_its_prediction_data_and_score(config):
     source = Toy()
-    trained = train_control(config, source, say=lambda text: None)
-    assert [line["follow"] for line in trained.log] == [0.5, 0.5]
-    assert [(asked["n"], asked["steps"]) for asked in source.scored] == [(3, 4), (3, 4)]
-    with safe_open(trained.path, framework="pt") as file:
+    result = train_control(config, source, say=lambda text: None)
+    assert [line["follow"] for line in result.log] == [0.5, 0.5]
+    assert [(settings["n"], settings["steps"]) for settings in source.scores] == [(3, 4), (3, 4)]
+    with safe_open(result.path, framework="pt") as file:
         assert json.loads(file.metadata()["zeroctl.provenance"])["config"]["prediction"] == "v"
 
 

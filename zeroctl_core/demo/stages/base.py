@@ -95,8 +95,8 @@ def score(weights: Path, n: int = SCORED) -> Scores:
         [control_samples(model, [], [one.caption for one in world[k : k + 64]], k) for k in range(0, n, 64)]
     )
     closed = follow_scores(pictures, world)
-    said = {f"judge_{key}": value for key, value in judge_accuracy(judge, pictures, world).items()}
-    return {**said, "colour": closed["colour"], "background": closed["background"]}
+    accuracy = {f"judge_{key}": value for key, value in judge_accuracy(judge, pictures, world).items()}
+    return {**accuracy, "colour": closed["colour"], "background": closed["background"]}
 
 
 BASE = Stage(

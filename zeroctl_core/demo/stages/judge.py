@@ -40,7 +40,7 @@ class JudgeTask:
         return {"judge": self.judge}
 
     def loss(self, step: int) -> Tensor:
-        # every combination of names may be learnt: the judge is no model of what goes with what
+        # every combination of names may be learnt: the judge is not a model of what goes with what
         half = BATCH // 2
         world = [one for split in ("train", "held_out") for one in scenes(SEED, SCENES_FROM + step * half, half, split)]
         order = torch.randperm(BATCH, generator=generator(SEED, "order", step)).tolist()
@@ -53,7 +53,7 @@ class JudgeTask:
         images = images + BLUR * torch.randn(images.shape, generator=draw)
         truth = names_of(world)
         return torch.stack(
-            [F.cross_entropy(said, right) for said, right in zip(self.judge(images), truth, strict=True)]
+            [F.cross_entropy(scores, right) for scores, right in zip(self.judge(images), truth, strict=True)]
         ).sum()
 
 

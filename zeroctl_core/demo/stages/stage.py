@@ -42,10 +42,10 @@ class Stage(Generic[T]):
     score: Callable[[Path], Scores]
     targets: Mapping[str, float]  # scores that must at least be reached
     at_most: Mapping[str, float] = field(default_factory=dict)  # scores that must not be exceeded
-    watch: Callable[[T, Path, Path], Watcher] | None = None  # what is seen of the run beside its losses
+    watch: Callable[[T, Path, Path], Watcher] | None = None  # what is measured beside the losses
 
 
-def averaged(averages: Averages | None) -> None:
+def use_averages(averages: Averages | None) -> None:
     """Put the averaged weights in the place of the last ones."""
     if averages is not None:
         averages.swap()
