@@ -76,9 +76,7 @@ class SelfCheck:
         for name, seconds in self.seconds:
             self.say(f"  {name:<34}{seconds:8.2f}")
         self.say(f"  {'everything':<34}{time.perf_counter() - began:8.2f}")
-        self.say(
-            f"\n{len(self.failed)} checks FAILED: {'; '.join(self.failed)}" if self.failed else "\nall checks passed"
-        )
+        self.say(f"\nFAILED: {len(self.failed)} ({'; '.join(self.failed)})" if self.failed else "\nall checks passed")
         return not self.failed
 
     def check(self, what: str, holds: bool) -> None:

@@ -51,7 +51,7 @@ def test_a_wrong_round_trip_fails_the_command(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(selfcheck, "load_controlnet", load_with_one_bit_off)
     assert selfcheck.main(["--base", "tiny", "--size", "64", "--out", str(tmp_path)]) == 1
-    assert "2 checks FAILED: ldm: all" in capsys.readouterr().out
+    assert "FAILED: 2 (ldm: all" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("size", ["0", "100", "-64"])

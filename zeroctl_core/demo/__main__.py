@@ -33,8 +33,8 @@ class Options:
     prompt: str = "a yellow star on a blue background"
     """With --condition."""
 
-    weights: Path = WEIGHTS
-    """Folder of the embedded model."""
+    weights: Path | None = None
+    """Folder of the embedded model. `None`: the package's own."""
 
     seed: int = 0
     """Of the noise and of the scenes."""
@@ -46,9 +46,9 @@ class Options:
         check_seed("seed", self.seed)
 
 
-def check_options(options: Options) -> None:
+def check_options(options: Options, weights: Path) -> None:
     """Refuse what can be refused before weights are read. Raises `ValueError`."""
-    names = control_files(options.weights)
+    names = control_files(weights)
     if options.control not in names:
         raise ValueError(f"control is {options.control}; the embedded controls are: {', '.join(names) or 'none'}")
     if options.condition is not None and not options.condition.is_file():
@@ -58,11 +58,11 @@ def check_options(options: Options) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = read_options(Options, "demo", __doc__, arguments)
-    began = time.perf_counter()
+    began, weights = time.perf_counter(), options.weights or WEIGHTS
     try:
-        check_options(options)
+        check_options(options, weights)
         image = None if options.condition is None else read_picture(options.condition)
-        demo = Demo(options.weights, options.seed)
+        demo = Demo(weights, options.seed)
     except (ValueError, FileNotFoundError, ImportError) as error:
         return refuse(error)
     n_parameters = sum(parameter.numel() for parameter in demo.model.unet.parameters())

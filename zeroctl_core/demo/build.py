@@ -165,8 +165,8 @@ def check_stage(stage: Stage[Any], weights: Path, work: Path, log: Log) -> bool:
 class Options:
     """Raises `ValueError` for an unknown stage and for a number out of its range."""
 
-    weights: Path = WEIGHTS
-    """Folder for the weights."""
+    weights: Path | None = None
+    """Folder for the weights. `None`: the package's own."""
 
     work: Path = Path("build/demo")
     """Folder for checkpoints and latents."""
@@ -200,28 +200,29 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = read_options(Options, "demo.build", "Train the embedded model and its controls from nothing.", arguments)
+    weights = options.weights or WEIGHTS
     keep_memory()
     torch.set_num_threads(options.threads or torch.get_num_threads())
     try:
         check_writable(options.work / "checkpoint")
         if not options.check:
             check_writable(options.log)
-            check_writable(options.weights / MODEL)
-        good = _build_or_check(options)
+            check_writable(weights / MODEL)
+        good = _build_or_check(options, weights)
     except (ValueError, FileNotFoundError) as error:
         return refuse(error)
     return 0 if good else 1
 
 
-def _build_or_check(options: Options) -> bool:
+def _build_or_check(options: Options, weights: Path) -> bool:
     """Whether every loss repeats, or every target was reached."""
     log, began, good = Log(options.log), datetime.now(timezone.utc), True
     for name in options.stages:
         stage = STAGES[name]
         if options.check:
-            good &= check_stage(stage, options.weights, options.work, log)
+            good &= check_stage(stage, weights, options.work, log)
         else:
-            good &= build_stage(stage, options.weights, options.work, log, every=options.every, rescore=options.rescore)
+            good &= build_stage(stage, weights, options.work, log, every=options.every, rescore=options.rescore)
     if not options.check:
         log.ran(began, options.stages)
     print(_closing(good, options.check, log.content["stages"]))

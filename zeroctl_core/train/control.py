@@ -72,7 +72,8 @@ class ControlTask:
     ) -> None:
         if batch_size > len(data):
             raise ValueError(
-                f"a batch of {batch_size} was asked for, the data has {len(data)} samples; lower the batch size"
+                f"the batch size is {batch_size}, the number of samples {len(data)}: a batch holds no sample twice; "
+                "lower the batch size"
             )
         self.name = (
             f"control {data.name} {objective} seed {seed} batch {batch_size} {label} "

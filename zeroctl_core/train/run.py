@@ -117,7 +117,7 @@ def train_control(
         shutil.rmtree(config.folder, ignore_errors=True)
     with _threads(config.threads):
         net = new_control(config, source)
-        say(f"{config.condition}: preparing {config.n_scenes} scenes")
+        say(f"{config.condition}: preparing the scenes, {config.n_scenes} in all")
         task = new_task(config, source, net)
         progress = display(config.condition, config.steps, say)
         watch = Watch(

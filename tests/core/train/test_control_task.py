@@ -105,7 +105,7 @@ def test_dropped_prompts_are_the_empty_one():
 
 def test_a_batch_larger_than_the_data_is_refused():
     unet = new_unet()
-    with pytest.raises(ValueError, match="a batch of 7 was asked for, the data has 6 samples"):
+    with pytest.raises(ValueError, match="the batch size is 7, the number of samples 6"):
         ControlTask(unet, new_net(unet), ToyData(), Objective(), seed=0, batch_size=7)
 
 

@@ -111,21 +111,17 @@ def test_an_interruption_before_the_first_step_promises_no_checkpoint(config, so
     assert not (here.folder / "checkpoints").exists()
 
 
-def test_an_interruption_names_the_step_of_the_checkpoint_that_is_there(config, source, tmp_path):
+def test_an_interruption_names_the_step_of_the_checkpoint_that_is_there(config, source, tmp_path, monkeypatch):
     def press_twice_in_step_2(now) -> None:
-        if now.step == 1:
-            torch.optim.AdamW.step = stop  # between two steps a checkpoint would be written
+        if now.step == 1:  # in the optimiser's own step: between two steps a checkpoint would be written
+            monkeypatch.setattr(torch.optim.AdamW, "step", stop)
 
     def stop(optimiser, closure=None) -> None:
         raise KeyboardInterrupt
 
     here, messages = replace(config, work=tmp_path, checkpoint_every=1, resume=False), []
-    step = torch.optim.AdamW.step
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            train_control(here, source, callbacks=[press_twice_in_step_2], say=messages.append)
-    finally:
-        torch.optim.AdamW.step = step
+    with pytest.raises(KeyboardInterrupt):
+        train_control(here, source, callbacks=[press_twice_in_step_2], say=messages.append)
     assert messages[-1] == (
         f"interrupted after step 1 of 3; the checkpoint of step 1 is in {here.folder}: "
         "the same command without --no-resume goes on from there"
