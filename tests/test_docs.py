@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,18 @@ def test_every_module_that_a_page_runs_exists(page):
     for module in re.findall(r"python -m ((?:zeroctl_core|benchmarks)[a-z_.\d]*)", page.read_text(encoding="utf-8")):
         path = ROOT / module.removesuffix(".").replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file() or path.is_dir(), module
+
+
+def test_every_option_of_a_command_that_a_page_gives_is_one_of_the_command():
+    commands = {}
+    for page in PAGES:
+        for module, rest in re.findall(r"python -m (zeroctl_core[\w.]*\w)([^\n`]*)", page.read_text(encoding="utf-8")):
+            commands.setdefault(module, set()).update(re.findall(r" --([\w-]+)", rest))
+    assert {"condition", "control", "prompt"} <= commands["zeroctl_core.demo"]
+    for module, options in commands.items():
+        is_room = (ROOT / module.replace(".", "/")).is_dir()
+        names = {field.name for field in fields(import_module(f"{module}.__main__" if is_room else module).Options)}
+        assert {option.replace("-", "_") for option in options} <= names, module
 
 
 def test_the_annotator_of_contributing_is_written_as_annotators_are():
