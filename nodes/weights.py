@@ -6,8 +6,8 @@ from typing import Any
 
 from zeroctl_core import BASES, RULES, ConnectionWeights
 
+from .host.control_net import is_ours
 from .host.inputs import check_choice
-from .host.loading import is_ours
 from .host.schema import ComfyNode, NodeOutput, Weights, io, schema
 from .host.units import WeightsChoice
 

@@ -8,8 +8,8 @@ import torch
 
 from zeroctl_core import ControlNet, UNet
 
+from .control_net import control_net_from
 from .family import family_of_model, unet_base
-from .loading import control_net_from
 
 __all__ = ["copy_from_model"]
 

@@ -9,8 +9,8 @@ import comfy.samplers
 
 from zeroctl_core import MODES
 
+from .control_net import is_ours
 from .family import family_of_model, foreign_weights, unet_base
-from .loading import is_ours
 from .preflight import net_name
 from .units import Unit, UnitStack
 

@@ -81,7 +81,7 @@ def network_of_the_host(state: dict[str, Tensor]) -> nn.Module:
 @pytest.mark.parametrize(("preset", "connections"), [("sd21", 13), ("sdxl", 10)])
 def test_residuals_equal_the_hosts_own_network(host, preset, connections) -> None:
     """Both on the same 1.5 and 5 GB of weights."""
-    loading = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.loading"]
+    loading = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.control_net"]
     state, call = random_controlnet(preset, spread=0.1), call_of(preset)
     theirs = network_of_the_host(state)(**call)
     net = ControlNet(BASES[preset], loading.host_ops(torch.float32, None, preset), device="meta").requires_grad_(False)

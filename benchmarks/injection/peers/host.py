@@ -114,7 +114,7 @@ class HostBench:
         self.clock.watch(self._unet, "forward", "unet")
         self.clock.watch(comfy.controlnet.ControlNet, "get_control", "control")
         self.clock.watch(sys.modules[f"{pack}.nodes.host.hook.run"].SamplingRun, "control", "control")
-        self.clock.watch(sys.modules[f"{pack}.nodes.host.loading"].NetInHost, "encode", "encode")
+        self.clock.watch(sys.modules[f"{pack}.nodes.host.control_net"].NetInHost, "encode", "encode")
 
     def _load(self, loader: str, **inputs: str) -> Any:
         return self.host.run({"net": self._node(loader, **inputs)}, keep={"net": ["net", 0]})["net"]

@@ -17,7 +17,7 @@ from zeroctl_core.bases import BASES
 from zeroctl_core.latent import PIXELS_PER_CELL
 from zeroctl_core.network.unet import UNet
 
-from ..loading import compute_dtypes
+from ..control_net import compute_dtypes
 from ..notices import notice
 
 __all__ = ["SIZES", "model_from"]

@@ -10,7 +10,7 @@ import torch
 
 from zeroctl_core.latent import PIXELS_PER_CELL
 
-from ..loading import HostControlModel, is_ours
+from ..control_net import HostControlModel, is_ours
 from ..units import Unit
 
 __all__ = ["KEY", "activation_factor", "extended_models", "module_for"]

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from zeroctl_core import ControlStack, ControlUnit, Residuals, Rows, Run
 
+from ..control_net import NetInHost, is_ours
 from ..family import family_of_model, foreign_weights
-from ..loading import NetInHost, is_ours
 from ..units import Unit
 from .foreign import Foreign, foreign_name
 from .lists import Control, add_control
