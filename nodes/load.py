@@ -7,8 +7,10 @@ from typing import Any
 from zeroctl_core import save_controlnet
 from zeroctl_core.checkpoint.layouts import LAYOUTS
 
-from .host.control_net import as_in_file, describe, is_ours, load_file
+from .host.control_net import is_ours
+from .host.describe import describe
 from .host.inputs import check_choice
+from .host.loading import as_in_file, load_file
 from .host.paths import controlnet_names, controlnet_path, fingerprint, new_model_path
 from .host.schema import ComfyNode, NodeOutput, io, schema, ui
 

@@ -10,6 +10,7 @@ from zeroctl_core.demo.words import MAX_TOKENS, WORDS
 from zeroctl_core.demo.world import COLOURS, SIZE
 from zeroctl_core.latent import PIXELS_PER_CELL
 
+from ..describe import dtype_name
 from ..paths import demo_weights, fingerprint
 from .clip import clip_from
 from .model import SIZES, model_from
@@ -52,7 +53,7 @@ def demo_fingerprint() -> str:
 def describe_demo(model: Any) -> str:
     """What the model knows and how it is used, in lines."""
     parameters = sum(value.numel() for value in model.model.diffusion_model.parameters())
-    dtype = str(model.model.get_dtype()).removeprefix("torch.")
+    dtype = dtype_name(model.model.get_dtype())
     low, high = SIZES
     return "\n".join(
         [

@@ -1,0 +1,53 @@
+"""ControlNet files as the host's CONTROL_NET, and the weights of their files again, to be saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zeroctl_core import ControlNet, load_controlnet
+
+from .control_net import compute_dtypes, control_net_from, host_ops
+from .describe import dtype_name
+
+__all__ = ["as_in_file", "load_file"]
+
+
+def load_file(path: Path) -> Any:
+    """A ControlNet file as the host's CONTROL_NET; weights stay mapped from the file until they are used.
+
+    Raises what `zeroctl_core.load_controlnet` raises.
+    """
+    net = load_controlnet(path, ops=lambda base, in_file: host_ops(*compute_dtypes(in_file), base.name))
+    assert net.info is not None
+    dtype, manual_cast = compute_dtypes(net.info.dtype)
+    # converted once here instead of at every step; a mapped file is only read where its dtype is not the host's
+    return control_net_from(net.to(dtype), manual_cast, lambda: load_file(path))
+
+
+def as_in_file(control_net: Any) -> ControlNet:
+    """Our network with the weights of its file, which the host may hold in another dtype; as it is if trained since.
+
+    Raises `ValueError` where the file is gone and what is in memory is not what it held.
+    """
+    net: ControlNet = control_net.control_model.net
+    if net.info is None:
+        return net
+    in_memory = net.state_dict()
+    if not net.info.path.exists():
+        if {value.dtype for value in in_memory.values()} == {net.info.dtype}:
+            return net
+        raise ValueError(
+            f"{net.info.path} is gone, and the host holds its {dtype_name(net.info.dtype)} weights as "
+            f"{dtype_name(control_net.control_model.dtype)}: they cannot be saved as they were. Put the file back."
+        )
+    original = load_controlnet(net.info.path, check_finite=False)
+    original.global_average_pooling = net.global_average_pooling
+    in_file = original.state_dict()
+    same = in_file.keys() == in_memory.keys() and all(
+        value.shape == in_file[key].shape and torch.equal(in_file[key].to(value.dtype), value.cpu())
+        for key, value in in_memory.items()
+    )
+    return original if same else net
