@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from zeroctl_core import Connection, ConnectionWeights
+from zeroctl_core import Connection
 from zeroctl_core.bases import Base, recognise
 from zeroctl_core.network.spec import encoder_connections
 
-from .units import Unit
-
-__all__ = ["Family", "family_of_base", "family_of_foreign", "family_of_model", "foreign_weights", "unet_base"]
+__all__ = [
+    "Family",
+    "family_of_base",
+    "family_of_foreign",
+    "family_of_model",
+    "unet_base",
+]
 
 
 @dataclass(frozen=True)
@@ -84,34 +88,6 @@ def _shapes_of_lora(weights: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         elif key.endswith((".weight", ".bias")):
             shapes[key] = tuple(value.shape)
     return shapes
-
-
-def foreign_weights(unit: Unit, model: Any) -> ConnectionWeights | None:
-    """The weights of a foreign net, on the MODEL's connections: it does not tell its own. None for the rule uniform.
-
-    Raises:
-        ValueError: weights meant for another base than the MODEL's; a rule other than uniform on a MODEL without such
-            connections; custom numbers that cannot be read.
-    """
-    choice = unit.weighting
-    if choice.base != "auto":
-        base = unet_base(model)
-        if base is None or base.name != choice.base:
-            raise ValueError(
-                f"the weights are meant for the base {choice.base}, the MODEL is "
-                f"{base.name if base is not None else family_of_model(model)}. Set base to auto or to the MODEL's."
-            )
-    if choice.name == "uniform":
-        return None
-    if choice.custom.strip():
-        return choice.resolve((Connection("skip", 1, 1),) * (choice.custom.count(",") + 1))
-    connections = family_of_model(model).connections
-    if not connections:
-        raise ValueError(
-            f"the rule {choice.name} weighs the connections of a Stable Diffusion UNet; the MODEL is "
-            f"{family_of_model(model)}. Use the rule uniform, or custom numbers, one an output."
-        )
-    return choice.resolve(connections)
 
 
 def unet_base(model: Any) -> Base | None:

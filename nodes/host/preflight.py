@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .control_net import is_ours
-from .family import Family, family_of_base, family_of_foreign, family_of_model, foreign_weights
-from .hook.foreign import foreign_name, needs_vae
+from .family import Family, family_of_base, family_of_foreign, family_of_model
+from .foreign_nets import foreign_name, foreign_weights, needs_vae
 from .units import Unit, UnitStack
 
 __all__ = ["check_stack", "net_name"]

@@ -10,7 +10,8 @@ import comfy.samplers
 from zeroctl_core import MODES
 
 from .control_net import is_ours
-from .family import family_of_model, foreign_weights, unet_base
+from .family import family_of_model, unet_base
+from .foreign_nets import foreign_weights
 from .preflight import net_name
 from .units import Unit, UnitStack
 

@@ -20,21 +20,10 @@ from zeroctl_core.control.run import Cache, mask_of_rows
 from zeroctl_core.latent import PIXELS_PER_CELL
 from zeroctl_core.residuals import times
 
+from ..foreign_nets import foreign_name
 from .lists import PLACES, Control
 
-__all__ = ["Foreign", "foreign_name", "needs_vae"]
-
-
-def foreign_name(control_net: Any) -> str:
-    """What a foreign CONTROL_NET is, for messages: the host's class and, where there is one, its network's class."""
-    network = getattr(control_net, "control_model", None)
-    inside = f" around {type(network).__name__}" if network is not None else ""
-    return f"{type(control_net).__module__.split('.')[-1]}.{type(control_net).__name__}{inside}"
-
-
-def needs_vae(control_net: Any) -> bool:
-    """Whether the net encodes its condition image with a VAE."""
-    return getattr(control_net, "latent_format", None) is not None
+__all__ = ["Foreign"]
 
 
 @dataclass(frozen=True)

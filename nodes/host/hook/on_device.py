@@ -10,9 +10,10 @@ from torch import Tensor
 from zeroctl_core import ControlStack, ControlUnit, Residuals, Rows, Run
 
 from ..control_net import NetInHost, is_ours
-from ..family import family_of_model, foreign_weights
+from ..family import family_of_model
+from ..foreign_nets import foreign_name, foreign_weights
 from ..units import Unit
-from .foreign import Foreign, foreign_name
+from .foreign import Foreign
 from .lists import Control, add_control
 from .memory import module_for
 
