@@ -17,7 +17,7 @@ Python's garbage collector runs between rows and not within.
 On the CPU (float32) a round is one step of the sampler, and the figure is the CPU time of the control over the CPU
 time of the UNet in the same step, so neither the clock rate nor other work on the machine moves it much; on a machine
 that is busy all the same use `--threads 1`, as threads that wait for one another burn CPU time. The control is
-`SamplingRun.control` for ours, `get_control` for the host and Advanced-ControlNet, the ControlNet's forward for
+`Calls.control` for ours, `get_control` for the host and Advanced-ControlNet, the ControlNet's forward for
 diffusers. Ours encodes the condition image on the first step of a run only, everybody else on every step. Column
 "control / unet" is a step that is not the first, "first step" holds the encoding; both come from the one step, whose
 encoding is timed. "the rest" is what the step takes beside the two, over the UNet's time.

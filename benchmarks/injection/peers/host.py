@@ -113,7 +113,7 @@ class HostBench:
         self.clock.watch(comfy.samplers, "calc_cond_batch", "step")
         self.clock.watch(self._unet, "forward", "unet")
         self.clock.watch(comfy.controlnet.ControlNet, "get_control", "control")
-        self.clock.watch(sys.modules[f"{pack}.nodes.host.hook.run"].SamplingRun, "control", "control")
+        self.clock.watch(sys.modules[f"{pack}.nodes.host.hook.calls"].Calls, "control", "control")
         self.clock.watch(sys.modules[f"{pack}.nodes.host.control_net"].NetInHost, "encode", "encode")
 
     def _load(self, loader: str, **inputs: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from zeroctl_core.latent import PIXELS_PER_CELL
 from zeroctl_core.residuals import times
 
 from ..foreign_nets import foreign_name
+from .call import Call
 from .lists import PLACES, Control
 
 __all__ = ["Foreign"]
@@ -44,6 +45,7 @@ class Foreign:
     def __init__(
         self,
         control_net: Any,
+        *,
         image: Tensor,
         canvas_image: Tensor,
         canvas: tuple[int, int],
@@ -67,60 +69,48 @@ class Foreign:
         self._batch = 0
         self._ready = False
 
-    def control(
-        self,
-        model: Any,
-        x: Tensor,
-        sigma: Tensor,
-        cond: dict[str, Any],
-        rows: Rows,
-        strength: float,
-        options: dict[str, Any],
-    ) -> Control | None:
+    def control(self, call: Call, strength: float) -> Control | None:
         """What the net adds in this call, unwanted rows zeroed; None when no row of the call sees it.
 
-        Raises:
-            ValueError: the number of weights is not the net's number of outputs, the outputs do not fit the UNet, or
-                the net has no maps to mask.
+        Raises `ValueError` where the number of weights is not the net's number of outputs, where the outputs do not fit
+        the UNet, and where the net has no maps to mask.
         """
+        rows, batch = call.rows, call.x.shape[0]
         seen = rows.seen_by(self._branches)  # type: ignore[arg-type]
         if not seen:
             return None
         if not self._ready:
-            self._net.pre_run(model, model.model_sampling.percent_to_sigma)
+            self._net.pre_run(call.model, call.model.model_sampling.percent_to_sigma)
             self._ready = True
         self._net.strength = 1.0 if self._weights is not None else strength
-        chunks = len(options.get("cond_or_uncond") or (0,))
-        per = x.shape[0] // chunks
-        hints = [self._hint_of(rows, start, per) for start in range(0, x.shape[0], per)]
+        per = batch // call.chunks
+        hints = [self._hint_of(rows, start, per) for start in range(0, batch, per)]
         if len(set(hints)) == 1:
-            control = self._call(x, sigma, cond, hints[0], chunks, options)
+            control = self._call(call, hints[0], call.chunks)
         else:  # the chunks of this call are different crops: one after the other
-            parts = []
-            for start, hint in zip(range(0, x.shape[0], per), hints, strict=True):
-                here = slice(start, start + per)
-                parts.append(self._call(x[here], sigma[here], _rows_of(cond, here, x.shape[0]), hint, 1, options))
+            parts = [
+                self._call(_part(call, slice(start, start + per)), hint, 1)
+                for start, hint in zip(range(0, batch, per), hints, strict=True)
+            ]
             control = _stacked(parts)
-        if control is None:
-            return None
-        return self._finished(control, rows, seen, strength, x)
+        return None if control is None else self._weighted(control, call, seen, strength)
 
     def _hint_of(self, rows: Rows, start: int, per: int) -> _Hint:
         """The host gives its rows the images in order; rows of a context window are other ones."""
         images = rows.images[start : start + per] if self._image.shape[0] > 1 else ()
         return _Hint(rows.crops[start], tuple(image % self._image.shape[0] for image in images))
 
-    def _call(
-        self, x: Tensor, sigma: Tensor, cond: dict[str, Any], hint: _Hint, chunks: int, options: dict[str, Any]
-    ) -> Control | None:
+    def _call(self, call: Call, hint: _Hint, chunks: int) -> Control | None:
         if hint != self._hint:
             image = self._image if hint.crop is None else self._cropped(hint.crop)
             self._net.cond_hint_original = image[list(hint.images)] if hint.images else image
             self._net.cond_hint = None
-        if (hint, x.shape[0]) != (self._hint, self._batch) and hasattr(self._net, "control_input"):
+        batch = call.x.shape[0]
+        if (hint, batch) != (self._hint, self._batch) and hasattr(self._net, "control_input"):
             self._net.control_input = None  # a T2I-Adapter keeps its features for the first batch that it saw
-        self._hint, self._batch = hint, x.shape[0]
-        return self._net.get_control(x, sigma, cond, chunks, options)
+        self._hint, self._batch = hint, batch
+        control: Control | None = self._net.get_control(call.x, call.sigma, call.cond, chunks, call.options)
+        return control
 
     def _cropped(self, crop: Crop) -> Tensor:
         height, width = self._canvas_image.shape[-2:]
@@ -128,7 +118,7 @@ class Foreign:
         top, left = round(crop.y * dy), round(crop.x * dx)
         return self._canvas_image[..., top : round((crop.y + crop.h) * dy), left : round((crop.x + crop.w) * dx)]
 
-    def _finished(self, control: Control, rows: Rows, seen: Sequence[int], strength: float, x: Tensor) -> Control:
+    def _weighted(self, control: Control, call: Call, seen: Sequence[int], strength: float) -> Control:
         outputs = self._outputs(control)
         if self._weights is not None and len(self._weights) != len(outputs):
             raise ValueError(
@@ -136,18 +126,20 @@ class Foreign:
                 f"Give {len(outputs)} numbers as custom weights, or use the rule uniform."
             )
         self._check_fit(control)
-        done: Control = {place: [None] * len(control.get(place, ())) for place in PLACES}
+        result: Control = {place: [None] * len(control.get(place, ())) for place in PLACES}
         # nets for large transformers give the same tensor to several places: it stays one tensor
-        kept: dict[tuple[int, float], Tensor] = {}
+        products: dict[tuple[int, float], Tensor] = {}
         for number, (place, i) in enumerate(outputs):
             value = control[place][i]
             assert value is not None
             weight = 1.0 if self._weights is None else self._weights[number] * strength
             key = (id(value), weight)
-            if key not in kept:
-                kept[key] = self._weighed(self._sized(value, place, i, control, x), weight, rows, seen)
-            done[place][i] = kept[key]
-        return done
+            if key not in products:
+                if place == "input":
+                    value = self._fit(value, len(control["input"]) - 1 - i, call.size)
+                products[key] = self._times(value, weight, call.rows, seen)
+            result[place][i] = products[key]
+        return result
 
     def _outputs(self, control: Control) -> list[tuple[str, int]]:
         """The places that hold something, in the order in which they enter the network, the middle last.
@@ -179,17 +171,17 @@ class Foreign:
                         f"{have} channels, the UNet has {known} there. Load a control that was made for this family."
                     )
 
-    def _sized(self, value: Tensor, place: str, i: int, control: Control, x: Tensor) -> Tensor:
+    def _fit(self, value: Tensor, place: int, latent: tuple[int, int]) -> Tensor:
         """An adapter rounds its picture up to whole tiles: what enters the encoder must have the UNet's own size."""
-        if place != "input" or value.ndim != 4 or not self._connections:
+        if value.ndim != 4 or not self._connections:
             return value
-        downsample = self._connections[len(control["input"]) - 1 - i].downsample
-        size = (math.ceil(x.shape[-2] / downsample), math.ceil(x.shape[-1] / downsample))
+        downsample = self._connections[place].downsample
+        size = (math.ceil(latent[0] / downsample), math.ceil(latent[1] / downsample))
         return (
             value if value.shape[-2:] == size else F.interpolate(value, size=size, mode="bilinear", align_corners=False)
         )
 
-    def _weighed(self, value: Tensor, weight: float, rows: Rows, seen: Sequence[int]) -> Tensor:
+    def _times(self, value: Tensor, weight: float, rows: Rows, seen: Sequence[int]) -> Tensor:
         if value.shape[0] != len(rows):
             value = value.expand(len(rows), *value.shape[1:])
         if self._mask is not None:
@@ -214,11 +206,14 @@ class Foreign:
             self._net.cleanup()
 
 
-def _rows_of(cond: dict[str, Any], rows: slice, batch: int) -> dict[str, Any]:
-    return {
+def _part(call: Call, rows: slice) -> Call:
+    """The call with some of its rows alone."""
+    batch = call.x.shape[0]
+    cond = {
         key: value[rows] if isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == batch else value
-        for key, value in cond.items()
+        for key, value in call.cond.items()
     }
+    return replace(call, x=call.x[rows], sigma=call.sigma[rows], cond=cond)
 
 
 def _stacked(parts: Sequence[Control | None]) -> Control | None:

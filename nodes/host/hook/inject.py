@@ -18,14 +18,16 @@ from torch import Tensor
 from ..preflight import net_name
 from ..report import never_acts
 from ..units import Unit, UnitStack
-from .areas import Conds, conds_of_call
+from .areas import conds_of_call
+from .call import Call
+from .calls import Calls
 from .lists import PLACES, Control, Shapes, add_control, recording, resizing
 from .memory import KEY, activation_factor, extended_models
 from .run import SamplingRun
 
 __all__ = ["NeverApplied", "with_controls"]
 
-RUN, CONDS = "zeroctl_run", "zeroctl_conds"  # in transformer_options: of a run, of one calc_cond_batch
+CALLS, CONDS = "zeroctl_calls", "zeroctl_conds"  # in transformer_options: of a run, of one calc_cond_batch
 POLICIES = ("warn", "error", "ignore")
 
 
@@ -85,15 +87,22 @@ class Hook:
     ) -> Any:
         """One sampling run: its state is made here and dropped here, also after an interrupt or an error."""
         guider = executor.class_obj
-        run = SamplingRun(self.units, guider, sigmas, tuple(noise.shape[-2:]), noise.shape[0])
+        run = SamplingRun(
+            units=self.units,
+            guider=guider,
+            sigmas=sigmas,
+            canvas=(noise.shape[-2], noise.shape[-1]),
+            batch=noise.shape[0],
+        )
         self._check_before(run, guider.model_patcher.get_model_object("model_sampling"))
+        calls = Calls(run)
         options = guider.model_options.setdefault("transformer_options", {})
-        options[RUN] = run
+        options[CALLS] = calls
         try:
             samples = executor(noise, latent_image, sampler, sigmas, *args, **kwargs)
         finally:
-            options.pop(RUN, None)
-            run.close()
+            options.pop(CALLS, None)
+            calls.close()
         self._check_after(run)
         return samples
 
@@ -109,9 +118,9 @@ class Hook:
     ) -> Any:
         """Leave in this call's options which list is which, and where its areas are."""
         options = model_options.get("transformer_options", {})
-        run: SamplingRun | None = options.get(RUN)
-        if run is not None:
-            named = conds_of_call(conds, (x_in.shape[-2], x_in.shape[-1]), run.conds)
+        calls: Calls | None = options.get(CALLS)
+        if calls is not None:
+            named = conds_of_call(conds, (x_in.shape[-2], x_in.shape[-1]), calls.run.conds)
             model_options = {**model_options, "transformer_options": {**options, CONDS: named}}
         return executor(model, conds, x_in, timestep, model_options)
 
@@ -129,16 +138,23 @@ class Hook:
         """Compute the control for the rows of this call and add it to what the call already carries."""
         options = transformer_options or {}
         model = executor.class_obj
-        conds: Conds | None = options.get(CONDS)
-        run: SamplingRun | None = options.get(RUN)
-        own_run = run is None
-        if run is None:  # somebody calls the model outside a sampling run
-            run = SamplingRun(self.units, None, None, (x.shape[-2], x.shape[-1]), x.shape[0])
-        cond = {**extra, "c_crossattn": c_crossattn, "c_concat": c_concat}
+        call = Call(
+            model=model,
+            x=x,
+            sigma=t,
+            cond={**extra, "c_crossattn": c_crossattn, "c_concat": c_concat},
+            options=options,
+            conds=options.get(CONDS),
+        )
+        calls: Calls | None = options.get(CALLS)
+        own_run = calls is None
+        if calls is None:  # somebody calls the model outside a sampling run
+            calls = Calls(SamplingRun(units=self.units, guider=None, sigmas=None, canvas=call.size, batch=x.shape[0]))
+        run = calls.run
         shapes = Shapes()
 
         def computed() -> Control | None:
-            return run.control(model, x, t, cond, options, conds)
+            return calls.control(call)
 
         def merged(ours: Control) -> Control:
             both = add_control(control, ours)
@@ -168,7 +184,7 @@ class Hook:
             return executor(x, t, c_concat, c_crossattn, merged(ours), recording(options, shapes), **extra)
         finally:
             if own_run:
-                run.close()
+                calls.close()
 
     def _check_before(self, run: SamplingRun, model_sampling: Any) -> None:
         for number, (unit, policy) in enumerate(self.applied, start=1):

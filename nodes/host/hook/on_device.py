@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from zeroctl_core import ControlStack, ControlUnit, Residuals, Rows, Run
+from zeroctl_core import ControlStack, ControlUnit, Residuals, Run
 
 from ..control_net import NetInHost, is_ours
 from ..family import family_of_model
 from ..foreign_nets import foreign_name, foreign_weights
 from ..units import Unit
+from .call import Call
 from .foreign import Foreign
 from .lists import Control, add_control
 from .memory import module_for
-
-if TYPE_CHECKING:
-    from .run import SamplingRun
+from .run import SamplingRun
 
 __all__ = ["OnDevice"]
 
@@ -39,32 +38,31 @@ class OnDevice:
             self._core = Run(sampling.percent_to_sigma, self._run.sigmas or ())
         return self._core
 
-    def _strength(self, index: int, model: Any, sigma: float) -> float:
+    def _strength(self, index: int, call: Call) -> float:
         unit = self._run.units[index]
-        return unit.strength * self._core_run(model).strength(unit.schedule, sigma)
+        return unit.strength * self._core_run(call.model).strength(unit.schedule, call.level)
 
-    def own(
-        self, model: Any, x: Tensor, sigma: Tensor, cond: dict[str, Any], rows: Rows, canvas: tuple[int, int]
-    ) -> Residuals | None:
+    def own(self, call: Call) -> Residuals | None:
         """Our own nets: only the rows that see them, features encoded once, equal nets on equal images once."""
+        model, canvas = call.model, call.canvas
         if canvas not in self._stacks:
             self._stacks[canvas] = self._stack(model, canvas)
         stack, indices = self._stacks[canvas]
-        level = float(sigma[0]) if stack.needs_sigma else None
-        acting = stack.acting(level, self._core_run(model), rows)
+        level = call.level if stack.needs_sigma else None
+        acting = stack.acting(level, self._core_run(model), call.rows)
         if not acting:
             return None
         self._run.acted.update(indices[place] for place in acting)
         sampling = model.model_sampling
-        context = cond.get("crossattn_controlnet")
+        context = call.cond.get("crossattn_controlnet")
         return stack(
-            sampling.calculate_input(sigma, x),
-            sampling.timestep(sigma).float(),
-            cond["c_crossattn"] if context is None else context,
-            y=cond.get("y"),
+            sampling.calculate_input(call.sigma, call.x),
+            sampling.timestep(call.sigma).float(),
+            call.cond["c_crossattn"] if context is None else context,
+            y=call.cond.get("y"),
             sigma=level,
             run=self._core_run(model),
-            rows=rows,
+            rows=call.rows,
         )
 
     def _stack(self, model: Any, canvas: tuple[int, int]) -> tuple[ControlStack, tuple[int, ...]]:
@@ -93,52 +91,41 @@ class OnDevice:
             indices.append(index)
         return ControlStack(tuple(units)), tuple(indices)
 
-    def foreign(
-        self,
-        model: Any,
-        x: Tensor,
-        sigma: Tensor,
-        cond: dict[str, Any],
-        rows: Rows,
-        canvas: tuple[int, int],
-        options: dict[str, Any],
-    ) -> Control | None:
+    def foreign(self, call: Call) -> Control | None:
         """Everybody else's nets, one after the other."""
         total: Control | None = None
         for index, unit in enumerate(self._run.units):
             if is_ours(unit.control_net):
                 continue
-            strength = self._strength(index, model, float(sigma[0]))
+            strength = self._strength(index, call)
             if strength == 0.0:
                 continue
-            if "multigpu_thread_device" in options:
+            if "multigpu_thread_device" in call.options:
                 raise ValueError(
                     f"{foreign_name(unit.control_net)} is not a net of this pack and cannot run on several devices "
                     "at once. Remove the multi-GPU node, or load the net with ZeroctlLoadControlNet."
                 )
-            key = (index, canvas)
+            key = (index, call.canvas)
             if key not in self._foreign:
-                self._foreign[key] = self._made_ready(unit, model, canvas)
-            control = self._foreign[key].control(model, x, sigma, cond, rows, strength, options)
+                self._foreign[key] = self._prepare(unit, call.model, call.canvas)
+            control = self._foreign[key].control(call, strength)
             if control is not None:
                 self._run.acted.add(index)
                 total = add_control(total, control)
         return total
 
-    def _made_ready(self, unit: Unit, model: Any, canvas: tuple[int, int]) -> Foreign:
-        placed = self._run.placed(unit, canvas).image
-        image = unit.image if unit.resize == "crop" else placed
-        mask = self._run.mask(unit, canvas)
+    def _prepare(self, unit: Unit, model: Any, canvas: tuple[int, int]) -> Foreign:
+        canvas_image = self._run.placed(unit, canvas).image
         return Foreign(
             unit.control_net,
-            image,
-            placed,
-            canvas,
-            unit.vae,
-            foreign_weights(unit, model),
-            mask,
-            unit.branches,
-            family_of_model(model).connections,
+            image=unit.image if unit.resize == "crop" else canvas_image,
+            canvas_image=canvas_image,
+            canvas=canvas,
+            vae=unit.vae,
+            weights=foreign_weights(unit, model),
+            mask=self._run.mask(unit, canvas),
+            branches=unit.branches,
+            connections=family_of_model(model).connections,
         )
 
     def close(self) -> None:
