@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .host.hook.inject import POLICIES, with_controls
+from .host.hook.inject import POLICIES, next_number, with_controls
 from .host.inputs import check_choice
 from .host.preflight import check_stack
 from .host.report import report
 from .host.schema import ComfyNode, NodeOutput, Stack, io, schema
-from .host.units import UnitStack
+from .host.units import UnitStack, numbered
 
 
 class ZeroctlApply(ComfyNode):
@@ -46,8 +46,9 @@ class ZeroctlApply(ComfyNode):
     @classmethod
     def execute(cls, model: Any, stack: UnitStack, if_never_applied: str) -> NodeOutput:
         check_choice("if_never_applied", if_never_applied, POLICIES)
-        check_stack(stack, model)
-        return NodeOutput(with_controls(model, stack, if_never_applied), report(stack, model))
+        units = numbered(stack, first=next_number(model))
+        check_stack(units, model)
+        return NodeOutput(with_controls(model, units, if_never_applied), report(units, model))
 
 
 NODES = [ZeroctlApply]

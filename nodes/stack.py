@@ -143,20 +143,20 @@ class ZeroctlControl(ComfyNode):
         elif (start, end) != (0.0, 1.0):
             notes.append(f"the schedule socket wins over start {start:g} and end {end:g}")
         unit = Unit(
-            control_net,
-            picture,
-            strength,
-            mode,
-            MODES[mode][1] if branches == FROM_MODE else branches,
-            schedule,
-            weights,
-            resize,
-            None if mask is None else check_mask(mask),
-            mask_feather,
-            mask_invert,
-            vae,
-            enabled,
-            tuple(notes),
+            control_net=control_net,
+            image=picture,
+            strength=strength,
+            mode=mode,
+            branches=MODES[mode][1] if branches == FROM_MODE else branches,
+            schedule=schedule,
+            weights=weights,
+            resize=resize,
+            mask=None if mask is None else check_mask(mask),
+            mask_feather=mask_feather,
+            mask_invert=mask_invert,
+            vae=vae,
+            enabled=enabled,
+            notes=tuple(notes),
         )
         return NodeOutput((*(stack or ()), unit))
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-__all__ = ["check_choice", "check_image", "check_mask", "check_number"]
+__all__ = ["check_choice", "check_image", "check_mask", "check_number", "naming"]
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """A `ValueError` from inside begins with `what`: the row or the control, of several, that it is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from error
 
 
 def check_choice(name: str, value: str, choices: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from .control_net import is_ours
 from .family import Family, family_of_base, family_of_foreign, family_of_model
 from .foreign_nets import foreign_name, foreign_weights, needs_vae
+from .inputs import naming
 from .units import Unit, UnitStack
 
 __all__ = ["check_stack", "net_name"]
@@ -23,60 +24,60 @@ def net_name(unit: Unit) -> str:
 def check_stack(stack: UnitStack, model: Any) -> None:
     """Refuse what cannot work, in the words of the person who wired it.
 
-    Raises:
-        ValueError: no unit was ever added; a net of another family than the MODEL; a net that needs a VAE and has none;
-            no net at all; weights that do not fit the net.
+    stack: numbered, see `numbered`. Raises `ValueError`, with the number of the control, for a stack to which no unit
+    was ever added, a net of another family than the MODEL, a net that needs a VAE and has none, no net at all, and
+    weights that do not fit the net.
     """
     if not stack:
-        raise ValueError("the stack is empty: no ZeroctlControl node ever added a control to it. Connect one.")
+        raise ValueError("the stack is empty: no ControlNet Control node ever added a control to it. Connect one.")
     family = family_of_model(model)
-    for number, unit in enumerate(stack, start=1):
-        if not unit.enabled:
-            continue
-        if is_ours(unit.control_net):
-            _check_own(unit, number, family)
-        else:
-            _check_foreign(unit, number, model, family)
+    for unit in stack:
+        if unit.enabled:
+            with naming(unit.title):
+                if is_ours(unit.control_net):
+                    _check_own(unit, family)
+                else:
+                    _check_foreign(unit, model, family)
 
 
-def _check_foreign(unit: Unit, number: int, model: Any, family: Family) -> None:
+def _check_foreign(unit: Unit, model: Any, family: Family) -> None:
     if not hasattr(unit.control_net, "get_control"):
         raise ValueError(
-            f"control {number} has no ControlNet: its control_net is {type(unit.control_net).__name__}. The "
-            "loader may have failed to recognise its file; load it with ZeroctlLoadControlNet, which says why."
+            f"it has no ControlNet, its control_net is {type(unit.control_net).__name__}. The loader may have failed "
+            "to recognise its file; load it with Load ControlNet (strict), which says why."
         )
     if needs_vae(unit.control_net) and unit.vae is None:
         raise ValueError(
-            f"control {number} ({net_name(unit)}) encodes its condition image with a VAE and has none. "
-            "Connect the checkpoint's VAE to the vae input of ZeroctlControl."
+            f"{net_name(unit)} encodes its condition image with a VAE and has none. "
+            "Connect the checkpoint's VAE to the vae input of ControlNet Control."
         )
     own = family_of_foreign(unit.control_net)
     if own is not None:
-        _check_family(unit, number, own, family)
+        _check_family(unit, own, family)
     foreign_weights(unit, model)
 
 
-def _check_family(unit: Unit, number: int, own: Family, family: Family) -> None:
+def _check_family(unit: Unit, own: Family, family: Family) -> None:
     if not family.takes(own):
         raise ValueError(
-            f"control {number}: {net_name(unit)} is a control for {own}, the MODEL is {family}. "
+            f"{net_name(unit)} is a control for {own}, the MODEL is {family}. "
             f"Load a control that was trained for {family.name}, or a checkpoint of the family {own.name}."
         )
 
 
-def _check_own(unit: Unit, number: int, family: Family) -> None:
+def _check_own(unit: Unit, family: Family) -> None:
     if unit.control_net.extra_args:
         raise ValueError(
-            f"control {number} ({net_name(unit)}) is a plain ControlNet and has no use for "
+            f"{net_name(unit)} is a plain ControlNet and has no use for "
             f"{', '.join(sorted(unit.control_net.extra_args))}. Remove the node that sets it "
             "(Set Union ControlNet Type is for union nets)."
         )
     net = unit.control_net.control_model.net
-    _check_family(unit, number, family_of_base(net.base), family)
+    _check_family(unit, family_of_base(net.base), family)
     choice = unit.weighting
     if choice.base not in ("auto", net.base.name):
         raise ValueError(
-            f"control {number}: its weights are meant for the base {choice.base}, {net_name(unit)} is "
-            f"{net.base.name}. Set base to auto or to {net.base.name}."
+            f"its weights are meant for the base {choice.base}, {net_name(unit)} is {net.base.name}. "
+            f"Set base to auto or to {net.base.name}."
         )
     choice.resolve(net.base.connections)

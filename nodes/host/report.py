@@ -35,8 +35,8 @@ def report(stack: UnitStack, model: Any) -> str:
         lines.append(
             "Nothing can act: every control is switched off or has strength 0. The MODEL passes through unchanged."
         )
-    for number, unit in enumerate(stack, start=1):
-        lines += ["", f"control {number}: {net_name(unit)}"]
+    for unit in stack:
+        lines += ["", f"{unit.title}: {net_name(unit)}"]
         if not unit.enabled:
             lines.append("  switched off")
             continue

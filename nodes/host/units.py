@@ -9,8 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from zeroctl_core import MODES, RULES, Connection, ConnectionWeights, Schedule
+from zeroctl_core.control.rows import Branches
 
-__all__ = ["Unit", "UnitStack", "WeightsChoice", "switch"]
+__all__ = ["Unit", "UnitStack", "WeightsChoice", "numbered", "switch"]
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,21 @@ class WeightsChoice:
         return ConnectionWeights(tuple(RULES[self.rule](connections)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One configured control, as the node `ZeroctlControl` was filled in.
+    """One configured control, as the node ControlNet Control was filled in.
 
     control_net: any CONTROL_NET of the host. image: [B, C, H, W], 0..1 (inpaint: -1..1), at its own size.
     mask: [B, H, W] in 0..1, 1 where the control acts; it covers the same extent as the image. None: everywhere.
     weights: None means the rule of `mode`. branches: resolved, never "from mode".
+    number: among all controls of a MODEL, see `numbered`; 0 before Apply.
     """
 
     control_net: Any
     image: Tensor
     strength: float = 1.0
     mode: str = "balanced"
-    branches: str = "both"
+    branches: Branches = "both"
     schedule: Schedule = Schedule()
     weights: WeightsChoice | None = None
     resize: str = "crop"
@@ -62,6 +64,12 @@ class Unit:
     vae: Any = None
     enabled: bool = True
     notes: tuple[str, ...] = ()
+    number: int = 0
+
+    @property
+    def title(self) -> str:
+        """The control in messages and reports: `control 2`."""
+        return f"control {self.number}"
 
     @property
     def active(self) -> bool:
@@ -75,6 +83,14 @@ class Unit:
 
 
 UnitStack = tuple[Unit, ...]
+
+
+def numbered(stack: UnitStack, first: int) -> UnitStack:
+    """The stack with its units numbered from `first`, those that are switched off too.
+
+    Apply numbers a stack once, and everything said of a control from then on says this number.
+    """
+    return tuple(replace(unit, number=number) for number, unit in enumerate(stack, first))
 
 
 def switch(stack: UnitStack, enabled: bool) -> UnitStack:

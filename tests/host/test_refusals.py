@@ -137,7 +137,10 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
         lambda b: b.control("thinxl", model="thin", strength=0.0),
         "thinxl-0-float32.safetensors is a control for SDXL",
     ),
-    "no net": (lambda b: b.control(net=b.host.give(None)), "control 1 has no ControlNet: its control_net is NoneType"),
+    "no net": (
+        lambda b: b.control(net=b.host.give(None)),
+        "control 1: it has no ControlNet, its control_net is NoneType",
+    ),
     # stacks
     "no control in the stack": (
         lambda b: b.stack(node("ZeroctlStack", **{f"enabled_{row}": True for row in range(1, 7)})),

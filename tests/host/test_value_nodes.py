@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 import torch
 from control_graphs import CLOSE, largest_difference, latents, picture, with_our_control
 from host_graphs import Graph, node
-from host_process import Host
+from host_process import Host, NodeFailed
 
 SOFT_SDXL = [0.1770, 0.2146, 0.2601, 0.3153, 0.3822, 0.4633, 0.5615, 0.6806, 0.8250, 1.0]
 RESOLUTION_SD = [1, 1, 1, 2, 2, 2, 4, 4, 4, 8, 8, 8, 8]
@@ -195,6 +196,59 @@ def test_every_row_off_passes_the_model_through(host, three) -> None:
     result = host.run(off, keep={"latent": ["sampler", 0], "model": ["apply", 0], "given": ["model", 0]})
     assert result["model"] is result["given"]
     assert torch.equal(result["latent"]["samples"], latents(host, three))
+
+
+# ---- the numbers of controls
+
+
+def chained(graph: Graph, *units: dict[str, Any]) -> Graph:
+    """c0, c1 and c2 of `three` in one chain, each with some inputs of its own."""
+    graph = dict(graph)
+    for place, inputs in enumerate(units):
+        control = graph[f"c{place} control"]
+        link = {"stack": [f"c{place - 1} control", 0]} if place else {}
+        graph[f"c{place} control"] = {**control, "inputs": {**control["inputs"], **link, **inputs}}
+    return graph
+
+
+NEVER = {"schedule": ["never", 0]}
+ABOVE_ALL_SIGMAS = node("ZeroctlSchedule", start=20.0, end=15.0, unit="sigma", curve="", interpolation="linear")
+
+
+def numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"control (\d+)", text)]
+
+
+def test_a_control_has_the_number_of_the_report_behind_one_that_is_off(host, three) -> None:
+    graph = applied(chained(three, {"enabled": False}, NEVER), ["c1 control", 0], never=ABOVE_ALL_SIGMAS)
+    result = host.run(graph, keep={"latent": ["sampler", 0], "report": ["apply", 1]})
+    (notice,) = result.sent("zeroctl.notice")
+    assert numbers(result["report"]) == [1, 2] and numbers(notice["text"]) == [2]
+    assert "control 1: thin-0-float32.safetensors\n  switched off" in result["report"]
+    graph["apply"]["inputs"]["if_never_applied"] = "error"
+    with pytest.raises(NodeFailed, match=r"NeverApplied: control 2 \(thin-1-float32.safetensors\) cannot act"):
+        latents(host, graph)
+
+
+def test_a_second_apply_counts_on(host, three, our_net) -> None:
+    """The first Apply has controls 1 and 2, of which the last is off; the second one's only control is 3."""
+    graph = applied(chained(three, {}, {"enabled": False}), ["c1 control", 0], never=ABOVE_ALL_SIGMAS)
+    graph["c2 control"] = {**three["c2 control"], "inputs": {**three["c2 control"]["inputs"], **NEVER}}
+    graph["second"] = node("ZeroctlApply", model=["apply", 0], stack=["c2 control", 0], if_never_applied="warn")
+    graph["sampler"] = {**graph["sampler"], "inputs": {**graph["sampler"]["inputs"], "model": ["second", 0]}}
+    result = host.run(graph, keep={"latent": ["sampler", 0], "one": ["apply", 1], "two": ["second", 1]})
+    (notice,) = result.sent("zeroctl.notice")
+    assert (numbers(result["one"]), numbers(result["two"]), numbers(notice["text"])) == ([1, 2], [3], [3])
+    unfit = {**graph, "c2 net": host.give(our_net("thinxl"))}
+    with pytest.raises(NodeFailed, match=r"control 3: thinxl-0-float32.safetensors is a control for SDXL"):
+        latents(host, unfit)
+
+
+def test_an_apply_of_which_nothing_can_act_takes_no_numbers(host, three) -> None:
+    graph = applied(chained(three, {"strength": 0.0}), ["c0 control", 0])
+    graph["second"] = node("ZeroctlApply", model=["apply", 0], stack=["c1 control", 0], if_never_applied="warn")
+    result = host.run(graph, keep={"report": ["second", 1]})
+    assert numbers(result["report"]) == [1]
 
 
 # ---- the report

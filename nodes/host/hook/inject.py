@@ -15,6 +15,7 @@ from typing import Any
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
+from ..inputs import naming
 from ..preflight import net_name
 from ..report import never_acts
 from ..units import Unit, UnitStack
@@ -25,7 +26,7 @@ from .lists import PLACES, Control, Shapes, add_control, recording, resizing
 from .memory import KEY, activation_factor, extended_models
 from .run import SamplingRun
 
-__all__ = ["NeverApplied", "with_controls"]
+__all__ = ["NeverApplied", "next_number", "with_controls"]
 
 CALLS, CONDS = "zeroctl_calls", "zeroctl_conds"  # in transformer_options: of a run, of one calc_cond_batch
 POLICIES = ("warn", "error", "ignore")
@@ -36,7 +37,7 @@ class NeverApplied(RuntimeError):
 
 
 def with_controls(model: Any, stack: UnitStack, if_never_applied: str = "warn") -> Any:
-    """A clone of the host's MODEL with the acting units of `stack` added to those it already carries.
+    """A clone of the host's MODEL with the active units of a numbered `stack` added to those it already carries.
 
     The given MODEL is not changed. When no unit can act (all switched off or strength 0) it is returned as it is.
     """
@@ -45,7 +46,7 @@ def with_controls(model: Any, stack: UnitStack, if_never_applied: str = "warn") 
         return model
     patched = model.clone()
     before: Hook | None = patched.get_attachment(KEY)
-    hook = Hook(() if before is None else before.applied).extended(active, if_never_applied)
+    hook = (before or Hook()).extended(active, if_never_applied, last=stack[-1].number)
     patched.set_attachments(KEY, hook)
     patched.set_additional_models(KEY, extended_models(patched.get_additional_models_with_key(KEY), active))
     for kind, wrapper in hook.wrappers():
@@ -54,18 +55,31 @@ def with_controls(model: Any, stack: UnitStack, if_never_applied: str = "warn") 
     return patched
 
 
+def next_number(model: Any) -> int:
+    """The number of the next control of the MODEL. A second Apply in a row counts on, past controls that are off.
+
+    An Apply of which nothing can act leaves the MODEL as it is, so the next one takes its numbers again.
+    """
+    hook: Hook | None = model.get_attachment(KEY)
+    return 1 if hook is None else hook.last + 1
+
+
 @dataclass(frozen=True)
 class Hook:
-    """All units of a MODEL, each with what its node wants when it never acts. Holds nothing of a run."""
+    """All active units of a MODEL, each with what its node wants when it never acts. Holds nothing of a run.
+
+    last: the highest number of a control, active or not.
+    """
 
     applied: tuple[tuple[Unit, str], ...] = ()
+    last: int = 0
 
     @property
     def units(self) -> tuple[Unit, ...]:
         return tuple(unit for unit, _ in self.applied)
 
-    def extended(self, units: UnitStack, if_never_applied: str) -> Hook:
-        return Hook((*self.applied, *((unit, if_never_applied) for unit in units)))
+    def extended(self, units: UnitStack, if_never_applied: str, last: int) -> Hook:
+        return Hook((*self.applied, *((unit, if_never_applied) for unit in units)), last)
 
     def wrappers(self) -> list[tuple[str, Callable[..., Any]]]:
         return [
@@ -187,24 +201,25 @@ class Hook:
                 calls.close()
 
     def _check_before(self, run: SamplingRun, model_sampling: Any) -> None:
-        for number, (unit, policy) in enumerate(self.applied, start=1):
+        for unit, policy in self.applied:
             if not _same_proportions(unit.image.shape[-2:], run.canvas):
+                with naming(unit.title):
+                    note = run.placed(unit, run.canvas).note
                 run.say_once(
                     "Condition image",
-                    f"control {number} was made for other proportions than this run's latent "
-                    f"({run.canvas[1]}x{run.canvas[0]} cells): {run.placed(unit, run.canvas).note}",
+                    f"{unit.title} was made for other proportions than this run's latent "
+                    f"({run.canvas[1]}x{run.canvas[0]} cells): {note}",
                 )
             if policy == "error" and run.sigmas is not None and never_acts(unit, model_sampling, run.sigmas):
                 raise NeverApplied(
-                    f"control {number} ({net_name(unit)}) cannot act in this run: "
-                    f"its window, {unit.schedule}, holds none of the "
-                    f"run's {len(run.sigmas) - 1} steps. Widen start and end, or set if_never_applied to warn."
+                    f"{unit.title} ({net_name(unit)}) cannot act in this run: its window, {unit.schedule}, holds none "
+                    f"of the run's {len(run.sigmas) - 1} steps. Widen start and end, or set if_never_applied to warn."
                 )
             images = unit.image.shape[0]
             if images > run.batch or run.batch % images:
                 run.say_once(
                     "Batch",
-                    f"control {number} has {images} condition images for {run.batch} latents: "
+                    f"{unit.title} has {images} condition images for {run.batch} latents: "
                     f"latent r uses image r mod {images}",
                 )
 
@@ -213,7 +228,7 @@ class Hook:
             if index in run.acted or policy == "ignore":
                 continue
             text = (
-                f"control {index + 1} ({net_name(unit)}, branches {unit.branches}) never acted in this run: "
+                f"{unit.title} ({net_name(unit)}, branches {unit.branches}) never acted in this run: "
                 f"no step fell into its window, {unit.schedule}, or no conditioning was on its branch"
             )
             if policy == "error":

@@ -12,6 +12,7 @@ from zeroctl_core import ControlStack, ControlUnit, Residuals, Run
 from ..control_net import NetInHost, is_ours
 from ..family import family_of_model
 from ..foreign_nets import foreign_name, foreign_weights
+from ..inputs import naming
 from ..units import Unit
 from .call import Call
 from .foreign import Foreign
@@ -100,19 +101,24 @@ class OnDevice:
             strength = self._strength(index, call)
             if strength == 0.0:
                 continue
-            if "multigpu_thread_device" in call.options:
-                raise ValueError(
-                    f"{foreign_name(unit.control_net)} is not a net of this pack and cannot run on several devices "
-                    "at once. Remove the multi-GPU node, or load the net with ZeroctlLoadControlNet."
-                )
-            key = (index, call.canvas)
-            if key not in self._foreign:
-                self._foreign[key] = self._prepare(unit, call.model, call.canvas)
-            control = self._foreign[key].control(call, strength)
+            with naming(unit.title):
+                control = self._of_foreign(index, call, strength)
             if control is not None:
                 self._run.acted.add(index)
                 total = add_control(total, control)
         return total
+
+    def _of_foreign(self, index: int, call: Call, strength: float) -> Control | None:
+        unit = self._run.units[index]
+        if "multigpu_thread_device" in call.options:
+            raise ValueError(
+                f"{foreign_name(unit.control_net)} is not a net of this pack and cannot run on several devices at "
+                "once. Remove the multi-GPU node, or load the net with Load ControlNet (strict)."
+            )
+        key = (index, call.canvas)
+        if key not in self._foreign:
+            self._foreign[key] = self._prepare(unit, call.model, call.canvas)
+        return self._foreign[key].control(call, strength)
 
     def _prepare(self, unit: Unit, model: Any, canvas: tuple[int, int]) -> Foreign:
         canvas_image = self._run.placed(unit, canvas).image

@@ -408,7 +408,7 @@ def latent_net(host: Host) -> Any:
 
 def test_a_net_that_needs_a_vae_and_has_none_is_refused_by_name(host, graph_of, latent_net) -> None:
     with pytest.raises(
-        NodeFailed, match=r"control 1 \(controlnet.ControlNet around LatentHint\) encodes .* Connect .* vae"
+        NodeFailed, match=r"control 1: controlnet.ControlNet around LatentHint encodes .* Connect .* vae"
     ):
         latents(host, with_our_control(graph_of(), host.give(latent_net), host.give(picture())))
 
