@@ -6,7 +6,7 @@ from typing import Any
 
 from zeroctl_core import Schedule
 
-from .host.inputs import check_image, check_number
+from .host.inputs import check_image, check_number, naming
 from .host.schema import ComfyNode, LegacyStack, NodeOutput, Stack, io, schema
 from .host.units import Unit, UnitStack
 
@@ -87,26 +87,28 @@ class ZeroctlStackFromLegacy(ComfyNode):
             raise ValueError(f"a CONTROL_NET_STACK is a list of {ROW}; got {type(control_net_stack).__name__}.")
         units, lines = [], []
         for number, row in enumerate(control_net_stack or (), start=1):
-            net, image, strength, start, end = _parts(row, number)
-            units.append(Unit(net, check_image(image), strength, schedule=Schedule(start, end)))
-            lines.append(f"control {number}: strength {strength:g}, timesteps {start:g} to {end:g}")
+            with naming(f"row {number} of the CONTROL_NET_STACK"):
+                unit = _unit(row)
+            units.append(unit)
+            window = f"timesteps {unit.schedule.start:g} to {unit.schedule.end:g}"
+            lines.append(f"control {number}: strength {unit.strength:g}, {window}")
         return NodeOutput(tuple(units), "\n".join(lines) or "the CONTROL_NET_STACK is empty")
 
 
-def _parts(row: Any, number: int) -> tuple[Any, Any, float, float, float]:
-    if not isinstance(row, (tuple, list)) or len(row) != 5:
-        given = f"{len(row)} entries" if isinstance(row, (tuple, list)) else type(row).__name__
-        raise ValueError(f"row {number} of the CONTROL_NET_STACK has {given}, expected {ROW}.")
-    net, image, *numbers = row
+def _unit(row: Any) -> Unit:
+    """The control of a row. Raises `ValueError` for anything but (net, image, strength, start, end)."""
+    if not isinstance(row, (tuple, list)):
+        raise ValueError(f"it is of the type {type(row).__name__}, expected {ROW}.")
+    if len(row) != 5:
+        raise ValueError(f"it has {len(row)} {'entry' if len(row) == 1 else 'entries'}, expected {ROW}.")
+    net, image, strength, start, end = row
     if not hasattr(net, "get_control"):
-        raise ValueError(
-            f"row {number} of the CONTROL_NET_STACK starts with {type(net).__name__}, expected a CONTROL_NET."
-        )
-    for name, value in zip(("strength", "start", "end"), numbers, strict=True):
+        raise ValueError(f"it starts with {type(net).__name__}, expected a CONTROL_NET.")
+    for name, value in (("strength", strength), ("start", start), ("end", end)):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"row {number} of the CONTROL_NET_STACK has the {name} {value!r}, expected a number.")
-        check_number(f"the {name} in row {number} of the CONTROL_NET_STACK", value)
-    return net, image, *numbers
+            raise ValueError(f"the {name} is {value!r}, expected a number.")
+        check_number(f"the {name}", value)
+    return Unit(control_net=net, image=check_image(image), strength=strength, schedule=Schedule(start, end))
 
 
 NODES = [ZeroctlStackToLegacy, ZeroctlStackFromLegacy]

@@ -12,6 +12,14 @@ from torch import Tensor
 __all__ = ["check_choice", "check_image", "check_mask", "check_number", "naming"]
 
 
+CHANNELS = {
+    1: ("1 channel (grey)", "Repeat its channel, or convert it to RGB,"),
+    2: ("2 channels (grey with alpha)", "Convert it to RGB"),
+    4: ("4 channels (with alpha)", "Lay it over a background"),
+}
+"""Number of channels that a control cannot take -> what such a picture is, and what to do with it."""
+
+
 @contextmanager
 def naming(what: str) -> Iterator[None]:
     """A `ValueError` from inside begins with `what`: the row or the control, of several, that it is about."""
@@ -49,9 +57,9 @@ def check_image(image: Tensor, name: str = "image", channels: tuple[int, ...] = 
     not finite.
     """
     if not isinstance(image, Tensor) or image.ndim != 4:
-        given = f"shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
+        what = f"shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
         raise ValueError(
-            f"{name} must be an IMAGE [B, H, W, 3]; got {given}. Connect the output of an image or annotator node."
+            f"{name} must be an IMAGE [B, H, W, 3]; got {what}. Connect the output of an image or annotator node."
         )
     if image.numel() == 0 or not image.is_floating_point():
         raise ValueError(
@@ -59,16 +67,14 @@ def check_image(image: Tensor, name: str = "image", channels: tuple[int, ...] = 
             "expected at least one picture with values in 0..1. Look at the node that made it."
         )
     if image.shape[-1] not in channels:
-        what = " (with alpha)" if image.shape[-1] == 4 else ""
+        what, remedy = CHANNELS.get(image.shape[-1], (f"{image.shape[-1]} channels", "Convert it to RGB"))
         expected = "3 (RGB)" if channels == (3,) else "3 (RGB) or 4 (with alpha)"
-        raise ValueError(
-            f"{name} has {image.shape[-1]} channels{what}, expected {expected}. Put it over a background, or convert "
-            "it, before it comes here."
-        )
+        raise ValueError(f"{name} has {what}, expected {expected}. {remedy} before it comes here.")
     if not torch.isfinite(image).all():
-        bad = int((~torch.isfinite(image)).sum())
+        count = int((~torch.isfinite(image)).sum())
+        values = "1 value that is" if count == 1 else f"{count} values that are"
         raise ValueError(
-            f"{name} has {bad} values that are not finite (NaN or infinity), expected 0..1. "
+            f"{name} has {values} not finite (NaN or infinity), expected 0..1. "
             "Look at the node that made it: an annotator on a constant picture may divide by zero."
         )
     return image.movedim(-1, 1)
@@ -79,12 +85,13 @@ def check_mask(mask: Tensor, one: str = "the control acts") -> Tensor:
 
     Raises `ValueError` for another shape, and for values that are not finite or outside 0..1.
     """
+    if not isinstance(mask, Tensor) or mask.ndim not in (2, 3) or mask.numel() == 0:
+        what = f"the shape {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
+        raise ValueError(f"mask must be a MASK [B, H, W]; got {what}.")
     mask = mask.unsqueeze(0) if mask.ndim == 2 else mask
-    if mask.ndim != 3 or mask.numel() == 0:
-        raise ValueError(f"mask must be a MASK [B, H, W]; got the shape {tuple(mask.shape)}.")
-    if not torch.isfinite(mask).all():
+    low, high = (float(bound) for bound in mask.aminmax())
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError("mask has values that are not finite (NaN or infinity), expected 0..1.")
-    low, high = float(mask.min()), float(mask.max())
     if low < 0.0 or high > 1.0:
         raise ValueError(f"mask has values in {low:g}..{high:g}, expected 0..1 (1: {one}). Rescale it first.")
     return mask

@@ -61,8 +61,14 @@ class Bench:
             "ours": {**graph["ours"], "inputs": {**graph["ours"]["inputs"], "stack": ["legacy", 0]}},
         }
 
-    def row(self, *parts: Any) -> Graph:
-        return self.legacy([(self.net_of("thin"), picture(), *parts)])
+    def row_of(self, *numbers: Any, image: Tensor | None = None) -> tuple[Any, ...]:
+        return self.net_of("thin"), picture() if image is None else image, *numbers
+
+    def row(self, *numbers: Any) -> Graph:
+        return self.legacy([self.row_of(*numbers)])
+
+    def rows(self, *rows: tuple[float, ...]) -> Graph:
+        return self.legacy([self.row_of(*numbers) for numbers in rows])
 
     def stack(self, stack: dict[str, Any], **extra: Any) -> Graph:
         graph = self.control()
@@ -147,26 +153,37 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
         "the stack is empty: no ZeroctlControl node ever added a control to it. Connect one",
     ),
     "an empty CONTROL_NET_STACK": (lambda b: b.legacy([]), "the stack is empty"),
-    "a CONTROL_NET_STACK that is no list": (
+    "a CONTROL_NET_STACK that is not a list": (
         lambda b: b.legacy({"net": 1}),
         r"a CONTROL_NET_STACK is a list of \(net, .*got dict",
     ),
     "a row of four": (
         lambda b: b.row(1.0, 0.0),
-        r"row 1 of the CONTROL_NET_STACK has 4 entries, expected \(net, image, strength",
+        r"row 1 of the CONTROL_NET_STACK: it has 4 entries, expected \(net, image, strength",
     ),
-    "a row that is no row": (lambda b: b.legacy(["canny"]), "row 1 of the CONTROL_NET_STACK has str, expected"),
+    "a row that is not a row": (
+        lambda b: b.legacy(["canny"]),
+        "row 1 of the CONTROL_NET_STACK: it is of the type str, expected",
+    ),
     "a row without a net": (
         lambda b: b.legacy([("None", picture(), 1.0, 0.0, 1.0)]),
-        "row 1 .* starts with str, expected a CONTROL_NET",
+        "row 1 of the CONTROL_NET_STACK: it starts with str, expected a CONTROL_NET",
     ),
     "a row whose strength is a word": (
         lambda b: b.row("strong", 0.0, 1.0),
-        "row 1 .* has the strength 'strong', expected a number",
+        "row 1 .* the strength is 'strong', expected a number",
+    ),
+    "a row whose strength is NaN": (
+        lambda b: b.row(NAN, 0.0, 1.0),
+        "row 1 of the CONTROL_NET_STACK: the strength is nan, expected an ordinary number",
     ),
     "a row that ends before it starts": (
-        lambda b: b.row(1.0, 0.8, 0.2),
-        "schedule start 0.8 is after end 0.2; exchange them",
+        lambda b: b.rows((1.0, 0.0, 1.0), (1.0, 0.8, 0.2)),
+        "row 2 of the CONTROL_NET_STACK: schedule start 0.8 is after end 0.2; exchange them",
+    ),
+    "a row with a grey image": (
+        lambda b: b.legacy([b.row_of(1.0, 0.0, 1.0), b.row_of(1.0, 0.0, 1.0, image=of_none((*SIDE, 1)))]),
+        r"row 2 of the CONTROL_NET_STACK: image has 1 channel \(grey\), .* Repeat its channel",
     ),
     # windows and curves
     "start after end": (lambda b: b.control(start=0.7, end=0.3), "schedule start 0.7 is after end 0.3; exchange them"),
@@ -242,17 +259,24 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     # images
     "an image with NaN": (
         lambda b: b.control(image=of_none((*SIDE, 3), spot=NAN)),
-        "image has 1 values that are not finite .* Look at the node",
+        "image has 1 value that is not finite .* Look at the node",
     ),
     "an image with infinity": (
-        lambda b: b.control(image=of_none((*SIDE, 3), spot=INF)),
-        "image has 1 values that are not finite",
+        lambda b: b.control(image=of_none((1, 2, 1, 3), value=INF)),
+        "image has 6 values that are not finite",
     ),
     "an image with alpha": (
         lambda b: b.control(image=of_none((*SIDE, 4))),
-        r"image has 4 channels \(with alpha\), expected 3 \(RGB\)",
+        r"image has 4 channels \(with alpha\), expected 3 \(RGB\)\. Lay it over a background before it comes here\.",
     ),
-    "a grey image": (lambda b: b.control(image=of_none((*SIDE, 1))), r"image has 1 channels, expected 3"),
+    "a grey image": (
+        lambda b: b.control(image=of_none((*SIDE, 1))),
+        r": image has 1 channel \(grey\), expected 3 \(RGB\)\. Repeat its channel, or convert it to RGB, before",
+    ),
+    "an image of five channels": (
+        lambda b: b.control(image=of_none((*SIDE, 5))),
+        r"image has 5 channels, expected 3 \(RGB\)\. Convert it to RGB before it comes here",
+    ),
     "an image without a batch": (
         lambda b: b.control(image=of_none((64, 64, 3))),
         r"image must be an IMAGE \[B, H, W, 3\]; got shape \(64, 64, 3\)",
@@ -280,6 +304,10 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     "a mask with colours": (
         lambda b: b.linked(b.host.give(of_none((*SIDE, 3))), "mask"),
         r"mask must be a MASK \[B, H, W\]; got the shape",
+    ),
+    "a word for a mask": (
+        lambda b: b.linked(b.host.give("mask.png"), "mask"),
+        r"mask must be a MASK \[B, H, W\]; got str",
     ),
     "an empty mask": (
         lambda b: b.linked(b.host.give(of_none((0, 64, 64))), "mask"),
