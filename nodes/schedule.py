@@ -71,9 +71,13 @@ class ZeroctlSchedule(ComfyNode):
 
     @classmethod
     def execute(cls, start: float, end: float, unit: str, curve: str, interpolation: str) -> NodeOutput:
-        check_choice("unit", unit, UNITS)
-        check_choice("interpolation", interpolation, INTERPOLATIONS)
-        schedule = Schedule(start, end, unit, curve, interpolation)  # type: ignore[arg-type]
+        schedule = Schedule(
+            start,
+            end,
+            unit=check_choice("unit", unit, UNITS),
+            curve=curve,
+            interpolation=check_choice("interpolation", interpolation, INTERPOLATIONS),
+        )
         return NodeOutput(schedule, _table(schedule))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from zeroctl_core import MODES, Schedule
 from zeroctl_core.canvas import RESIZE_MODES
-from zeroctl_core.control.rows import BRANCHES
+from zeroctl_core.control.rows import BRANCHES, Branches
 
 from .host import schema as host
 from .host.inputs import check_choice, check_image, check_mask, check_number
@@ -133,7 +133,6 @@ class ZeroctlControl(ComfyNode):
     ) -> NodeOutput:
         check_choice("mode", mode, MODES)
         check_choice("resize", resize, RESIZE_MODES)
-        check_choice("branches", branches, (FROM_MODE, *BRANCHES))
         check_number("strength", strength)
         check_number("mask_feather", mask_feather)
         picture = check_image(image)
@@ -147,7 +146,7 @@ class ZeroctlControl(ComfyNode):
             image=picture,
             strength=strength,
             mode=mode,
-            branches=MODES[mode][1] if branches == FROM_MODE else branches,
+            branches=_branches(branches, mode),
             schedule=schedule,
             weights=weights,
             resize=resize,
@@ -159,6 +158,12 @@ class ZeroctlControl(ComfyNode):
             notes=tuple(notes),
         )
         return NodeOutput((*(stack or ()), unit))
+
+
+def _branches(branches: str, mode: str) -> Branches:
+    if check_choice("branches", branches, (FROM_MODE, *BRANCHES)) == FROM_MODE:
+        return MODES[mode][1]
+    return check_choice("branches", branches, BRANCHES)
 
 
 class ZeroctlStack(ComfyNode):

@@ -62,7 +62,7 @@ def family_of_base(base: Base) -> Family:
 
 def family_of_foreign(control_net: Any) -> Family | None:
     """The family of a foreign net with the keys of the Stable Diffusion ControlNets; None where they do not tell."""
-    network = getattr(control_net, "control_model", None)
+    network: Any = getattr(control_net, "control_model", None)
     lora: dict[str, Any] | None = getattr(control_net, "control_weights", None)
     if lora is not None:
         shapes = _shapes_of_lora(lora)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 __all__ = ["check_choice", "check_image", "check_mask", "check_number", "naming"]
 
+
+Choice = TypeVar("Choice", bound=str)
 
 CHANNELS = {
     1: ("1 channel (grey)", "Repeat its channel, or convert it to RGB,"),
@@ -29,15 +32,16 @@ def naming(what: str) -> Iterator[None]:
         raise ValueError(f"{what}: {error}") from error
 
 
-def check_choice(name: str, value: str, choices: Iterable[str]) -> str:
-    """Return `value` when it is one of `choices`. V3 combos are not validated by hosts below 0.8.
+def check_choice(name: str, value: str, choices: Iterable[Choice]) -> Choice:
+    """The one of `choices` that `value` is. V3 combos are not validated by hosts below 0.8.
 
     Raises `ValueError`, which names the input, its value and every choice.
     """
-    known = list(choices)
-    if value not in known:
-        raise ValueError(f"{name} is {value!r}, which is not a choice here. Use one of: {', '.join(known)}.")
-    return value
+    options = list(choices)
+    for option in options:
+        if option == value:
+            return option
+    raise ValueError(f"{name} is {value!r}, which is not a choice here. Use one of: {', '.join(options)}.")
 
 
 def check_number(name: str, value: float) -> float:

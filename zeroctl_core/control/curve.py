@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 Interpolation = Literal["linear", "cosine"]
 
-INTERPOLATIONS: tuple[str, ...] = get_args(Interpolation)
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 
 
 @dataclass(frozen=True)

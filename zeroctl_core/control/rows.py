@@ -9,7 +9,7 @@ from typing import Literal, get_args
 Branches = Literal["both", "cond", "uncond"]
 
 ROLES = ("cond", "uncond")
-BRANCHES: tuple[str, ...] = get_args(Branches)
+BRANCHES: tuple[Branches, ...] = get_args(Branches)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Unit = Literal["timestep", "steps", "steps_diffusers", "sigma"]
 
-UNITS: tuple[str, ...] = get_args(Unit)
+UNITS: tuple[Unit, ...] = get_args(Unit)
 
 N_HALVINGS = 40  # the share of the timesteps is found to 1e-12, far below what a float32 sigma can tell apart
 

@@ -75,7 +75,7 @@ class Tokenizer:
         return {}
 
 
-class HostTextEncoder(ClipTokenWeightEncoder, TextEncoder):  # type: ignore[misc]
+class HostTextEncoder(ClipTokenWeightEncoder, TextEncoder):
     """Our text encoder under the host's calling convention. The host's class weights a token by moving its vector
     away from that of the empty prompt."""
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zeroctl_core import Connection, ConnectionWeights, Crop, Rows
+from zeroctl_core.control.rows import Branches
 from zeroctl_core.control.run import Cache, mask_of_rows
 from zeroctl_core.latent import PIXELS_PER_CELL
 from zeroctl_core.residuals import times
@@ -52,7 +53,7 @@ class Foreign:
         vae: Any,
         weights: ConnectionWeights | None,
         mask: Tensor | None,
-        branches: str,
+        branches: Branches,
         connections: Sequence[Connection] = (),
     ) -> None:
         self._net = control_net.copy()
@@ -76,7 +77,7 @@ class Foreign:
         the UNet, and where the net has no maps to mask.
         """
         rows, batch = call.rows, call.x.shape[0]
-        seen = rows.seen_by(self._branches)  # type: ignore[arg-type]
+        seen = rows.seen_by(self._branches)
         if not seen:
             return None
         if not self._ready:

@@ -148,7 +148,7 @@ class Hook:
         control: Control | None = None,
         transformer_options: dict[str, Any] | None = None,
         **extra: Any,
-    ) -> Tensor:
+    ) -> Any:
         """Compute the control for the rows of this call and add it to what the call already carries."""
         options = transformer_options or {}
         model = executor.class_obj

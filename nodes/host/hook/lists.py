@@ -8,7 +8,7 @@ first pop, so the last `input_block_patch` of the call records what is there, an
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -44,7 +44,7 @@ def recording(options: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
     return {**options, "patches": patches}
 
 
-class _Resizing(list):
+class _Resizing(list["Tensor | None"]):
     """A list whose `pop()` fits the residual to the size that was recorded for its place."""
 
     def __init__(
@@ -58,7 +58,7 @@ class _Resizing(list):
         self._resized = resized
         self._popped = 0
 
-    def pop(self, index: int = -1) -> Tensor | None:
+    def pop(self, index: SupportsIndex = -1) -> Tensor | None:
         residual = super().pop(index)
         self._popped += 1
         sizes = self._sizes()
@@ -68,7 +68,8 @@ class _Resizing(list):
         if have == want:
             return residual
         self._resized(have, want)
-        return F.interpolate(residual, size=want, mode="bilinear", align_corners=False)
+        resized: Tensor = F.interpolate(residual, size=want, mode="bilinear", align_corners=False)
+        return resized
 
 
 def resizing(control: Control, shapes: Shapes, resized: Callable[[tuple[int, int], tuple[int, int]], None]) -> Control:
