@@ -166,6 +166,7 @@ class Hook:
             calls = Calls(SamplingRun(units=self.units, guider=None, sigmas=None, canvas=call.size, batch=x.shape[0]))
         run = calls.run
         shapes = Shapes()
+        arguments = (x, t, c_concat, c_crossattn)  # and two more, by position: other packs' wrappers may count them
 
         def computed() -> Control | None:
             return calls.control(call)
@@ -191,11 +192,11 @@ class Hook:
             if options.get("wrappers", {}).get(WrappersMP.DIFFUSION_MODEL):
                 late: Control = {} if control is None else dict(control)
                 options = _with_innermost(recording(options, shapes), _Late(late, computed, merged, shapes))
-                return executor(x, t, c_concat, c_crossattn, late, options, **extra)
+                return executor(*arguments, late, options, **extra)
             ours = computed()
             if ours is None:  # nothing acts: the call as it came, to the bit
-                return executor(x, t, c_concat, c_crossattn, control, transformer_options, **extra)
-            return executor(x, t, c_concat, c_crossattn, merged(ours), recording(options, shapes), **extra)
+                return executor(*arguments, control, transformer_options, **extra)
+            return executor(*arguments, merged(ours), recording(options, shapes), **extra)
         finally:
             if own_run:
                 calls.close()
