@@ -8,7 +8,7 @@ from .host.hook.inject import POLICIES, next_number, with_controls
 from .host.inputs import check_choice
 from .host.preflight import check_stack
 from .host.report import report
-from .host.schema import ComfyNode, NodeOutput, Stack, io, schema
+from .host.schema import ComfyNode, NodeOutput, StackSocket, io, schema
 from .host.units import UnitStack, numbered
 
 
@@ -26,7 +26,7 @@ class ZeroctlApply(ComfyNode):
                 io.Model.Input(
                     "model", tooltip="The MODEL to control. It is cloned; the one you connect stays as it is."
                 ),
-                Stack.Input("stack", tooltip="Controls, from ZeroctlControl or ZeroctlStack."),
+                StackSocket.Input("stack", tooltip="Controls, from ZeroctlControl or ZeroctlStack."),
                 io.Combo.Input(
                     "if_never_applied",
                     options=list(POLICIES),

@@ -7,7 +7,7 @@ from typing import Any
 from zeroctl_core import Schedule
 
 from .host.inputs import check_image, check_number, naming
-from .host.schema import ComfyNode, LegacyStack, NodeOutput, Stack, io, schema
+from .host.schema import ComfyNode, LegacyStackSocket, NodeOutput, StackSocket, io, schema
 from .host.units import Unit, UnitStack
 
 ROW = "(net, image, strength, start, end)"
@@ -22,9 +22,9 @@ class ZeroctlStackToLegacy(ComfyNode):
             category="zeroctl/apply",
             description="For nodes of other packs that take a CONTROL_NET_STACK. What the plain format cannot say is "
             "reported.",
-            inputs=[Stack.Input("stack", tooltip="Controls of this pack.")],
+            inputs=[StackSocket.Input("stack", tooltip="Controls of this pack.")],
             outputs=[
-                LegacyStack.Output(
+                LegacyStackSocket.Output(
                     display_name="control_net_stack", tooltip="(net, image, strength, start, end) per control."
                 ),
                 io.String.Output(display_name="report", tooltip="What was left out, control by control."),
@@ -72,9 +72,11 @@ class ZeroctlStackFromLegacy(ComfyNode):
             display_name="ControlNet Stack from CONTROL_NET_STACK",
             category="zeroctl/apply",
             description="Controls of another pack's CONTROL_NET_STACK as a stack of this pack.",
-            inputs=[LegacyStack.Input("control_net_stack", tooltip="(net, image, strength, start, end) per control.")],
+            inputs=[
+                LegacyStackSocket.Input("control_net_stack", tooltip="(net, image, strength, start, end) per control.")
+            ],
             outputs=[
-                Stack.Output(
+                StackSocket.Output(
                     display_name="stack", tooltip="For ZeroctlApply, or for the stack input of ZeroctlControl."
                 ),
                 io.String.Output(display_name="report", tooltip="What was taken over, control by control."),

@@ -7,9 +7,8 @@ from zeroctl_core.control.curve import INTERPOLATIONS
 from zeroctl_core.control.schedule import UNITS
 from zeroctl_core.network.noise_levels import sd_percent_to_sigma, sd_sigmas
 
-from .host import schema as host
 from .host.inputs import check_choice
-from .host.schema import ComfyNode, NodeOutput, io, schema
+from .host.schema import ComfyNode, NodeOutput, ScheduleSocket, io, schema
 
 POINTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
@@ -62,7 +61,7 @@ class ZeroctlSchedule(ComfyNode):
                 ),
             ],
             outputs=[
-                host.Schedule.Output(display_name="schedule", tooltip="For the schedule input of ZeroctlControl."),
+                ScheduleSocket.Output(display_name="schedule", tooltip="For the schedule input of ZeroctlControl."),
                 io.String.Output(
                     display_name="table", tooltip="The strength at eleven places of a Stable Diffusion run."
                 ),

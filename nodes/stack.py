@@ -8,9 +8,8 @@ from zeroctl_core import MODES, Schedule
 from zeroctl_core.canvas import RESIZE_MODES
 from zeroctl_core.control.rows import BRANCHES, Branches
 
-from .host import schema as host
 from .host.inputs import check_choice, check_image, check_mask, check_number
-from .host.schema import ComfyNode, NodeOutput, Stack, io, schema
+from .host.schema import ComfyNode, NodeOutput, ScheduleSocket, StackSocket, WeightsSocket, io, schema
 from .host.units import Unit, UnitStack, WeightsChoice, switch
 
 FROM_MODE = "from mode"
@@ -92,15 +91,15 @@ class ZeroctlControl(ComfyNode):
                 io.Boolean.Input(
                     "mask_invert", default=False, tooltip="Act where the mask is 0 instead of where it is 1."
                 ),
-                Stack.Input(
+                StackSocket.Input(
                     "stack",
                     optional=True,
                     tooltip="Controls before this one. Their effects add, order does not matter.",
                 ),
-                host.Weights.Input(
+                WeightsSocket.Input(
                     "weights", optional=True, tooltip="Weights per connection; wins over the rule of mode."
                 ),
-                host.Schedule.Input("schedule", optional=True, tooltip="When it acts; wins over start and end."),
+                ScheduleSocket.Input("schedule", optional=True, tooltip="When it acts; wins over start and end."),
                 io.Mask.Input(
                     "mask", optional=True, tooltip="Where it acts: 1 acts. It covers the same extent as the image."
                 ),
@@ -108,7 +107,7 @@ class ZeroctlControl(ComfyNode):
                     "vae", optional=True, tooltip="Only for nets that encode their condition image (Flux, SD3, Qwen)."
                 ),
             ],
-            outputs=[Stack.Output(display_name="stack", tooltip="This control behind those of the stack input.")],
+            outputs=[StackSocket.Output(display_name="stack", tooltip="This control behind those of the stack input.")],
         )
 
     @classmethod
@@ -185,11 +184,13 @@ class ZeroctlStack(ComfyNode):
                     for row in rows
                 ),
                 *(
-                    Stack.Input(f"stack_{row}", optional=True, tooltip=f"Row {row}: a control, or a stack of them.")
+                    StackSocket.Input(
+                        f"stack_{row}", optional=True, tooltip=f"Row {row}: a control, or a stack of them."
+                    )
                     for row in rows
                 ),
             ],
-            outputs=[Stack.Output(display_name="stack", tooltip="All rows as one stack, for ZeroctlApply.")],
+            outputs=[StackSocket.Output(display_name="stack", tooltip="All rows as one stack, for ZeroctlApply.")],
         )
 
     @classmethod

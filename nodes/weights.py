@@ -8,7 +8,7 @@ from zeroctl_core import BASES, RULES, ConnectionWeights
 
 from .host.control_net import is_ours
 from .host.inputs import check_choice
-from .host.schema import ComfyNode, NodeOutput, Weights, io, schema
+from .host.schema import ComfyNode, NodeOutput, WeightsSocket, io, schema
 from .host.units import WeightsChoice
 
 SHOWN = ("sd15", "sdxl")  # bases of the table when nothing says which one is meant
@@ -52,7 +52,7 @@ class ZeroctlWeights(ComfyNode):
                 ),
             ],
             outputs=[
-                Weights.Output(display_name="weights", tooltip="For the weights input of ZeroctlControl."),
+                WeightsSocket.Output(display_name="weights", tooltip="For the weights input of ZeroctlControl."),
                 io.String.Output(display_name="table", tooltip="The numbers, per connection."),
             ],
         )

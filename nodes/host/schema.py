@@ -15,10 +15,10 @@ from comfy_api.latest import ComfyExtension, io, ui
 __all__ = [
     "ComfyExtension",
     "ComfyNode",
-    "Stack",
-    "Weights",
-    "Schedule",
-    "LegacyStack",
+    "StackSocket",
+    "WeightsSocket",
+    "ScheduleSocket",
+    "LegacyStackSocket",
     "Boxes",
     "PoseKeypoints",
     "NodeOutput",
@@ -31,12 +31,12 @@ __all__ = [
 ComfyNode = io.ComfyNode
 NodeOutput = io.NodeOutput
 
-Stack = io.Custom("ZEROCTL_STACK")
-Weights = io.Custom("ZEROCTL_WEIGHTS")
-Schedule = io.Custom("ZEROCTL_SCHEDULE")
+StackSocket = io.Custom("ZEROCTL_STACK")
+WeightsSocket = io.Custom("ZEROCTL_WEIGHTS")
+ScheduleSocket = io.Custom("ZEROCTL_SCHEDULE")
 PoseKeypoints = io.Custom("POSE_KEYPOINT")  # list of frames of people, shared by the host's pose nodes and other packs
 Boxes = io.Custom("BOUNDING_BOX")  # of the host's object detection
-LegacyStack = io.Custom("CONTROL_NET_STACK")  # list[(net, image, strength, start, end)], shared by several packs
+LegacyStackSocket = io.Custom("CONTROL_NET_STACK")  # list[(net, image, strength, start, end)], shared by several packs
 
 _SCHEMA_FIELDS = frozenset(inspect.signature(io.Schema).parameters)
 
