@@ -9,6 +9,7 @@ from zeroctl_core.network.noise_levels import sd_percent_to_sigma, sd_sigmas
 
 from .host.inputs import check_choice
 from .host.schema import ComfyNode, NodeOutput, ScheduleSocket, io, schema
+from .host.units import without_control
 
 POINTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
@@ -38,7 +39,8 @@ class ZeroctlSchedule(ComfyNode):
                     min=0.0,
                     max=1000.0,
                     step=0.01,
-                    tooltip="Where it ends, 0 to 1. In the unit sigma: the lower bound.",
+                    tooltip="Where it ends, 0 to 1. In the unit sigma: the lower bound, 0 for none; the default of 1 "
+                    "leaves the steps below sigma 1 without control.",
                 ),
                 io.Combo.Input(
                     "unit",
@@ -93,7 +95,7 @@ def _table(schedule: Schedule) -> str:
         f"{100 * point:>4.0f} % {sigma:>8.3f} {strength(sigma):>8.4f}"
         for point, sigma in zip(POINTS, sigmas, strict=True)
     ]
-    return "\n".join(lines)
+    return "\n".join(filter(None, [*lines, without_control(schedule)]))
 
 
 NODES = [ZeroctlSchedule]

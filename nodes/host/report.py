@@ -13,7 +13,7 @@ from .control_net import is_ours
 from .family import family_of_model, unet_base
 from .foreign_nets import foreign_weights
 from .preflight import net_name
-from .units import Unit, UnitStack
+from .units import Unit, UnitStack, without_control
 
 __all__ = ["never_acts", "report"]
 
@@ -102,6 +102,8 @@ def _window(unit: Unit, model: Any) -> list[str]:
             )
     else:
         lines.append(f"window {schedule.start:g} to {schedule.end:g} in {schedule.unit}")
+        if text := without_control(schedule):
+            lines.append(text)
     if schedule.curve.strip():
         lines.append(f"times the curve {schedule.curve.strip()} ({schedule.interpolation})")
     counts = []

@@ -11,7 +11,7 @@ from torch import Tensor
 from zeroctl_core import MODES, RULES, Connection, ConnectionWeights, Schedule
 from zeroctl_core.control.rows import Branches
 
-__all__ = ["Unit", "UnitStack", "WeightsChoice", "numbered", "switch"]
+__all__ = ["Unit", "UnitStack", "WeightsChoice", "numbered", "switch", "without_control"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,16 @@ class Unit:
 
 
 UnitStack = tuple[Unit, ...]
+
+
+def without_control(schedule: Schedule) -> str:
+    """What a window in sigma leaves out that ends at 1: the default of the input `end`, a share in all other units."""
+    if schedule.unit != "sigma" or schedule.end != 1.0:
+        return ""
+    return (
+        "end 1 is a noise level here: steps below sigma 1, on Stable Diffusion the last third of the timesteps, are "
+        "without control. Set end to 0 to act down to the last step."
+    )
 
 
 def numbered(stack: UnitStack, first: int) -> UnitStack:

@@ -93,11 +93,16 @@ def test_custom_numbers_of_another_count_are_listed_for_other_nets(host) -> None
 # ---- schedules
 
 
-def schedule_table(host: Host, **inputs: Any) -> tuple[str, list[tuple[float, float]]]:
+def schedule_node(**inputs: Any) -> dict[str, Any]:
     values = {"start": 0.0, "end": 1.0, "unit": "timestep", "curve": "", "interpolation": "linear", **inputs}
-    first, second, *rows = text(host, {"schedule": node("ZeroctlSchedule", **values)}, "schedule").splitlines()
+    return node("ZeroctlSchedule", **values)
+
+
+def schedule_table(host: Host, **inputs: Any) -> tuple[str, list[tuple[float, float]]]:
+    lines = text(host, {"schedule": schedule_node(**inputs)}, "schedule").splitlines()
+    first, second, *rows = [line for line in lines if WITHOUT_CONTROL not in line]
     assert [row.split()[0] for row in rows] == [str(10 * place) for place in range(11)]
-    assert "in a run of ten steps" in second or values["unit"] in ("timestep", "sigma")
+    assert "in a run of ten steps" in second or inputs.get("unit", "timestep") in ("timestep", "sigma")
     return first, [(float(sigma), float(strength)) for _, _, sigma, strength in (row.split() for row in rows)]
 
 
@@ -131,6 +136,20 @@ def test_a_window_in_sigma(host) -> None:
     said, rows = schedule_table(host, start=6.0, end=1.0, unit="sigma")
     assert said == "6 to 1 in sigma"
     assert [strength for _, strength in rows] == [0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0]
+
+
+WITHOUT_CONTROL = "steps below sigma 1, on Stable Diffusion the last third of the timesteps, are without control"
+
+
+@pytest.mark.parametrize(("end", "left_out"), [(1.0, True), (0.0, False), (2.0, False)])
+def test_the_default_end_in_sigma_says_which_steps_it_leaves_out(host, graph_of, our_net, end, left_out) -> None:
+    """Old workflows keep its meaning; whoever sets the unit alone reads it below the node and in Apply's report."""
+    schedule = schedule_node(unit="sigma", end=end)
+    lines = report(host, graph_of, our_net("thin"), extra={"s": schedule}, schedule=["s", 0])
+    for said in (text(host, {"schedule": schedule}, "schedule").splitlines(), lines):
+        assert sum(WITHOUT_CONTROL in line and "Set end to 0" in line for line in said) == left_out
+    _, rows = schedule_table(host, unit="sigma", end=end)
+    assert [strength for _, strength in rows[-3:]] == [float(end == 0.0)] * 3
 
 
 # ---- stacks
