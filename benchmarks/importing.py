@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from unittest.mock import MagicMock, patch
 
 import torch
@@ -34,6 +35,30 @@ def install_folder(folder: Path, *, first: bool) -> FolderFinder:
     finder = FolderFinder(folder)
     sys.meta_path.insert(0 if first else len(sys.meta_path), finder)
     return finder
+
+
+class MockFinder:
+    """Makes a mock of every module of some packages: for what others import and a measurement does not need."""
+
+    def __init__(self, packages: Iterable[str]) -> None:
+        self.packages = frozenset(packages)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(name, self, is_package=True) if name.partition(".")[0] in self.packages else None
+
+    def create_module(self, spec: ModuleSpec) -> Any:
+        return MagicMock(name=spec.name)
+
+    def exec_module(self, module: Any) -> None:
+        """A mock is complete as it is."""
+
+
+def mock_missing(*packages: str) -> None:
+    """Let imports of these packages give mocks for the rest of the process, where they are not installed."""
+    if names := missing(*packages):
+        sys.meta_path.append(MockFinder(names))
 
 
 @contextmanager

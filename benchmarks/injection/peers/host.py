@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.importing import from_tests
+from benchmarks.importing import from_tests, mock_missing
 from benchmarks.injection.clock import Clock
 from benchmarks.injection.peers.diffusers import Diffusers, UNetCall, networks
 from benchmarks.injection.rows import Row, relative_difference
@@ -26,6 +26,7 @@ Graph = dict[str, dict[str, Any]]
 
 def boot(checkout: Path, base: Path, packs: list[Path]) -> Any:
     """The host of a checkout in this process, with these packs; its files go below `base`."""
+    mock_missing("av")  # for videos
     host = from_tests("host/host_process").boot(checkout, base)
     for pack in packs:
         host.load_pack(pack)
