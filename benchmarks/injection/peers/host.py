@@ -19,6 +19,11 @@ from benchmarks.injection.rows import Row, relative_difference
 from benchmarks.machine import ROOT
 
 ACN_APPLY = "ACN_AdvancedControlNetApply_v2"
+OURS = (
+    ("nodes.host.hook.calls", "Calls", "control", "control"),
+    ("nodes.host.control_net", "NetInHost", "encode", "encode"),
+)
+"""What is timed of ours: module, class and method, and the part of a step that it is."""
 NET_FILE = "bench.safetensors"
 
 Graph = dict[str, dict[str, Any]]
@@ -114,8 +119,8 @@ class HostBench:
         self.clock.watch(comfy.samplers, "calc_cond_batch", "step")
         self.clock.watch(self._unet, "forward", "unet")
         self.clock.watch(comfy.controlnet.ControlNet, "get_control", "control")
-        self.clock.watch(sys.modules[f"{pack}.nodes.host.hook.calls"].Calls, "control", "control")
-        self.clock.watch(sys.modules[f"{pack}.nodes.host.control_net"].NetInHost, "encode", "encode")
+        for module, owner, function, part in OURS:
+            self.clock.watch(getattr(sys.modules[f"{pack}.{module}"], owner), function, part)
 
     def _load(self, loader: str, **inputs: str) -> Any:
         return self.host.run({"net": self._node(loader, **inputs)}, keep={"net": ["net", 0]})["net"]
