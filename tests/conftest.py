@@ -41,6 +41,7 @@ def load_by_path(name: str, path: Path) -> ModuleType:
 
 
 load_by_path("zeroctl_pack", ROOT / "__init__.py").bind_core()
+load_by_path("benchmarks", ROOT / "benchmarks" / "__init__.py")
 for _name, _path in BESIDE_THE_TESTS.items():
     load_by_path(_name, ROOT / _path)
 

@@ -126,6 +126,40 @@ def test_no_file_imports_everything_or_has_a_name_that_says_nothing():
             assert not star, f"{file.relative_to(ROOT)}:{node.lineno} imports *"
 
 
+EDITS_THE_PATH = {"tests/host/host_process.py"}
+"""It starts a host in this process, which puts its own folders on the path."""
+
+
+def path_edits(source: str) -> list[int]:
+    """The lines of a file that change `sys.path`: by an assignment, a deletion or one of its methods."""
+    lines = []
+    for node in ast.walk(ast.parse(source)):
+        targets: list[ast.expr] = []
+        if isinstance(node, ast.Assign | ast.Delete):
+            targets = node.targets
+        elif isinstance(node, ast.AugAssign):
+            targets = [node.target]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            targets = [node.func.value]
+        targets = [target.value if isinstance(target, ast.Subscript) else target for target in targets]
+        lines += [node.lineno for target in targets if ast.unparse(target) == "sys.path"]
+    return lines
+
+
+def test_no_file_edits_the_path():
+    folders = ("zeroctl_core", "nodes", "benchmarks", "tests", "web")
+    files = [ROOT / "__init__.py", *files_below(*(ROOT / folder for folder in folders))]
+    edits = {str(file.relative_to(ROOT)) for file in files if path_edits(file.read_text(encoding="utf-8"))}
+    assert edits == EDITS_THE_PATH, "import by path, as tests/conftest.py and benchmarks/importing.py do"
+
+
+@pytest.mark.parametrize(
+    "line", ["sys.path.insert(0, x)", "sys.path += [x]", "sys.path[:] = [x]", "del sys.path[0]", "sys.path = []"]
+)
+def test_an_edit_of_the_path_is_found(line):
+    assert path_edits(f"import sys\n{line}") == [2] and not path_edits("import sys\nprint(sys.path, list(sys.path))")
+
+
 def in_a_fresh_process(code: str, folder: Path) -> dict[str, object]:
     """Run code that fills `out`, in a folder of its own, with the root found by path as bind_core finds it."""
     prelude = f"""
