@@ -23,9 +23,10 @@ N_HALVINGS = 40  # the share of the timesteps is found to 1e-12, far below what 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A window, and within it a curve of strength. Open throughout unless told otherwise.
+    """A window, and within it a curve of strength. By default it is open throughout, in every unit.
 
-    `start` and `end` are counted in `unit`; both ends belong to the window:
+    `start` and `end` are counted in `unit`; both ends belong to the window. Without an `end` it is the run's: 0 in the
+    unit `sigma`, where noise falls to 0, and 1 in the others.
       `timestep`         share of the training timesteps, 0..1, as ComfyUI counts start and end percent
       `steps`            share i / N of the run's steps, as sd-webui-controlnet (A1111) counts
       `steps_diffusers`  the whole step lies within: i / N >= start and (i + 1) / N <= end, as diffusers counts
@@ -39,7 +40,7 @@ class Schedule:
     """
 
     start: float = 0.0
-    end: float = 1.0
+    end: float = None  # type: ignore[assignment]  # a number after construction, by the unit
     unit: Unit = "timestep"
     curve: str = ""
     interpolation: Interpolation = "linear"
@@ -51,6 +52,8 @@ class Schedule:
             raise ValueError(
                 f"interpolation {self.interpolation!r} is not known; use one of {', '.join(INTERPOLATIONS)}"
             )
+        if self.end is None:
+            object.__setattr__(self, "end", self._end_of_run)
         for name, bound in (("start", self.start), ("end", self.end)):
             if not (math.isfinite(bound) and 0.0 <= bound <= self._highest):
                 span = "0 or more" if self.unit == "sigma" else "in 0..1"
@@ -68,7 +71,12 @@ class Schedule:
     def __str__(self) -> str:
         """In words: `0 to 0.5 in timestep`."""
         curve = f", curve {self.curve.strip()} ({self.interpolation})" if self.curve.strip() else ""
-        return f"{self.start:g} to {self.end:g} in {self.unit}{curve}"
+        start = "the start" if self.unit == "sigma" and self.start == 0.0 else f"{self.start:g}"
+        return f"{start} to {self.end:g} in {self.unit}{curve}"
+
+    @property
+    def _end_of_run(self) -> float:
+        return 0.0 if self.unit == "sigma" else 1.0
 
     @property
     def _highest(self) -> float:
@@ -86,7 +94,7 @@ class Schedule:
 
         Never said of `steps_diffusers`: an evaluation at the end of a run lies in no whole step of it.
         """
-        whole = self.start == 0.0 and self.end == (0.0 if self.unit == "sigma" else 1.0)
+        whole = self.start == 0.0 and self.end == self._end_of_run
         return whole and not self.curve.strip() and self.unit != "steps_diffusers"
 
     def bind(

@@ -5,6 +5,7 @@ The table of active steps is that of ComfyUI, sd-webui-controlnet and diffusers,
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -13,6 +14,7 @@ import torch
 
 from zeroctl_core import Schedule
 from zeroctl_core.control.curve import Curve
+from zeroctl_core.control.schedule import UNITS
 from zeroctl_core.network.noise_levels import NO_BOUND, sd_percent_to_sigma, sd_sigma, sd_sigmas
 
 STEPS = 20
@@ -136,6 +138,20 @@ def test_percent_0_is_open_above_every_sigma_and_percent_1_down_to_0():
     to_the_end = Schedule(0.5, 1.0).bind(sd_percent_to_sigma, normal(STEPS))
     assert from_the_start(NO_BOUND / 2) == from_the_start(14.6146) == to_the_end(0.0) == 1.0
     assert from_the_start(0.0) == to_the_end(14.6146) == 0.0
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_every_unit_is_open_throughout_by_default(unit):
+    sigmas = normal(STEPS)
+    assert Schedule(unit=unit).active_steps(sd_percent_to_sigma, sigmas) == list(range(STEPS))
+    assert Schedule(unit=unit) == Schedule(0.0, 0.0 if unit == "sigma" else 1.0, unit)
+    assert hash(Schedule(unit=unit)) == hash(Schedule(end=Schedule(unit=unit).end, unit=unit))
+
+
+def test_an_end_in_sigma_that_is_given_keeps_its_meaning():
+    assert Schedule(0.0, 1.0, "sigma").end == Schedule(unit="sigma", end=1.0).end == 1.0
+    assert Schedule(unit="sigma", end=1.0).active_steps(sd_percent_to_sigma, [14.0, 2.0, 0.5, 0.0]) == [0, 1]
+    assert dataclasses.replace(Schedule(), unit="sigma").end == 1.0, "the number that it had"
 
 
 def test_a_schedule_that_is_open_throughout_is_1_at_every_sigma_of_every_model():
@@ -307,4 +323,5 @@ def test_sd_noise_levels_have_their_known_values():
 
 def test_a_schedule_says_itself_in_words():
     assert str(Schedule()) == "0 to 1 in timestep"
+    assert str(Schedule(unit="sigma")) == "the start to 0 in sigma"
     assert str(Schedule(0.1, 0.8, "steps", "1@0, 0@0.5", "cosine")) == "0.1 to 0.8 in steps, curve 1@0, 0@0.5 (cosine)"
