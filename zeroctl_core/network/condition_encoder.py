@@ -9,9 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .ops import TORCH_OPS, Ops
-from .spec import CONDITION_WIDTHS
-
-PAPER_WIDTHS = (16, 32, 64, 128)
+from .spec import condition_widths_of
 
 Conv = Callable[..., nn.Module]
 
@@ -59,11 +57,7 @@ def _paper(in_channels: int, out_channels: int, widths: tuple[int, ...], conv: C
 
 Form = Callable[[int, int, tuple[int, ...], Conv], list[nn.Module]]
 
-CONDITION_FORMS: dict[str, tuple[Form, tuple[int, ...]]] = {
-    "released": (_released, CONDITION_WIDTHS),
-    "paper": (_paper, PAPER_WIDTHS),
-}
-"""Name of a form -> how it is built, and its widths."""
+BUILDERS: dict[str, Form] = {"released": _released, "paper": _paper}
 
 
 class ConditionEncoder(nn.Sequential):
@@ -78,7 +72,7 @@ class ConditionEncoder(nn.Sequential):
     and a zero convolution to the network's width. The text gives all four a stride of 2 and says 512x512 becomes 64x64;
     four strides of 2 would make it 32x32, so here the fourth has stride 1. No published weights have this form.
 
-    Raises `ValueError` for a form that is not known.
+    Raises `ValueError` for a form that is not known, and for another number of widths than its four.
     """
 
     def __init__(
@@ -92,14 +86,12 @@ class ConditionEncoder(nn.Sequential):
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
-        if form not in CONDITION_FORMS:
-            raise ValueError(f"no condition encoder has the form {form!r}; known are: {', '.join(CONDITION_FORMS)}")
-        build, own_widths = CONDITION_FORMS[form]
+        widths = condition_widths_of(form, widths)
 
         def conv(*args: object, **kwargs: object) -> nn.Module:
             return ops.Conv2d(*args, **kwargs, dtype=dtype, device=device)
 
-        super().__init__(*build(in_channels, out_channels, widths or own_widths, conv))
+        super().__init__(*BUILDERS[form](in_channels, out_channels, widths, conv))
         self.in_channels = in_channels
         self.form = form
 

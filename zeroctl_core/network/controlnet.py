@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from ..latent import LATENT_CHANNELS
 from ..residuals import Residuals
 from .base import Base
-from .condition_encoder import CONDITION_FORMS, ConditionEncoder
+from .condition_encoder import ConditionEncoder
 from .encoder import Encoder
 from .ops import TORCH_OPS, Ops
 from .provenance import CheckpointInfo
+from .spec import condition_widths_of
 from .unet import UNet
 from .zero_convolution import zero_conv
 
@@ -76,10 +77,12 @@ class ControlNet(Encoder):
         another form the form's. Of an inpaint base (9 input channels) the first convolution keeps the 4 channels of
         the noisy latent. Layers, dtype and device are the UNet's unless given; `dtype=torch.float32` is usual for
         training.
+
+        Raises `ValueError` for a condition encoder that does not exist.
         """
         if condition_widths is None:
             own = condition_form == unet.spec.condition_form
-            condition_widths = unet.spec.condition_widths if own else CONDITION_FORMS[condition_form][1]
+            condition_widths = unet.spec.condition_widths if own else condition_widths_of(condition_form)
         spec = replace(
             unet.spec,
             in_channels=LATENT_CHANNELS,

@@ -9,8 +9,24 @@ from functools import cached_property
 from ..connections import Connection
 from ..latent import LATENT_CHANNELS
 
-CONDITION_WIDTHS = (16, 32, 96, 256)
-"""Widths of the released condition encoder, one for each resolution from the pixels down to the latent."""
+CONDITION_FORMS = {"released": (16, 32, 96, 256), "paper": (16, 32, 64, 128)}
+"""Form of the condition encoder -> its widths, one for each resolution from the pixels down to the latent."""
+
+
+def condition_widths_of(form: str, widths: tuple[int, ...] | None = None) -> tuple[int, ...]:
+    """The widths of a condition encoder: those that are given, else the form's own.
+
+    Raises `ValueError` for a form that is not known, and for another number of widths than there are resolutions.
+    """
+    if form not in CONDITION_FORMS:
+        raise ValueError(f"the condition form {form!r} is not known; use one of {', '.join(CONDITION_FORMS)}")
+    own = CONDITION_FORMS[form]
+    if widths is not None and len(widths) != len(own):
+        raise ValueError(
+            f"condition_widths {widths} has {len(widths)} entries; give {len(own)}, one for each resolution from the "
+            f"pixels to the latent, such as {own}"
+        )
+    return own if widths is None else widths
 
 
 def encoder_connections(
@@ -42,7 +58,8 @@ class EncoderBlock:
 class EncoderSpec:
     """A UNet of the Stable Diffusion family, or the ControlNet for it.
 
-    Raises `ValueError` when the lengths of the tuples do not belong together, or groups or heads do not divide a width.
+    Raises `ValueError` when the lengths of the tuples do not belong together, when groups or heads do not divide a
+    width, and for a condition encoder that does not exist.
     """
 
     model_channels: int
@@ -59,8 +76,8 @@ class EncoderSpec:
     out_channels: int = LATENT_CHANNELS
     decoder_depth: tuple[int, ...] | None = None  # deep to shallow; None: as the last block of the same encoder level
     condition_channels: int = 3
-    condition_form: str = "released"  # see CONDITION_FORMS in condition.py
-    condition_widths: tuple[int, ...] = CONDITION_WIDTHS
+    condition_form: str = "released"  # a key of CONDITION_FORMS
+    condition_widths: tuple[int, ...] = CONDITION_FORMS["released"]
     groups: int = 32  # of every GroupNorm
 
     def __post_init__(self) -> None:
@@ -85,6 +102,7 @@ class EncoderSpec:
             raise ValueError(
                 f"num_heads is {self.num_heads} and head_channels is {self.head_channels}; give exactly one of them"
             )
+        condition_widths_of(self.condition_form, self.condition_widths)
         unit = self.num_heads or self.head_channels or 1
         for width in {mult * self.model_channels for mult in self.channel_mult}:
             if width % self.groups or width % unit:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..latent import LATENT_CHANNELS
 from .base import Shapes
-from .spec import CONDITION_WIDTHS, EncoderSpec
+from .spec import CONDITION_FORMS, EncoderSpec
 
 
 def context_width(shapes: Shapes) -> int | None:
@@ -111,7 +111,7 @@ def read_encoder_spec(
         condition_form="paper" if paper_form else "released",
         condition_widths=tuple(_dimension(shapes, f"input_hint_block.{i}.weight", 0) for i in hint_places)
         if has_hint
-        else CONDITION_WIDTHS,
+        else CONDITION_FORMS["released"],
         groups=groups,
     )
     decoder_depth = _decoder_depths(shapes)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from zeroctl_core import ConditionEncoder, Ops
-from zeroctl_core.network.condition_encoder import CONDITION_FORMS
+from zeroctl_core import BASES, ConditionEncoder, ControlNet, Ops, UNet
+from zeroctl_core.network.spec import CONDITION_FORMS
+
+TINY = BASES["tiny"]
 
 
 @pytest.mark.parametrize("form", CONDITION_FORMS)
@@ -55,8 +59,23 @@ def test_the_papers_form_has_four_4x4_convolutions_and_a_zero_one():
     ]
 
 
+def test_a_number_of_widths_that_would_miss_the_latent_is_refused_before_anything_is_built():
+    """Three widths would make a feature of a quarter of the pixels a side, and a file that cannot be loaded."""
+    unet = UNet(TINY, device="meta")
+    for build in (
+        lambda: ConditionEncoder(widths=(16, 32, 48)),
+        lambda: replace(TINY.spec, condition_widths=(16, 32, 48)),
+        lambda: ControlNet.trainable_copy(unet, condition_widths=(16, 32, 48)),
+    ):
+        with pytest.raises(ValueError, match=r"\(16, 32, 48\) has 3 entries; give 4, .* such as \(16, 32, 96, 256\)"):
+            build()
+    with pytest.raises(ValueError, match="form 'papr' is not known"):
+        ControlNet.trainable_copy(unet, condition_form="papr")
+
+
 def test_a_form_and_a_shape_that_do_not_exist_are_named():
-    with pytest.raises(ValueError, match="'rgb'; known are: released, paper"):
-        ConditionEncoder(form="rgb")
+    for build in (ConditionEncoder, lambda form: replace(TINY.spec, condition_form=form)):
+        with pytest.raises(ValueError, match="form 'papr' is not known; use one of released, paper"):
+            build(form="papr")
     with pytest.raises(ValueError, match=r"\(1, 4, 8, 8\); expected \[B, 3, H, W\]"):
         ConditionEncoder()(torch.rand(1, 4, 8, 8))
