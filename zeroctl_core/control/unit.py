@@ -17,12 +17,14 @@ from .schedule import Schedule
 
 
 class Family(Protocol):
-    """What a unit asks of a base: its name, and its connections with the middle last."""
+    """What a unit asks of a base: its name, its connections with the middle last, the channels of its conditions."""
 
     @property
     def name(self) -> str: ...
     @property
     def connections(self) -> tuple[Connection, ...]: ...
+    @property
+    def condition_channels(self) -> int: ...
 
 
 class Net(Protocol):
@@ -40,9 +42,10 @@ class Net(Protocol):
 class ControlUnit:
     """One control of a stack.
 
-    `condition_image` is [n, 3, H, W] and `mask` [m, 1, H, W] in 0..1, both in the coordinates of the canvas; sample r
-    of a batch uses image r mod n and mask r mod m. The mask may have any size. `weights=None` is uniform,
-    `schedule=None` always open. `branches` says which side of classifier-free guidance sees the control.
+    `condition_image` is [n, C, H, W], C the channels that the network reads (3 for all published ones), and `mask`
+    [m, 1, H, W] in 0..1, both in the coordinates of the canvas. Sample r of a batch uses image r mod n and mask
+    r mod m. The mask may have any size. `weights=None` is uniform, `schedule=None` always open. `branches` says which
+    side of classifier-free guidance sees the control.
 
     Raises `ValueError` for unknown branches, a strength or an image that is not finite, an image or a mask of another
     shape, and for a number of weights that is not the network's.
@@ -61,10 +64,11 @@ class ControlUnit:
             raise ValueError(f"branches {self.branches!r} are not known; use one of {', '.join(BRANCHES)}")
         if not math.isfinite(self.strength):
             raise ValueError(f"the strength is {self.strength}; give a finite number")
-        image = self.condition_image
-        if image.ndim != 4 or image.shape[0] < 1 or image.shape[1] != 3:
+        image, channels = self.condition_image, self.net.base.condition_channels
+        if image.ndim != 4 or image.shape[0] < 1 or image.shape[1] != channels:
             raise ValueError(
-                f"the condition image has the shape {tuple(image.shape)}; expected [n, 3, H, W] with at least one image"
+                f"the condition image has the shape {tuple(image.shape)}; this {self.net.base.name} control reads "
+                f"[n, {channels}, H, W] with at least one image"
             )
         if not image.is_meta and not torch.isfinite(image).all():  # on meta there are no values
             raise ValueError("the condition image has values that are not finite (NaN or infinity); check its source")

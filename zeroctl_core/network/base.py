@@ -27,6 +27,11 @@ class Base:
         """The places of injection, shallow to deep, the middle last."""
         return self.spec.connections
 
+    @property
+    def condition_channels(self) -> int:
+        """Channels of the condition images that a control of this spec reads."""
+        return self.spec.condition_channels
+
     def with_spec(self, spec: EncoderSpec) -> Base:
         """A member of this family with another spec: a cut-down net, or an inpaint base with 9 input channels."""
         return replace(self, spec=spec)

@@ -27,6 +27,9 @@ from zeroctl_core import (
     Rows,
     Run,
     Schedule,
+    UNet,
+    load_controlnet,
+    save_controlnet,
 )
 from zeroctl_core.network.noise_levels import sd_percent_to_sigma
 
@@ -38,6 +41,7 @@ SIGMAS = [14.0, 10.0, 5.0, 1.0, 0.0]
 class FakeBase:
     name: str = "fake"
     connections: tuple[Connection, ...] = CONNECTIONS
+    condition_channels: int = 3
 
 
 class FakeNet(nn.Module):
@@ -509,6 +513,18 @@ def test_a_real_network_is_run_as_the_fake_is():
         torch.testing.assert_close(got[2:], 0.5 * full[2:], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_unit_takes_the_channels_that_its_network_reads(tmp_path, channels):
+    """From the copy of a UNet through a file to the residuals."""
+    net = ControlNet.trainable_copy(UNet(BASES["tiny"]), condition_channels=channels)
+    net = load_controlnet(save_controlnet(net, tmp_path / "grey.safetensors"))
+    args = torch.randn(1, 4, 8, 8), torch.tensor([1.0]), torch.randn(1, 5, BASES["tiny"].spec.context_dim)
+    out = ControlStack([ControlUnit(net, torch.rand(1, channels, 64, 64))])(*args)
+    assert out is not None and out.batch == 1
+    with pytest.raises(ValueError, match=rf"\(1, 3, 64, 64\); this tiny control reads \[n, {channels}, H, W\]"):
+        ControlUnit(net, image())
+
+
 def test_networks_of_different_families_are_refused():
     other = FakeNet(base=FakeBase("other", (*CONNECTIONS[:1], *CONNECTIONS)))
     with pytest.raises(
@@ -522,7 +538,7 @@ def test_networks_of_different_families_are_refused():
     [
         ({"branches": "positive"}, r"branches 'positive' are not known; use one of both, cond, uncond"),
         ({"strength": math.nan}, r"strength is nan; give a finite number"),
-        ({"condition_image": torch.zeros(3, 64, 64)}, r"image has the shape \(3, 64, 64\); expected \[n, 3, H, W\]"),
+        ({"condition_image": torch.zeros(3, 64, 64)}, r"image has the shape \(3, 64, 64\); .* reads \[n, 3, H, W\]"),
         ({"condition_image": torch.zeros(1, 64, 64, 3)}, r"image has the shape \(1, 64, 64, 3\)"),
         ({"condition_image": torch.zeros(0, 3, 64, 64)}, r"with at least one image"),
         ({"condition_image": torch.full((1, 3, 64, 64), math.inf)}, r"values that are not finite"),
