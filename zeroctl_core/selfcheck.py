@@ -185,7 +185,7 @@ class SelfCheck:
         rule, branches = MODES["paper"]
         weights = ConnectionWeights(tuple(RULES[rule](self.base.connections)))
         whole = ControlUnit(self.net, image, weights=weights, branches=branches)
-        half = ControlUnit(self.net, image, 0.5, weights=weights, branches=branches)
+        half = ControlUnit(self.net, image, strength=0.5, weights=weights, branches=branches)
         with self.timed("stack, cond only"):
             one = stack(whole)
         two = stack(half, half)
@@ -196,7 +196,7 @@ class SelfCheck:
         self.check("mode paper: the cond row gets something", all(bool(r[1].any()) for r in one))
         same = all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
         self.check("two units of strength 0.5 equal one of strength 1 bit for bit", same)
-        self.check("strength 0 computes nothing", stack(ControlUnit(self.net, image, 0.0)) is None)
+        self.check("strength 0 computes nothing", stack(ControlUnit(self.net, image, strength=0.0)) is None)
 
     def check_untrained(self) -> None:
         """On the small base: a copy of a UNet of full size would need 5 GB more."""

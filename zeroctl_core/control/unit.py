@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
 
 import torch
@@ -53,6 +53,7 @@ class ControlUnit:
 
     net: Net
     condition_image: Tensor
+    _: KW_ONLY
     strength: float = 1.0
     weights: ConnectionWeights | None = None
     schedule: Schedule | None = None

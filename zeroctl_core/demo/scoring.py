@@ -53,7 +53,7 @@ def score_control(
     totals: dict[str, float] = {}
     for start in range(0, n, batch):
         world = scenes(seed, start, min(batch, n - start), "held_out")
-        units = [ControlUnit(net, CONDITIONS[condition](render(world)), strength)]
+        units = [ControlUnit(net, CONDITIONS[condition](render(world)), strength=strength)]
         pictures = control_samples(model, units, [one.caption for one in world], seed * 100_000 + start, steps=steps)
         for key, value in follow_scores(pictures, world).items():
             totals[key] = totals.get(key, 0.0) + value * len(world) / n

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckpointInfo:
     """What a loaded file was: for people who look, and for the header of a file that is saved from it."""
 

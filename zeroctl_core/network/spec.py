@@ -54,7 +54,7 @@ class EncoderBlock:
     depth: int | None  # transformer blocks; 0: no transformer; None: this block halves the resolution
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EncoderSpec:
     """A UNet of the Stable Diffusion family, or the ControlNet for it.
 

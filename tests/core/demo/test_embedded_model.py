@@ -100,13 +100,13 @@ def test_every_control_is_followed(name, model, held_out):
     prompts = [one.caption for one in held_out]
     with_control = control_samples(model, [ControlUnit(load_control(name), image)], prompts, 0)
     assert follow_scores(with_control, held_out)["iou"] > 0.7
-    switched_off = control_samples(model, [ControlUnit(load_control(name), image, 0.0)], prompts[:2], 0)
+    switched_off = control_samples(model, [ControlUnit(load_control(name), image, strength=0.0)], prompts[:2], 0)
     assert torch.equal(switched_off, control_samples(model, [], prompts[:2], 0))
 
 
 def test_the_order_of_two_controls_does_not_matter(model, held_out):
     truth, prompts = render(held_out[:4]), [one.caption for one in held_out[:4]]
-    units = [ControlUnit(load_control(name), CONDITIONS[name](truth), 0.6) for name in ("edges", "normals")]
+    units = [ControlUnit(load_control(name), CONDITIONS[name](truth), strength=0.6) for name in ("edges", "normals")]
     there, back = (control_samples(model, order, prompts, 0) for order in (units, units[::-1]))
     assert float((there - back).abs().max()) < 1e-3
 
