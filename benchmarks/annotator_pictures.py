@@ -85,7 +85,7 @@ def enlarged(image: Tensor) -> Tensor:
 
 def pair(name: str) -> tuple[Tensor, Tensor]:
     annotator, extra = ANNOTATORS[name], {}
-    given: dict[str, Any] = {"mode": "pyramid"} if name == "tile" else {}
+    settings: dict[str, Any] = {"mode": "pyramid"} if name == "tile" else {}
     if name == "scribble":
         image = drawing()
     elif name == "segment_snap":
@@ -101,7 +101,7 @@ def pair(name: str) -> tuple[Tensor, Tensor]:
         mask = torch.zeros(1, 1, *image.shape[2:])
         mask[:, :, 60:220, 120:250] = 1
         extra["mask"] = mask
-    return image, annotator(image, **extra, **given)
+    return image, annotator(image, **extra, **settings)
 
 
 def write(path: Path, *images: Tensor) -> None:
@@ -120,12 +120,14 @@ def pose() -> tuple[Tensor, Tensor]:
     dots = np.full((SIDE, SIDE, 3), 245, np.uint8)
     for number, (x, y) in enumerate(PERSON):
         place = int(x * SIDE), int(y * SIDE)
-        cv2.circle(dots, place, 3, (40, 40, 60), -1, cv2.LINE_AA)
-        cv2.putText(dots, str(number), (place[0] + 5, place[1] - 3), 0, 0.35, (90, 90, 110), 1, cv2.LINE_AA)
+        cv2.circle(dots, place, 3, (40, 40, 60), thickness=-1, lineType=cv2.LINE_AA)
+        beside = place[0] + 5, place[1] - 3
+        style = {"fontFace": 0, "fontScale": 0.35, "color": (90, 90, 110), "thickness": 1, "lineType": cv2.LINE_AA}
+        cv2.putText(dots, str(number), beside, **style)
     return image_of(dots), draw_pose([frame], SIDE, SIDE)
 
 
-def found_pose() -> tuple[Tensor, Tensor]:
+def photographed_pose() -> tuple[Tensor, Tensor]:
     """A photograph, and the pose of the person in it, whose key points were placed by hand."""
     numbers = [number for row in range(18) for number in ((*ASTRONAUT[row], 1.0) if row in ASTRONAUT else (0, 0, 0))]
     frame = {"canvas_width": 512, "canvas_height": 512, "people": [{"pose_keypoints_2d": numbers}]}
@@ -165,7 +167,7 @@ def main() -> None:
     several = (ANNOTATORS[name](photograph(name)) for name in ("canny", "lineart", "blur"))
     write(out / "annotate.jpg", photograph("annotate"), *several)
     write(out / "pose_draw.jpg", *pose())
-    write(out / "pose.jpg", *found_pose())
+    write(out / "pose.jpg", *photographed_pose())
     write(out / "depth.jpg", *exact_depth())
     write(out / "segment.jpg", *drawn_segments())
 

@@ -25,7 +25,7 @@ SIZES = (512, 1024)
 BATCH = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pair:
     """One annotator of ours, and the peer's detector for the same map."""
 
@@ -38,59 +38,71 @@ class Pair:
 
 
 PAIRS = {
-    "canny": Pair(("canny", {}), "canny", "CannyDetector", {"low_threshold": 100, "high_threshold": 200}, 0.65, ""),
+    "canny": Pair(
+        ours=("canny", {}),
+        module="canny",
+        detector="CannyDetector",
+        arguments={"low_threshold": 100, "high_threshold": 200},
+        target=0.65,
+        why="",
+    ),
     "scribble, XDoG": Pair(
-        ("scribble", {"source": "xdog"}), "scribble", "ScribbleXDog_Detector", {"thr_a": 32}, 0.5, ""
+        ours=("scribble", {"source": "xdog"}),
+        module="scribble",
+        detector="ScribbleXDog_Detector",
+        arguments={"thr_a": 32},
+        target=0.5,
+        why="",
     ),
     "scribble": Pair(
-        ("scribble", {"polarity": "dark_on_light"}),
-        "scribble",
-        "ScribbleDetector",
-        {},
-        0.15,
-        "aux gives black lines on white, ControlNet was trained on white lines on black (gradio_scribble2image.py)",
+        ours=("scribble", {"polarity": "dark_on_light"}),
+        module="scribble",
+        detector="ScribbleDetector",
+        arguments={},
+        target=0.15,
+        why="aux gives black lines on white, ControlNet was trained on white lines on black (gradio_scribble2image.py)",
     ),
     "lineart, standard": Pair(
-        ("lineart", {"style": "standard"}),
-        "lineart_standard",
-        "LineartStandardDetector",
-        {"guassian_sigma": 6.0, "intensity_threshold": 8},
-        1.0,
-        "",
+        ours=("lineart", {"style": "standard"}),
+        module="lineart_standard",
+        detector="LineartStandardDetector",
+        arguments={"guassian_sigma": 6.0, "intensity_threshold": 8},
+        target=1.0,
+        why="",
     ),
-    "color": Pair(("color", {}), "color", "ColorDetector", {}, 1.0, ""),
+    "color": Pair(ours=("color", {}), module="color", detector="ColorDetector", arguments={}, target=1.0, why=""),
     "shuffle": Pair(
-        ("shuffle", {"seed": 1}),
-        "shuffle",
-        "ContentShuffleDetector",
-        {"seed": 1},
-        1.0,
-        "another random number generator",
+        ours=("shuffle", {"seed": 1}),
+        module="shuffle",
+        detector="ContentShuffleDetector",
+        arguments={"seed": 1},
+        target=1.0,
+        why="another random number generator",
     ),
     "tile, pyramid": Pair(
-        ("tile", {"mode": "pyramid"}),
-        "tile",
-        "TileDetector",
-        {"pyrUp_iters": 3},
-        1.0,
-        "aux shrinks by AREA and enlarges by pyrUp, which moves the picture 3 pixels up and left; ours stays "
+        ours=("tile", {"mode": "pyramid"}),
+        module="tile",
+        detector="TileDetector",
+        arguments={"pyrUp_iters": 3},
+        target=1.0,
+        why="aux shrinks by AREA and enlarges by pyrUp, which moves the picture 3 pixels up and left; ours stays "
         "in place. Both are a handful of calls of OpenCV",
     ),
     "luminance": Pair(
-        ("luminance", {}),
-        "recolor",
-        "Recolorizer",
-        {"mode": "luminance", "gamma_correction": 1.0},
-        1.0,
-        "aux takes the lightness of the picture with red and blue exchanged",
+        ours=("luminance", {}),
+        module="recolor",
+        detector="Recolorizer",
+        arguments={"mode": "luminance", "gamma_correction": 1.0},
+        target=1.0,
+        why="aux takes the lightness of the picture with red and blue exchanged",
     ),
     "luminance, as aux": Pair(
-        ("luminance", {"peer_compat": True}),
-        "recolor",
-        "Recolorizer",
-        {"mode": "luminance", "gamma_correction": 1.0},
-        1.0,
-        "",
+        ours=("luminance", {"peer_compat": True}),
+        module="recolor",
+        detector="Recolorizer",
+        arguments={"mode": "luminance", "gamma_correction": 1.0},
+        target=1.0,
+        why="",
     ),
 }
 

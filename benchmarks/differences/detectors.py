@@ -16,17 +16,17 @@ LazyNet = Callable[[], torch.nn.Module]
 """Networks are built when a row is run, so that one that cannot be imported says so in its own row."""
 
 
-def aux_detector(module: str, name: str, *nets: LazyNet, **given: Any) -> Run:
+def aux_detector(module: str, name: str, *nets: LazyNet, **arguments: Any) -> Run:
     """A detector of comfyui_controlnet_aux, at the picture's own size."""
 
     def run(picture: Levels) -> Levels:
         detector = getattr(aux(module), name)(*(build() for build in nets))
-        return np.asarray(detector(picture, detect_resolution=short_side(picture), output_type="np", **given))
+        return np.asarray(detector(picture, detect_resolution=short_side(picture), output_type="np", **arguments))
 
     return run
 
 
-def hf_detector(module: str, name: str, *nets: LazyNet, **given: Any) -> Run:
+def hf_detector(module: str, name: str, *nets: LazyNet, **arguments: Any) -> Run:
     """A detector of controlnet-aux, at the picture's own size."""
 
     def run(picture: Levels) -> Levels:
@@ -34,6 +34,6 @@ def hf_detector(module: str, name: str, *nets: LazyNet, **given: Any) -> Run:
         sizes = {"detect_resolution": short_side(picture)}
         if "image_resolution" in inspect.signature(type(detector).__call__).parameters:
             sizes["image_resolution"] = short_side(picture)
-        return np.asarray(detector(picture, output_type="np", **sizes, **given))
+        return np.asarray(detector(picture, output_type="np", **sizes, **arguments))
 
     return run

@@ -41,7 +41,7 @@ class Reached(Exception):
     """The demo has come to its sampler."""
 
 
-def control_of(peer: str, demo: str, prepare: Callable[[ModuleType], None] | None = None, **given: Any) -> Levels:
+def control_of(peer: str, demo: str, prepare: Callable[[ModuleType], None] | None = None, **arguments: Any) -> Levels:
     """What a released demo gives its ControlNet, in levels: [H, W, 3]. `prepare` gets the demo's module."""
     folder = folder_of(peer)
     with importing(folder, "annotator", DEMO_STUBS):
@@ -57,7 +57,7 @@ def control_of(peer: str, demo: str, prepare: Callable[[ModuleType], None] | Non
         usual |= {"strength": 1.0, "scale": 9.0, "seed": 1, "eta": 1.0, "is_safe": False, "denoise_strength": 1.0}
         names = inspect.signature(module.process).parameters
         try:
-            module.process(**{name: value for name, value in {**usual, **given}.items() if name in names})
+            module.process(**{name: value for name, value in {**usual, **arguments}.items() if name in names})
         except Reached:
             call = sampler.sample.call_args or sampler.decode.call_args
             cond = next(argument for argument in call.args if isinstance(argument, dict))
@@ -65,11 +65,11 @@ def control_of(peer: str, demo: str, prepare: Callable[[ModuleType], None] | Non
     raise RuntimeError(f"{demo}.py did not come to its sampler")
 
 
-def demo(peer: str, name: str, prepare: Callable[[ModuleType], None] | None = None, **given: Any) -> Run:
+def demo(peer: str, name: str, prepare: Callable[[ModuleType], None] | None = None, **arguments: Any) -> Run:
     """A released demo, at the picture's own size."""
 
     def run(picture: Levels) -> Levels:
         sizes = {"image_resolution": short_side(picture), "detect_resolution": short_side(picture)}
-        return control_of(peer, name, prepare, **{"input_image": picture, **sizes, **given})
+        return control_of(peer, name, prepare, **{"input_image": picture, **sizes, **arguments})
 
     return run

@@ -18,7 +18,7 @@ def share(planes: Sequence[np.ndarray[Any, Any]]) -> float:
     return int(1e6 * sum(int(plane.sum()) for plane in planes) / sum(plane.size for plane in planes)) / 1e6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One annotator with its settings beside one peer's, on some pictures."""
 
@@ -33,7 +33,7 @@ class Row:
     inverted: bool = False
 
     def measure(self, versions: Mapping[str, str]) -> dict[str, Any]:
-        found: dict[str, Any] = {
+        figures: dict[str, Any] = {
             "settings": dict(self.settings),
             "peer": f"{NAMES[self.peer]} {versions[self.peer]}, {self.file}",
             "pictures": list(self.pictures),
@@ -41,25 +41,43 @@ class Row:
         try:
             pairs = [(self.ours(picture), self.theirs(picture)) for picture in self.pictures.values()]
         except Exception as error:  # whatever a peer raises, the other rows are still of use
-            return {**found, "not_run": f"{type(error).__name__}: {error}"}
+            return {**figures, "not_run": f"{type(error).__name__}: {error}"}
         apart = [np.abs(mine - their.astype(np.float64)).max(-1) for mine, their in pairs]
         same = [(mine.round() == their.round()).all(-1) for mine, their in pairs]
-        found["equal"] = share(same)
-        found["within_one_level"] = share([plane <= 1.01 for plane in apart])
-        found["largest_difference"] = round(float(max(plane.max() for plane in apart)), 2)
-        found["colors"] = len(np.unique(np.concatenate([mine.round().reshape(-1, 3) for mine, _ in pairs]), axis=0))
+        figures["equal"] = share(same)
+        figures["within_one_level"] = share([plane <= 1.01 for plane in apart])
+        figures["largest_difference"] = round(float(max(plane.max() for plane in apart)), 2)
+        figures["colors"] = len(np.unique(np.concatenate([mine.round().reshape(-1, 3) for mine, _ in pairs]), axis=0))
         if self.inverted:
-            found["equal_inverted"] = share([(mine.round() == 255 - their.round()).all(-1) for mine, their in pairs])
+            figures["equal_inverted"] = share([(mine.round() == 255 - their.round()).all(-1) for mine, their in pairs])
         everywhere = all(bool(plane.all()) for plane in same)
-        found["verdict"] = "equal" if everywhere else self.why or "UNEXPLAINED"
-        if everywhere and found["largest_difference"] >= 0.01:
-            found["verdict"] = "equal in 8 bits"
-        return found
+        figures["verdict"] = "equal" if everywhere else self.why or "UNEXPLAINED"
+        if everywhere and figures["largest_difference"] >= 0.01:
+            figures["verdict"] = "equal in 8 bits"
+        return figures
 
 
 def row(
-    title: str, name: str, peer: str, file: str, theirs: Run, pictures: Mapping[str, Levels], why: str = "", **rest: Any
+    title: str,
+    name: str,
+    peer: str,
+    *,
+    file: str,
+    theirs: Run,
+    pictures: Mapping[str, Levels],
+    why: str = "",
+    **rest: Any,
 ) -> Row:
     net, inverted = rest.pop("net", None), rest.pop("inverted", False)
     settings = {**({} if net is None else {"net": f"{net}, random weights"}), **rest}
-    return Row(title, ours(name, net, **rest), peer, file, theirs, pictures, settings, why, inverted)
+    return Row(
+        title=title,
+        ours=ours(name, net, **rest),
+        peer=peer,
+        file=file,
+        theirs=theirs,
+        pictures=pictures,
+        settings=settings,
+        why=why,
+        inverted=inverted,
+    )

@@ -33,7 +33,7 @@ class Check:
         return {"check": self.name, "error": float(f"{self.error:.3g}"), "bound": self.bound, "holds": holds}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """A ControlNet and a UNet of one dtype, the same control in float32, and one batch of inputs."""
 

@@ -91,10 +91,10 @@ def test_a_part_that_fails_does_not_lose_the_others(monkeypatch):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(running, "PARTS", {"a": Part(fail, 1), "b": Part(lambda sizes, host: {"value": 1}, 1)})
-    saved = []
-    reports = run_parts("ab", DRY, None, seconds=9, isolated=False, after_each=lambda parts: saved.append(len(parts)))
+    lengths = []
+    reports = run_parts("ab", DRY, None, seconds=9, isolated=False, after_each=lambda parts: lengths.append(len(parts)))
     assert reports["a"]["status"] == "failed" and reports["a"]["reason"].endswith("RuntimeError: out of memory")
-    assert reports["b"]["result"] == {"value": 1} and saved == [1, 2], "the report is written after each"
+    assert reports["b"]["result"] == {"value": 1} and lengths == [1, 2], "the report is written after each"
 
 
 def test_what_does_not_fit_into_the_time_is_said(monkeypatch):

@@ -36,8 +36,8 @@ def our_inpaint(**settings: Any) -> Run:
 
 
 def cn11_inpaint(picture: Levels) -> Levels:
-    given = {"image": picture, "mask": np.repeat(hole(picture)[..., None], 3, axis=2)}
-    return demo("cn11", "gradio_inpaint", input_image_and_mask=given, mask_blur=5.0)(picture)
+    drawing = {"image": picture, "mask": np.repeat(hole(picture)[..., None], 3, axis=2)}
+    return demo("cn11", "gradio_inpaint", input_image_and_mask=drawing, mask_blur=5.0)(picture)
 
 
 def aux_inpaint(black: bool) -> Run:
@@ -56,7 +56,31 @@ def rows() -> list[Row]:
     blurred, plain, black = {"fill": "minus_one", "mask_blur": 5.0}, {"fill": "minus_one"}, {"fill": "black"}
     wrapper = "node_wrappers/inpaint.py"
     return [
-        Row("inpaint", our_inpaint(**blurred), "cn11", "gradio_inpaint.py", cn11_inpaint, photos(), blurred),
-        Row("inpaint", our_inpaint(**plain), "aux", wrapper, aux_inpaint(False), photos(), plain),
-        Row("inpaint, black", our_inpaint(**black), "aux", wrapper, aux_inpaint(True), photos(), black),
+        Row(
+            title="inpaint",
+            ours=our_inpaint(**blurred),
+            peer="cn11",
+            file="gradio_inpaint.py",
+            theirs=cn11_inpaint,
+            pictures=photos(),
+            settings=blurred,
+        ),
+        Row(
+            title="inpaint",
+            ours=our_inpaint(**plain),
+            peer="aux",
+            file=wrapper,
+            theirs=aux_inpaint(False),
+            pictures=photos(),
+            settings=plain,
+        ),
+        Row(
+            title="inpaint, black",
+            ours=our_inpaint(**black),
+            peer="aux",
+            file=wrapper,
+            theirs=aux_inpaint(True),
+            pictures=photos(),
+            settings=black,
+        ),
     ]

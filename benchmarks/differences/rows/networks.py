@@ -22,17 +22,19 @@ FRACTIONS = (
 def hed_rows() -> Iterator[Row]:
     small = small_photos()
     parts = with_parts("HEDdetector", {"netNetwork": (hed, "hed")})
-    for title, det, settings, given in (
+    for title, det, settings, peer_settings in (
         ("HED, safe", "SoftEdge_HED_safe", {"safe": True}, {"safe": True}),
         ("HED, unsafe", "SoftEdge_HED", {"safe": False}, {"safe": False}),
         ("HED, scribble", "Scribble_HED", {"mode": "scribble"}, {"scribble": True}),
     ):
         name = "gradio_scribble" if "Scribble" in det else "gradio_softedge"
         run = demo("cn11", name, parts, det=det)
-        yield row(title, "softedge", "cn11", f"{name}.py", run, small, SUMS, net="hed", **settings)
+        yield row(
+            title, "softedge", "cn11", file=f"{name}.py", theirs=run, pictures=small, why=SUMS, net="hed", **settings
+        )
         for peer, package, detector in PEERS:
-            run = detector("hed", "HEDdetector", net_of(package, "hed", hed, "hed"), **given)
-            yield row(title, "softedge", peer, "hed", run, small, SUMS, net="hed", **settings)
+            run = detector("hed", "HEDdetector", net_of(package, "hed", hed, "hed"), **peer_settings)
+            yield row(title, "softedge", peer, file="hed", theirs=run, pictures=small, why=SUMS, net="hed", **settings)
 
 
 def lineart_rows() -> Iterator[Row]:
@@ -41,11 +43,23 @@ def lineart_rows() -> Iterator[Row]:
     for style, det in (("realistic", "Lineart"), ("coarse", "Lineart_Coarse")):
         title, net = f"lineart, {style}", f"lineart_{style}"
         run = demo("cn11", "gradio_lineart", with_parts("LineartDetector", nets), det=det)
-        yield row(title, "lineart", "cn11", "gradio_lineart.py", run, small, FRACTIONS, net=net, style=style)
+        yield row(
+            title,
+            "lineart",
+            "cn11",
+            file="gradio_lineart.py",
+            theirs=run,
+            pictures=small,
+            why=FRACTIONS,
+            net=net,
+            style=style,
+        )
         for peer, package, detector in PEERS:
             both = [net_of(package, "lineart", drawing, f"lineart_{kind}") for kind in ("realistic", "coarse")]
             run = detector("lineart", "LineartDetector", *both, coarse=style == "coarse")
-            yield row(title, "lineart", peer, "lineart", run, small, FRACTIONS, net=net, style=style)
+            yield row(
+                title, "lineart", peer, file="lineart", theirs=run, pictures=small, why=FRACTIONS, net=net, style=style
+            )
 
 
 def anime_rows() -> Iterator[Row]:
@@ -56,11 +70,13 @@ def anime_rows() -> Iterator[Row]:
     )
     parts = with_parts("LineartAnimeDetector", {"model": (anime, "lineart_anime")})
     run = demo("cn11", "gradio_lineart_anime", parts, det="Lineart_Anime")
-    yield row(title, name, "cn11", file, run, small, FRACTIONS, net=name)
-    yield row(f"{title}, odd size", name, "cn11", file, run, odd_photo(256, 320), stretched, net=name)
+    yield row(title, name, "cn11", file=file, theirs=run, pictures=small, why=FRACTIONS, net=name)
+    yield row(
+        f"{title}, odd size", name, "cn11", file=file, theirs=run, pictures=odd_photo(256, 320), why=stretched, net=name
+    )
     for peer, package, detector in PEERS:
         run = detector("lineart_anime", "LineartAnimeDetector", net_of(package, "lineart_anime", anime, name))
-        yield row(title, name, peer, "lineart_anime", run, small, FRACTIONS, net=name)
+        yield row(title, name, peer, file="lineart_anime", theirs=run, pictures=small, why=FRACTIONS, net=name)
 
 
 def manga_rows() -> Iterator[Row]:
@@ -69,10 +85,10 @@ def manga_rows() -> Iterator[Row]:
         "lineart, manga",
         "lineart_manga",
         "aux",
-        "manga_line",
-        aux_detector("manga_line", "LineartMangaDetector", net),
-        small_photos(),
-        "both: ours rounds the grey that goes into the net and keeps the fractions of the map, aux cuts both",
+        file="manga_line",
+        theirs=aux_detector("manga_line", "LineartMangaDetector", net),
+        pictures=small_photos(),
+        why="both: ours rounds the grey that goes into the net and keeps the fractions of the map, aux cuts both",
         net="lineart_manga",
     )
 
@@ -84,7 +100,9 @@ def teed_rows() -> Iterator[Row]:
             name = "TEDDetector" if peer == "aux" else "TEEDdetector"
             net = net_of(package, "teed", lambda package: package.TED(), "teed")
             run = detector("teed", name, net, safe_steps=steps)
-            yield row(title, "teed", peer, "teed", run, small, SUMS, net="teed", safe_steps=steps)
+            yield row(
+                title, "teed", peer, file="teed", theirs=run, pictures=small, why=SUMS, net="teed", safe_steps=steps
+            )
 
 
 def mlsd_rows() -> Iterator[Row]:
@@ -92,10 +110,22 @@ def mlsd_rows() -> Iterator[Row]:
     settings = {"method": "mlsd", "score": 0.3, "distance": 8.0}
     parts = with_parts("MLSDdetector", {"model": (mlsd, "mlsd")})
     run = demo("cn11", "gradio_mlsd", parts, det="MLSD", value_threshold=0.3, distance_threshold=8.0)
-    yield row("lines, M-LSD", "lines", "cn11", "gradio_mlsd.py", run, small, SUMS, net="mlsd", **settings)
+    yield row(
+        "lines, M-LSD",
+        "lines",
+        "cn11",
+        file="gradio_mlsd.py",
+        theirs=run,
+        pictures=small,
+        why=SUMS,
+        net="mlsd",
+        **settings,
+    )
     for peer, package, detector in PEERS:
         run = detector("mlsd", "MLSDdetector", net_of(package, "mlsd", mlsd, "mlsd"), thr_v=0.3, thr_d=8.0)
-        yield row("lines, M-LSD", "lines", peer, "mlsd", run, small, SUMS, net="mlsd", **settings)
+        yield row(
+            "lines, M-LSD", "lines", peer, file="mlsd", theirs=run, pictures=small, why=SUMS, net="mlsd", **settings
+        )
 
 
 def rows() -> list[Row]:

@@ -33,14 +33,14 @@ def cn10_normal(depth: Levels) -> Levels:
 def rows() -> list[Row]:
     return [
         Row(
-            "normal from depth",
-            our_normal(strength),
-            "cn10",
-            "gradio_normal2image.py with a depth in place of MiDaS's",
-            cn10_normal,
-            depths(),
-            {"strength": strength, "background": 0.4, "order": "midas_cn10", "scale": 255},
-            why,
+            title="normal from depth",
+            ours=our_normal(strength),
+            peer="cn10",
+            file="gradio_normal2image.py with a depth in place of MiDaS's",
+            theirs=cn10_normal,
+            pictures=depths(),
+            settings={"strength": strength, "background": 0.4, "order": "midas_cn10", "scale": 255},
+            why=why,
         )
         for strength, why in (
             (6.283, "cn10: its annotator/midas has 2 pi, of which our default keeps three decimals: one level"),

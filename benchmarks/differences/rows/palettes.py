@@ -50,9 +50,45 @@ def rows() -> list[Row]:
         "has the same); aux makes hues of its own, and class 0, wall, black"
     )
     return [
-        Row("ADE20K palette, Uniformer", our_colors, "cn10", UNIFORMER, uniformer("cn10"), classes),
-        Row("ADE20K palette, Uniformer", our_colors, "cn11", UNIFORMER, uniformer("cn11"), classes),
-        Row("ADE20K palette, OneFormer", our_colors, "cn11", ONEFORMER, oneformer, classes),
-        Row("ADE20K palette, Uniformer", our_colors, "aux", "util.py", aux_uniformer, classes),
-        Row("ADE20K palette, OneFormer", our_colors, "aux", "oneformer", aux_oneformer, classes, why=hues),
+        Row(
+            title="ADE20K palette, Uniformer",
+            ours=our_colors,
+            peer="cn10",
+            file=UNIFORMER,
+            theirs=uniformer("cn10"),
+            pictures=classes,
+        ),
+        Row(
+            title="ADE20K palette, Uniformer",
+            ours=our_colors,
+            peer="cn11",
+            file=UNIFORMER,
+            theirs=uniformer("cn11"),
+            pictures=classes,
+        ),
+        Row(
+            title="ADE20K palette, OneFormer",
+            ours=our_colors,
+            peer="cn11",
+            file=ONEFORMER,
+            theirs=oneformer,
+            pictures=classes,
+        ),
+        Row(
+            title="ADE20K palette, Uniformer",
+            ours=our_colors,
+            peer="aux",
+            file="util.py",
+            theirs=aux_uniformer,
+            pictures=classes,
+        ),
+        Row(
+            title="ADE20K palette, OneFormer",
+            ours=our_colors,
+            peer="aux",
+            file="oneformer",
+            theirs=aux_oneformer,
+            pictures=classes,
+            why=hues,
+        ),
     ]

@@ -40,11 +40,11 @@ def drawn_by_us(groups: Sequence[Group]) -> Run:
         height, width = picture.shape[:2]
         pictures = []
         for group in groups:
-            found = [{"pose_keypoints_2d": people.flat(body)} for body in group.get("bodies", ())]
+            people_of_group = [{"pose_keypoints_2d": people.flat(body)} for body in group.get("bodies", ())]
             for part in ("hand_right", "face"):
                 if part in group:
-                    found.append({f"{part}_keypoints_2d": people.flat(group[part])})
-            frame = people.frame(*found, height=height, width=width)
+                    people_of_group.append({f"{part}_keypoints_2d": people.flat(group[part])})
+            frame = people.frame(*people_of_group, height=height, width=width)
             pictures.append(levels(draw_pose([frame], height, width, hands=True, face=True)))
         return np.concatenate(pictures)
 
@@ -77,13 +77,13 @@ def drawn_by(package: Callable[[str], ModuleType], groups: Sequence[Group]) -> R
         module = package("open_pose")
         points = module.Keypoint
 
-        def found(numbers: Any) -> Any:
+        def keypoints(numbers: Any) -> Any:
             return None if numbers is None else [points(float(x), float(y)) for x, y in numbers]
 
         pictures = []
         for group in groups:
-            parts = (None, found(group.get("hand_right")), found(group.get("face")))
-            bodies = [found(body) for body in group.get("bodies", ())] or [[None] * 18]
+            parts = (None, keypoints(group.get("hand_right")), keypoints(group.get("face")))
+            bodies = [keypoints(body) for body in group.get("bodies", ())] or [[None] * 18]
             poses = [module.PoseResult(module.BodyResult(body, 18.0, 18), *parts) for body in bodies]
             pictures.append(module.draw_poses(poses, *picture.shape[:2]))
         return np.concatenate(pictures)
@@ -106,12 +106,35 @@ def rows() -> list[Row]:
         ("pose, hand", [{"hand_right": people.HAND}], canvas),
         ("pose, face", [{"face": people.FACE}], canvas),
     ]
-    found = []
+    table = []
     for title, groups, pictures in cases:
         mine = drawn_by_us(groups)
-        found += [
-            Row(title, mine, "cn11", "annotator/openpose/util.py", drawn_by_release(groups), pictures),
-            Row(title, mine, "aux", "open_pose", drawn_by(aux, groups), pictures, why=order),
-            Row(title, mine, "hf", "open_pose", drawn_by(hf, groups), pictures, why=order),
+        table += [
+            Row(
+                title=title,
+                ours=mine,
+                peer="cn11",
+                file="annotator/openpose/util.py",
+                theirs=drawn_by_release(groups),
+                pictures=pictures,
+            ),
+            Row(
+                title=title,
+                ours=mine,
+                peer="aux",
+                file="open_pose",
+                theirs=drawn_by(aux, groups),
+                pictures=pictures,
+                why=order,
+            ),
+            Row(
+                title=title,
+                ours=mine,
+                peer="hf",
+                file="open_pose",
+                theirs=drawn_by(hf, groups),
+                pictures=pictures,
+                why=order,
+            ),
         ]
-    return found
+    return table
