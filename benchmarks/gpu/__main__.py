@@ -1,6 +1,6 @@
 """All figures that need a GPU, in one run of under eight minutes on one card, without network and without downloads.
 
-    python -m benchmarks.gpu [--folder F] [--seconds 480]
+    python -m benchmarks.gpu [--folder F] [--seconds 450]
 
 Random weights are made here. What is measured, the most valuable first (`benchmarks/gpu/parts.py`):
   equalities      what the core promises, in float16 and bfloat16: residuals against float32 and a batch against its
@@ -10,8 +10,8 @@ Random weights are made here. What is measured, the most valuable first (`benchm
                   copies, synchronisations and values read back a step; memory is what a row adds to the weights
   training step   time and memory at the size of Stable Diffusion 1.5, beside finetuning the base
 
-It needs torch with CUDA, and 24 GB of the card's memory for all parts. Where tyro, diffusers or the host are missing,
-prepare a folder on a machine with a network:
+It needs torch with CUDA. What a card has no memory for is reported as failed, the rest is measured. Where tyro,
+diffusers or the host are missing, prepare a folder on a machine with a network:
 
     <the Python of a ComfyUI> -m benchmarks.gpu.prepare --folder F --host <ComfyUI>
 
@@ -41,7 +41,7 @@ from benchmarks.options import read_options
 class Options:
     folder: Path | None = None
     """what the machine lacks, as `python -m benchmarks.gpu.prepare` collects it"""
-    seconds: float = 480
+    seconds: float = 450
     """parts that do not fit into these are left out, and the report says so"""
     only: tuple[str, ...] = ()
     """some parts, by how their names begin, such as `training`"""

@@ -58,10 +58,10 @@ def equalities(sizes: Sizes, preset: str, dtype: torch.dtype) -> dict[str, Any]:
 
 def _case(sizes: Sizes, preset: str, dtype: torch.dtype) -> Case:
     weights, spec, device = from_tests("random_weights"), spec_of(preset), sizes.torch_device
-    of_unet = {key: value.to(device, dtype) for key, value in weights.random_unet(spec).items()}
+    of_unet = {key: value.to(device) for key, value in weights.random_unet(spec, dtype=dtype).items()}
     base = recognise({key: tuple(value.shape) for key, value in of_unet.items()})
     unet: UNet = _filled(UNet(base, device="meta"), of_unet)
-    of_net = {key: value.to(device, dtype) for key, value in weights.random_controlnet(spec).items()}
+    of_net = {key: value.to(device) for key, value in weights.random_controlnet(spec, dtype=dtype).items()}
     net: ControlNet = _filled(ControlNet(base, device="meta"), of_net)
     exact: ControlNet = _filled(ControlNet(base, device="meta"), {k: v.float() for k, v in of_net.items()})
     generator, cells = torch.Generator().manual_seed(0), sizes.pixels // 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -55,19 +56,30 @@ def training(sizes: Sizes) -> dict[str, Any]:
         for name, run in (("control", _train_control), ("finetune the base", _finetune)):
             row[name] = _measured(partial(run, sizes, dtype), sizes)
         one, other = row["control"], row["finetune the base"]
-        row["time ratio"] = round(one["seconds a step"] / other["seconds a step"], 3)
-        if "peak_mb" in one:
-            row["memory ratio"] = round(one["peak_mb"] / other["peak_mb"], 3)
+        for key, name in (("seconds a step", "time ratio"), ("peak_mb", "memory ratio")):
+            if key in one and key in other:
+                row[name] = round(one[key] / other[key], 3)
         rows.append(row)
-    return {"batch": sizes.training_batch, "pixels": sizes.pixels, "optimiser": "AdamW", "rows": rows}
+    return {
+        "batch": sizes.training_batch,
+        "pixels": sizes.pixels,
+        "optimiser": "AdamW",
+        "tf32_in_convolutions": torch.backends.cudnn.allow_tf32,
+        "tf32_in_products": torch.backends.cuda.matmul.allow_tf32,
+        "rows": rows,
+    }
 
 
-def _measured(run: Callable[[], list[float]], sizes: Sizes) -> dict[str, float]:
+def _measured(run: Callable[[], list[float]], sizes: Sizes) -> dict[str, Any]:
     cuda = sizes.torch_device.type == "cuda"
+    gc.collect()
     if cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    seconds = run()[WARM_UP:]
+    try:
+        seconds = run()[WARM_UP:]
+    except torch.cuda.OutOfMemoryError:  # of a card that is too small for this one
+        return {"failed": "out of memory"}
     figures = {"seconds a step": round(statistics.median(seconds), 4), "slowest": round(max(seconds), 4)}
     return figures | ({"peak_mb": round(torch.cuda.max_memory_allocated() / 1e6, 1)} if cuda else {})
 

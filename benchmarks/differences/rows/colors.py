@@ -1,4 +1,4 @@
-"""Tile, shuffle, color, luminance and blur: what the colours of a picture are made into."""
+"""Tile, shuffle, `color`, luminance and blur: what the colours of a picture are made into."""
 
 from __future__ import annotations
 
