@@ -5,7 +5,6 @@ Parameter names are those of the published LDM checkpoints.
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -25,16 +24,14 @@ class CrossAttention(nn.Module):
         context_dim: int,
         heads: int,
         ops: Ops,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
         self.heads = heads
         self.attention = ops.attention
-        self.to_q = ops.Linear(channels, channels, bias=False, dtype=dtype, device=device)
-        self.to_k = ops.Linear(context_dim, channels, bias=False, dtype=dtype, device=device)
-        self.to_v = ops.Linear(context_dim, channels, bias=False, dtype=dtype, device=device)
-        self.to_out = nn.Sequential(ops.Linear(channels, channels, dtype=dtype, device=device))
+        self.to_q = ops.Linear(channels, channels, bias=False)
+        self.to_k = ops.Linear(context_dim, channels, bias=False)
+        self.to_v = ops.Linear(context_dim, channels, bias=False)
+        self.to_out = nn.Sequential(ops.Linear(channels, channels))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         context = x if context is None else context
@@ -53,11 +50,9 @@ class GEGLU(nn.Module):
         channels: int,
         hidden: int,
         ops: Ops,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        self.proj = ops.Linear(channels, 2 * hidden, dtype=dtype, device=device)
+        self.proj = ops.Linear(channels, 2 * hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         value, gate = self.proj(x).chunk(2, dim=-1)
@@ -68,14 +63,12 @@ class GEGLU(nn.Module):
 class FeedForward(nn.Module):
     """[B, N, C] -> [B, N, C] by four times the width; `net.1` is a dropout in the original and holds no weights."""
 
-    def __init__(
-        self, channels: int, ops: Ops, dtype: torch.dtype | None = None, device: torch.device | str | None = None
-    ) -> None:
+    def __init__(self, channels: int, ops: Ops) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            GEGLU(channels, 4 * channels, ops, dtype, device),
+            GEGLU(channels, 4 * channels, ops),
             nn.Identity(),
-            ops.Linear(4 * channels, channels, dtype=dtype, device=device),
+            ops.Linear(4 * channels, channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,16 +85,14 @@ class TransformerBlock(nn.Module):
         context_dim: int,
         heads: int,
         ops: Ops,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        self.attn1 = CrossAttention(channels, channels, heads, ops, dtype, device)
-        self.ff = FeedForward(channels, ops, dtype, device)
-        self.attn2 = CrossAttention(channels, context_dim, heads, ops, dtype, device)
-        self.norm1 = ops.LayerNorm(channels, dtype=dtype, device=device)
-        self.norm2 = ops.LayerNorm(channels, dtype=dtype, device=device)
-        self.norm3 = ops.LayerNorm(channels, dtype=dtype, device=device)
+        self.attn1 = CrossAttention(channels, channels, heads, ops)
+        self.ff = FeedForward(channels, ops)
+        self.attn2 = CrossAttention(channels, context_dim, heads, ops)
+        self.norm1 = ops.LayerNorm(channels)
+        self.norm2 = ops.LayerNorm(channels)
+        self.norm3 = ops.LayerNorm(channels)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         x = x + self.attn1(self.norm1(x))
@@ -124,24 +115,22 @@ class SpatialTransformer(nn.Module):
         depth: int,
         spec: EncoderSpec,
         ops: Ops,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
         self.use_linear = spec.use_linear
         heads = spec.heads(channels)
-        self.norm = ops.GroupNorm(spec.groups, channels, eps=1e-6, dtype=dtype, device=device)
+        self.norm = ops.GroupNorm(spec.groups, channels, eps=1e-6)
         if spec.use_linear:
-            self.proj_in = ops.Linear(channels, channels, dtype=dtype, device=device)
+            self.proj_in = ops.Linear(channels, channels)
         else:
-            self.proj_in = ops.Conv2d(channels, channels, 1, dtype=dtype, device=device)
+            self.proj_in = ops.Conv2d(channels, channels, 1)
         self.transformer_blocks = nn.ModuleList(
-            TransformerBlock(channels, spec.context_dim, heads, ops, dtype, device) for _ in range(depth)
+            TransformerBlock(channels, spec.context_dim, heads, ops) for _ in range(depth)
         )
         if spec.use_linear:
-            self.proj_out = ops.Linear(channels, channels, dtype=dtype, device=device)
+            self.proj_out = ops.Linear(channels, channels)
         else:
-            self.proj_out = ops.Conv2d(channels, channels, 1, dtype=dtype, device=device)
+            self.proj_out = ops.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         y = self.norm(x)

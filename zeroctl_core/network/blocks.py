@@ -41,28 +41,24 @@ class ResBlock(nn.Module):
         embedding_channels: int,
         groups: int,
         ops: Ops,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
         self.in_layers = nn.Sequential(
-            ops.GroupNorm(groups, in_channels, eps=1e-5, dtype=dtype, device=device),
+            ops.GroupNorm(groups, in_channels, eps=1e-5),
             nn.SiLU(),
-            ops.Conv2d(in_channels, out_channels, 3, padding=1, dtype=dtype, device=device),
+            ops.Conv2d(in_channels, out_channels, 3, padding=1),
         )
-        self.emb_layers = nn.Sequential(
-            nn.SiLU(), ops.Linear(embedding_channels, out_channels, dtype=dtype, device=device)
-        )
+        self.emb_layers = nn.Sequential(nn.SiLU(), ops.Linear(embedding_channels, out_channels))
         self.out_layers = nn.Sequential(
-            ops.GroupNorm(groups, out_channels, eps=1e-5, dtype=dtype, device=device),
+            ops.GroupNorm(groups, out_channels, eps=1e-5),
             nn.SiLU(),
             nn.Identity(),  # a dropout in the original: it keeps the number of the next layer
-            ops.Conv2d(out_channels, out_channels, 3, padding=1, dtype=dtype, device=device),
+            ops.Conv2d(out_channels, out_channels, 3, padding=1),
         )
         if in_channels == out_channels:
             self.skip_connection: nn.Module = nn.Identity()
         else:
-            self.skip_connection = ops.Conv2d(in_channels, out_channels, 1, dtype=dtype, device=device)
+            self.skip_connection = ops.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         h = self.in_layers(x) + self.emb_layers(emb)[:, :, None, None]
@@ -73,11 +69,9 @@ class ResBlock(nn.Module):
 class Downsample(nn.Module):
     """Halve the resolution by a strided convolution: [B, C, h, w] -> [B, C, ⌈h/2⌉, ⌈w/2⌉]."""
 
-    def __init__(
-        self, channels: int, ops: Ops, dtype: torch.dtype | None = None, device: torch.device | str | None = None
-    ) -> None:
+    def __init__(self, channels: int, ops: Ops) -> None:
         super().__init__()
-        self.op = ops.Conv2d(channels, channels, 3, stride=2, padding=1, dtype=dtype, device=device)
+        self.op = ops.Conv2d(channels, channels, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.op(x)
@@ -90,11 +84,9 @@ class Upsample(nn.Module):
     The size is that of the next skip: doubling would miss it where a side of the latent was odd.
     """
 
-    def __init__(
-        self, channels: int, ops: Ops, dtype: torch.dtype | None = None, device: torch.device | str | None = None
-    ) -> None:
+    def __init__(self, channels: int, ops: Ops) -> None:
         super().__init__()
-        self.conv = ops.Conv2d(channels, channels, 3, padding=1, dtype=dtype, device=device)
+        self.conv = ops.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         out: Tensor = self.conv(F.interpolate(x, size=size, mode="nearest"))

@@ -8,10 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .ops import TORCH_OPS, Ops
+from .ops import TORCH_OPS, Layer, Ops
 from .spec import condition_widths_of
-
-Conv = Callable[..., nn.Module]
 
 
 def _gaussian(conv: nn.Module) -> nn.Module:
@@ -28,7 +26,7 @@ def _gaussian(conv: nn.Module) -> nn.Module:
     return conv
 
 
-def _released(in_channels: int, out_channels: int, widths: tuple[int, ...], conv: Conv) -> list[nn.Module]:
+def _released(in_channels: int, out_channels: int, widths: tuple[int, ...], conv: Layer) -> list[nn.Module]:
     """3x3, SiLU; at every resolution one convolution that keeps it and one that halves it; a zero 3x3 at the end."""
     layers: list[nn.Module] = [_gaussian(conv(in_channels, widths[0], 3, padding=1)), nn.SiLU()]
     for width, wider in zip(widths, widths[1:], strict=False):
@@ -40,7 +38,7 @@ def _released(in_channels: int, out_channels: int, widths: tuple[int, ...], conv
     return [*layers, last]
 
 
-def _paper(in_channels: int, out_channels: int, widths: tuple[int, ...], conv: Conv) -> list[nn.Module]:
+def _paper(in_channels: int, out_channels: int, widths: tuple[int, ...], conv: Layer) -> list[nn.Module]:
     """4x4, ReLU, Gaussian start; the last convolution keeps the resolution; a zero 1x1 at the end."""
     layers: list[nn.Module] = []
     for width in widths[:-1]:
@@ -55,7 +53,7 @@ def _paper(in_channels: int, out_channels: int, widths: tuple[int, ...], conv: C
     return [*layers, zero]
 
 
-Form = Callable[[int, int, tuple[int, ...], Conv], list[nn.Module]]
+Form = Callable[[int, int, tuple[int, ...], Layer], list[nn.Module]]
 
 BUILDERS: dict[str, Form] = {"released": _released, "paper": _paper}
 
@@ -87,11 +85,7 @@ class ConditionEncoder(nn.Sequential):
         device: torch.device | str | None = None,
     ) -> None:
         widths = condition_widths_of(form, widths)
-
-        def conv(*args: object, **kwargs: object) -> nn.Module:
-            return ops.Conv2d(*args, **kwargs, dtype=dtype, device=device)
-
-        super().__init__(*BUILDERS[form](in_channels, out_channels, widths, conv))
+        super().__init__(*BUILDERS[form](in_channels, out_channels, widths, ops.on(dtype, device).Conv2d))
         self.in_channels = in_channels
         self.form = form
 

@@ -38,10 +38,11 @@ class ControlNet(Encoder):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__(base, ops, dtype=dtype, device=device)
+        ops = ops.on(dtype, device)
         spec = base.spec
 
         def connection_conv(channels: int) -> nn.Sequential:
-            return nn.Sequential(zero_conv(channels, ops=ops, dtype=dtype, device=device))
+            return nn.Sequential(zero_conv(channels, ops=ops))
 
         self.zero_convs = nn.ModuleList(connection_conv(c.channels) for c in spec.connections[:-1])
         self.middle_block_out = connection_conv(spec.connections[-1].channels)
@@ -51,8 +52,6 @@ class ControlNet(Encoder):
             spec.condition_form,
             spec.condition_widths,
             ops,
-            dtype=dtype,
-            device=device,
         )
         self.global_average_pooling = False
         """Whether every residual is averaged over space (the released SD 1.5 shuffle control)."""

@@ -32,34 +32,33 @@ class Encoder(nn.Module):
         super().__init__()
         self.base = base
         self.ops = ops
+        ops = ops.on(dtype, device)
         spec = base.spec
         time = spec.embedding_channels
         self.time_embed = nn.Sequential(
-            ops.Linear(spec.model_channels, time, dtype=dtype, device=device),
+            ops.Linear(spec.model_channels, time),
             nn.SiLU(),
-            ops.Linear(time, time, dtype=dtype, device=device),
+            ops.Linear(time, time),
         )
         if spec.adm_in_channels is not None:
             self.label_emb = nn.Sequential(
                 nn.Sequential(
-                    ops.Linear(spec.adm_in_channels, time, dtype=dtype, device=device),
+                    ops.Linear(spec.adm_in_channels, time),
                     nn.SiLU(),
-                    ops.Linear(time, time, dtype=dtype, device=device),
+                    ops.Linear(time, time),
                 )
             )
 
         def res_block(in_channels: int, out_channels: int) -> ResBlock:
-            return ResBlock(in_channels, out_channels, time, spec.groups, ops, dtype, device)
+            return ResBlock(in_channels, out_channels, time, spec.groups, ops)
 
         def transformer(channels: int, depth: int) -> SpatialTransformer:
-            return SpatialTransformer(channels, depth, spec, ops, dtype, device)
+            return SpatialTransformer(channels, depth, spec, ops)
 
-        self.input_blocks = nn.ModuleList(
-            [Stage(ops.Conv2d(spec.in_channels, spec.model_channels, 3, padding=1, dtype=dtype, device=device))]
-        )
+        self.input_blocks = nn.ModuleList([Stage(ops.Conv2d(spec.in_channels, spec.model_channels, 3, padding=1))])
         for block in spec.encoder_blocks():
             if block.depth is None:
-                stage = Stage(Downsample(block.in_channels, ops, dtype, device))
+                stage = Stage(Downsample(block.in_channels, ops))
             else:
                 stage = Stage(res_block(block.in_channels, block.out_channels))
                 if block.depth:

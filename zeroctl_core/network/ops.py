@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LAYERS = ("Linear", "Conv2d", "GroupNorm", "LayerNorm")
 Layer = Callable[..., nn.Module]
 Attention = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 
@@ -27,7 +30,7 @@ def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) ->
 class Ops:
     """The layers and the attention of a network; the default is torch's own.
 
-    Layer classes are called as those of `torch.nn`, with `dtype=` and `device=`. A host hands in classes that cast,
+    Layer classes are called as those of `torch.nn`, `dtype=` and `device=` included. A host hands in classes that cast,
     offload or quantise, and the attention that its user chose.
     """
 
@@ -37,10 +40,11 @@ class Ops:
     LayerNorm: Layer = nn.LayerNorm
     attention: Attention = scaled_dot_product_attention
 
-    @classmethod
-    def torch(cls) -> Ops:
-        """The layers of `torch.nn`."""
-        return TORCH_OPS
+    def on(self, dtype: torch.dtype | None, device: torch.device | str | None) -> Ops:
+        """The same, for layers of this dtype on this device; None leaves what holds so far."""
+        place = {key: value for key, value in (("dtype", dtype), ("device", device)) if value is not None}
+        layers = {name: partial(getattr(self, name), **place) for name in LAYERS}
+        return replace(self, **layers) if place else self
 
 
 TORCH_OPS = Ops()

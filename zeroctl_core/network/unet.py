@@ -32,6 +32,7 @@ class UNet(Encoder):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__(base, ops, dtype=dtype, device=device)
+        ops = ops.on(dtype, device)
         spec = base.spec
         skips = [connection.channels for connection in spec.connections[:-1]]
         depths = iter(spec.decoder_depths)
@@ -40,19 +41,17 @@ class UNet(Encoder):
         for level in reversed(range(len(spec.channel_mult))):
             width = spec.channel_mult[level] * spec.model_channels
             for place in range(spec.num_res_blocks[level] + 1):
-                stage = Stage(
-                    ResBlock(channels + skips.pop(), width, spec.embedding_channels, spec.groups, ops, dtype, device)
-                )
+                stage = Stage(ResBlock(channels + skips.pop(), width, spec.embedding_channels, spec.groups, ops))
                 if depth := next(depths):
-                    stage.append(SpatialTransformer(width, depth, spec, ops, dtype, device))
+                    stage.append(SpatialTransformer(width, depth, spec, ops))
                 if level and place == spec.num_res_blocks[level]:
-                    stage.append(Upsample(width, ops, dtype, device))
+                    stage.append(Upsample(width, ops))
                 self.output_blocks.append(stage)
                 channels = width
         self.out = nn.Sequential(
-            ops.GroupNorm(spec.groups, channels, eps=1e-5, dtype=dtype, device=device),
+            ops.GroupNorm(spec.groups, channels, eps=1e-5),
             nn.SiLU(),
-            ops.Conv2d(channels, spec.out_channels, 3, padding=1, dtype=dtype, device=device),
+            ops.Conv2d(channels, spec.out_channels, 3, padding=1),
         )
 
     def forward(

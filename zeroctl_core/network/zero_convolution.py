@@ -24,7 +24,7 @@ def zero_conv(
     Source: arXiv 2302.05543, 3.1, Z(·; ·). Its weight still learns at once, because the gradient of the weight is the
     input and not the weight.
     """
-    conv = ops.Conv2d(channels, out_channels or channels, 1, dtype=dtype, device=device)
+    conv = ops.on(dtype, device).Conv2d(channels, out_channels or channels, 1)
     for parameter in conv.parameters():
         nn.init.zeros_(parameter)
     return conv
