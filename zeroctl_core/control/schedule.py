@@ -154,8 +154,7 @@ class Schedule:
 
 def _float32(value: float) -> float:
     """Rounded as a sampler holds it: the host compares float32 sigmas, and equality counts at both ends of a window."""
-    rounded: float = struct.unpack("f", struct.pack("f", float(value)))[0]
-    return rounded
+    return struct.unpack("f", struct.pack("f", float(value)))[0]
 
 
 def _n_steps(run: list[float]) -> int:

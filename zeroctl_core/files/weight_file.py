@@ -78,8 +78,7 @@ def _text_file(start: bytes) -> str | None:
 
 
 def _header_length(start: bytes) -> int:
-    length: int = struct.unpack("<Q", start[:HEADER_BYTES])[0]
-    return length
+    return struct.unpack("<Q", start[:HEADER_BYTES])[0]
 
 
 def _open_safetensors(path: Path, size: int, start: bytes) -> WeightFile:

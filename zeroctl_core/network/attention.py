@@ -35,8 +35,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
         context = x if context is None else context
-        out: Tensor = self.to_out(self.attention(self.to_q(x), self.to_k(context), self.to_v(context), self.heads))
-        return out
+        return self.to_out(self.attention(self.to_q(x), self.to_k(context), self.to_v(context), self.heads))
 
 
 class GEGLU(nn.Module):
@@ -56,8 +55,7 @@ class GEGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         value, gate = self.proj(x).chunk(2, dim=-1)
-        gated: Tensor = value * F.gelu(gate)
-        return gated
+        return value * F.gelu(gate)
 
 
 class FeedForward(nn.Module):
@@ -72,8 +70,7 @@ class FeedForward(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.net(x)
-        return out
+        return self.net(x)
 
 
 class TransformerBlock(nn.Module):
@@ -97,8 +94,7 @@ class TransformerBlock(nn.Module):
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         x = x + self.attn1(self.norm1(x))
         x = x + self.attn2(self.norm2(x), context)
-        out: Tensor = x + self.ff(self.norm3(x))
-        return out
+        return x + self.ff(self.norm3(x))
 
 
 class SpatialTransformer(nn.Module):
@@ -146,5 +142,4 @@ class SpatialTransformer(nn.Module):
         y = y.transpose(1, 2).reshape(x.shape)  # [B, C, h, w]
         if not self.use_linear:
             y = self.proj_out(y)
-        out: Tensor = x + y
-        return out
+        return x + y

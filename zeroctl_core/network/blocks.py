@@ -62,8 +62,7 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         h = self.in_layers(x) + self.emb_layers(emb)[:, :, None, None]
-        out: Tensor = self.skip_connection(x) + self.out_layers(h)
-        return out
+        return self.skip_connection(x) + self.out_layers(h)
 
 
 class Downsample(nn.Module):
@@ -74,8 +73,7 @@ class Downsample(nn.Module):
         self.op = ops.Conv2d(channels, channels, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.op(x)
-        return out
+        return self.op(x)
 
 
 class Upsample(nn.Module):
@@ -89,8 +87,7 @@ class Upsample(nn.Module):
         self.conv = ops.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        out: Tensor = self.conv(F.interpolate(x, size=size, mode="nearest"))
-        return out
+        return self.conv(F.interpolate(x, size=size, mode="nearest"))
 
 
 class Stage(nn.Sequential):

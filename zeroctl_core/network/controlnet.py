@@ -125,8 +125,7 @@ class ControlNet(Encoder):
 
         Raises `ValueError` for another number of channels.
         """
-        feature: Tensor = self.input_hint_block(image)
-        return feature
+        return self.input_hint_block(image)
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor, *, feature: Tensor, y: Tensor | None = None) -> Residuals:
         """Residuals for x [B, 4, h, w] at t [B] with context [B, T, D]; the feature has one row, or one for each of x.

@@ -94,7 +94,7 @@ class Encoder(nn.Module):
                 f"the timesteps have the shape {tuple(t.shape)} for {x.shape[0]} latents; give one for each, "
                 f"[{x.shape[0]}]"
             )
-        emb: Tensor = self.time_embed(timestep_embedding(t, spec.model_channels).to(x.dtype))
+        emb = self.time_embed(timestep_embedding(t, spec.model_channels).to(x.dtype))
         if spec.adm_in_channels is None:
             return emb
         if y is None or y.shape != (x.shape[0], spec.adm_in_channels):
@@ -103,8 +103,7 @@ class Encoder(nn.Module):
                 f"{given}; this {self.base.name} network needs y (pooled prompt and sizes) as "
                 f"[{x.shape[0]}, {spec.adm_in_channels}]"
             )
-        label: Tensor = self.label_emb(y.to(x.dtype))
-        return emb + label
+        return emb + self.label_emb(y.to(x.dtype))
 
     def maps(self, x: Tensor, emb: Tensor, context: Tensor, feature: Tensor | None = None) -> Iterator[Tensor]:
         """The feature map after every block, shallow to deep, then after the middle; [B, C_i, h_i, w_i] each.
@@ -119,7 +118,7 @@ class Encoder(nn.Module):
                 f"[{x.shape[0]}, T, {self.spec.context_dim}]. A context of another width belongs to another family "
                 "of models"
             )
-        h: Tensor = self.input_blocks[0](x, emb, context)
+        h = self.input_blocks[0](x, emb, context)
         if feature is not None:
             if feature.shape[1:] != h.shape[1:] or feature.shape[0] not in (1, h.shape[0]):
                 raise ValueError(

@@ -90,8 +90,7 @@ class UNet(Encoder):
         for block in self.output_blocks:
             h = torch.cat((h, skips.pop()), dim=1)
             h = block(h, emb, context, size=skips[-1].shape[-2:] if skips else None)
-        out: Tensor = self.out(h)
-        return out
+        return self.out(h)
 
 
 def _check_fit(residuals: Residuals, maps: list[Tensor]) -> None:

@@ -85,6 +85,5 @@ class ControlledBlock(nn.Module):
             raise ValueError(
                 f"the condition has the shape {tuple(c.shape)}, the input {tuple(x.shape)}; they must be the same"
             )
-        controlled: Tensor = self.copy(x + self.zero_in(c), *args, **kwargs)
-        out: Tensor = self.locked(x, *args, **kwargs) + self.zero_out(controlled)
-        return out
+        controlled = self.copy(x + self.zero_in(c), *args, **kwargs)
+        return self.locked(x, *args, **kwargs) + self.zero_out(controlled)
