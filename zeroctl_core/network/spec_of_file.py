@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import count
 
 from ..latent import LATENT_CHANNELS
 from .base import Shapes
@@ -27,34 +28,6 @@ def has_linear_projections(shapes: Shapes) -> bool | None:
     return next((len(shape) == 2 for key, shape in shapes.items() if key.endswith(".proj_in.weight")), None)
 
 
-def _depth(shapes: Shapes, transformer: str) -> int:
-    found = re.compile(re.escape(transformer) + r"\.transformer_blocks\.(\d+)\.")
-    return len({match[1] for key in shapes if (match := found.match(key))})
-
-
-def _dimension(shapes: Shapes, key: str, axis: int) -> int:
-    shape = shapes.get(key)
-    if shape is None:
-        raise ValueError(f"{key} is missing")
-    if len(shape) <= axis:
-        raise ValueError(f"{key} has the shape {tuple(shape)}, which is not that of a weight")
-    return shape[axis]
-
-
-def _block_width(shapes: Shapes, block: str) -> int | None:
-    """Output channels of a residual block by whichever of its layers is there, so that a lost key is seen as lost."""
-    layers = ("out_layers.3", "in_layers.2", "emb_layers.1")
-    keys = (f"{block}.{layer}.{kind}" for kind in ("weight", "bias") for layer in layers)
-    return next((shapes[key][0] for key in keys if shapes.get(key)), None)
-
-
-def _decoder_depths(shapes: Shapes) -> tuple[int, ...]:
-    depths: list[int] = []
-    while f"output_blocks.{len(depths)}.0.in_layers.2.weight" in shapes:
-        depths.append(_depth(shapes, f"output_blocks.{len(depths)}.1"))
-    return tuple(depths)
-
-
 def read_encoder_spec(
     shapes: Shapes,
     *,
@@ -72,34 +45,15 @@ def read_encoder_spec(
     Raises `ValueError` when a key that every net has is missing, or when the widths fit no network.
     """
     model_channels = _dimension(shapes, "input_blocks.0.0.weight", 0)
-    widths: list[list[int]] = [[]]  # of the residual blocks, level by level
-    depths: list[int] = []
-    place = 1
-    while True:
-        if f"input_blocks.{place}.0.op.weight" in shapes or f"input_blocks.{place}.0.op.bias" in shapes:
-            widths.append([])
-        elif (width := _block_width(shapes, f"input_blocks.{place}.0")) is not None:
-            widths[-1].append(width)
-            depths.append(_depth(shapes, f"input_blocks.{place}.1"))
-        else:
-            break
-        place += 1
-    if not all(widths):
-        raise ValueError(f"a level has no residual block; the residual blocks a level are {[len(w) for w in widths]}")
-    for level in widths:
-        if model_channels == 0 or level[0] % model_channels:
-            raise ValueError(f"a level is {level[0]} channels wide, which is no multiple of the first {model_channels}")
-    has_middle = "middle_block.1.proj_in.weight" in shapes
-    paper_form = shapes.get("input_hint_block.0.weight", ())[2:] == (4, 4)
-    hint_places = (0, 2, 4, 6) if paper_form else (0, 4, 8, 12)
-    has_hint = "input_hint_block.0.weight" in shapes
+    levels, depths = _residual_blocks(shapes)
     linear = has_linear_projections(shapes)
+    condition_channels, condition_form, condition_widths = _condition_encoder(shapes)
     spec = EncoderSpec(
         model_channels=model_channels,
-        channel_mult=tuple(level[0] // model_channels for level in widths),
-        num_res_blocks=tuple(len(level) for level in widths),
+        channel_mult=_multiples(levels, model_channels),
+        num_res_blocks=tuple(len(level) for level in levels),
         transformer_depth=tuple(depths),
-        middle_depth=_depth(shapes, "middle_block.1") if has_middle else None,
+        middle_depth=_depth(shapes, "middle_block.1") if "middle_block.1.proj_in.weight" in shapes else None,
         context_dim=context_width(shapes) or context_dim,
         num_heads=num_heads,
         head_channels=head_channels,
@@ -107,14 +61,89 @@ def read_encoder_spec(
         adm_in_channels=label_width(shapes),
         in_channels=_dimension(shapes, "input_blocks.0.0.weight", 1),
         out_channels=_dimension(shapes, "out.2.weight", 0) if "out.2.weight" in shapes else LATENT_CHANNELS,
-        condition_channels=_dimension(shapes, "input_hint_block.0.weight", 1) if has_hint else 3,
-        condition_form="paper" if paper_form else "released",
-        condition_widths=tuple(_dimension(shapes, f"input_hint_block.{i}.weight", 0) for i in hint_places)
-        if has_hint
-        else CONDITION_FORMS["released"],
+        condition_channels=condition_channels,
+        condition_form=condition_form,
+        condition_widths=condition_widths,
         groups=groups,
     )
     decoder_depth = _decoder_depths(shapes)
     if decoder_depth and decoder_depth != spec.decoder_depths:
-        spec = replace(spec, decoder_depth=decoder_depth)
+        return replace(spec, decoder_depth=decoder_depth)
     return spec
+
+
+def _residual_blocks(shapes: Shapes) -> tuple[list[list[int]], list[int]]:
+    """The encoder's residual blocks: their widths level by level, and the transformer depth of each.
+
+    Raises `ValueError` for a level without any.
+    """
+    levels: list[list[int]] = [[]]
+    depths: list[int] = []
+    for place in count(1):
+        block = f"input_blocks.{place}"
+        if f"{block}.0.op.weight" in shapes or f"{block}.0.op.bias" in shapes:
+            levels.append([])
+        elif (width := _block_width(shapes, f"{block}.0")) is not None:
+            levels[-1].append(width)
+            depths.append(_depth(shapes, f"{block}.1"))
+        else:
+            break
+    if not all(levels):
+        raise ValueError(
+            f"a level has no residual block; the residual blocks a level are {[len(level) for level in levels]}"
+        )
+    return levels, depths
+
+
+def _block_width(shapes: Shapes, block: str) -> int | None:
+    """Output channels of a residual block by any layer in the file, so that a lost key shows as lost."""
+    layers = ("out_layers.3", "in_layers.2", "emb_layers.1")
+    keys = (f"{block}.{layer}.{kind}" for kind in ("weight", "bias") for layer in layers)
+    return next((shapes[key][0] for key in keys if shapes.get(key)), None)
+
+
+def _multiples(levels: list[list[int]], model_channels: int) -> tuple[int, ...]:
+    """The width of each level over that of the first convolution.
+
+    Raises `ValueError` where it is not a whole number.
+    """
+    for width, *_ in levels:
+        if model_channels == 0 or width % model_channels:
+            raise ValueError(
+                f"a level is {width} channels wide, which is not a multiple of the first convolution's {model_channels}"
+            )
+    return tuple(width // model_channels for width, *_ in levels)
+
+
+def _condition_encoder(shapes: Shapes) -> tuple[int, str, tuple[int, ...]]:
+    """Channels, form and widths of the condition encoder; those of the released one for a UNet, which has none."""
+    first = "input_hint_block.0.weight"
+    if first not in shapes:
+        return 3, "released", CONDITION_FORMS["released"]
+    if shapes[first][2:] == (4, 4):
+        form, places = "paper", (0, 2, 4, 6)
+    else:
+        form, places = "released", (0, 4, 8, 12)
+    widths = tuple(_dimension(shapes, f"input_hint_block.{place}.weight", 0) for place in places)
+    return _dimension(shapes, first, 1), form, widths
+
+
+def _decoder_depths(shapes: Shapes) -> tuple[int, ...]:
+    depths: list[int] = []
+    while f"output_blocks.{len(depths)}.0.in_layers.2.weight" in shapes:
+        depths.append(_depth(shapes, f"output_blocks.{len(depths)}.1"))
+    return tuple(depths)
+
+
+def _depth(shapes: Shapes, transformer: str) -> int:
+    block = re.compile(re.escape(transformer) + r"\.transformer_blocks\.(\d+)\.")
+    return len({match[1] for key in shapes if (match := block.match(key))})
+
+
+def _dimension(shapes: Shapes, key: str, axis: int) -> int:
+    shape = shapes.get(key)
+    if shape is None:
+        raise ValueError(f"{key} is missing")
+    if len(shape) <= axis:
+        raise ValueError(f"{key} has the shape {tuple(shape)}, which is not that of a weight")
+    return shape[axis]
