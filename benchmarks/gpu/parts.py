@@ -26,7 +26,8 @@ def _equalities(preset: str, dtype: str) -> Callable[[Sizes, Path | None], dict[
 
         from benchmarks.gpu.equalities import equalities
 
-        return equalities(sizes, sizes.preset if sizes.is_cut else preset, getattr(torch, dtype))
+        narrow = {"sd15": "narrow", "sdxl": "narrowxl"}
+        return equalities(sizes, narrow[preset] if sizes.is_cut else preset, getattr(torch, dtype))
 
     return run
 

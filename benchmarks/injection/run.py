@@ -107,9 +107,11 @@ def ready(options: Options, families: list[str], host: Path | None, device: torc
 
 
 def spec_of(preset: str) -> Any:
-    """The numbers of the random weights."""
+    """The numbers of the tests' random weights for one of their presets; `narrow` and `narrowxl` have 64 channels."""
     weights = from_tests("random_weights")
-    return replace(weights.THIN, model_channels=64) if preset == "narrow" else weights.spec_of(preset)
+    if preset.startswith("narrow"):
+        return replace(weights.spec_of(preset.replace("narrow", "thin")), model_channels=64)
+    return weights.spec_of(preset)
 
 
 def is_gpu(device: torch.device) -> bool:

@@ -51,9 +51,9 @@ def test_the_report_says_under_which_conditions_it_was_made(report):
     assert any("--folder" in line for line in report["missing"])
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_the_equalities_of_the_core_hold(report, dtype):
-    checks = result_of(report, f"equalities, {dtype}")["checks"]
+@pytest.mark.parametrize("part", [name for name in PARTS if name.startswith("equalities")])
+def test_the_equalities_of_the_core_hold(report, part):
+    checks = result_of(report, part)["checks"]
     errors = {check["check"]: check["error"] for check in checks}
     assert len(errors) == 6 and all(check["holds"] for check in checks)
     assert errors["residuals equal those in float32"] > 0, "the two are of different dtypes, so they differ a little"
