@@ -35,20 +35,20 @@ collect_ignore_glob = [] if os.environ.get("ZEROCTL_WEB_HOST") else ["test_*.py"
 
 
 class Frontend:
-    """A page of the host's frontend, and what its console said."""
+    """A page of the host's frontend, and the lines of its console."""
 
     def __init__(self, page: Any, pictures: Path, renderer: str) -> None:
         self.page, self.renderer = page, renderer
         self._pictures = pictures
-        self.said: list[str] = []
-        page.on("console", lambda message: self.said.append(f"{message.type}: {message.text} {message.location}"))
-        page.on("pageerror", lambda error: self.said.append(f"uncaught: {error} {error.stack}"))
+        self.console: list[str] = []
+        page.on("console", lambda message: self.console.append(f"{message.type}: {message.text} {message.location}"))
+        page.on("pageerror", lambda error: self.console.append(f"uncaught: {error} {error.stack}"))
 
     def complaints(self) -> list[str]:
         """Warnings and errors that name us; a frontend of a host has some of its own."""
         return [
             line
-            for line in self.said
+            for line in self.console
             if line.startswith(("warning", "error", "uncaught")) and "zeroctl" in line.lower()
         ]
 
@@ -66,8 +66,8 @@ class Frontend:
 
 
 def _version(server: HostServer) -> tuple[int, ...]:
-    told = server.get("/system_stats")["system"]["comfyui_version"]
-    return tuple(int(part) for part in re.findall(r"\d+", told)[:3])
+    version = server.get("/system_stats")["system"]["comfyui_version"]
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _put_files(base: Path, host: Path) -> None:
@@ -75,8 +75,8 @@ def _put_files(base: Path, host: Path) -> None:
     nodes = [node["inputs"] for path in API_FORMS.glob("*.json") for node in json.loads(path.read_text()).values()]
     for name in {inputs["ckpt_name"] for inputs in nodes if "ckpt_name" in inputs}:
         thin_checkpoint(base / "models" / "checkpoints" / name)
-    named = {inputs["control_net_name"] for inputs in nodes if "control_net_name" in inputs}
-    for seed, name in enumerate(sorted(name for name in named if not name.startswith("zeroctl/"))):
+    names = {inputs["control_net_name"] for inputs in nodes if "control_net_name" in inputs}
+    for seed, name in enumerate(sorted(name for name in names if not name.startswith("zeroctl/"))):
         save_controlnet_file(base / "models" / "controlnet" / name, "thin", seed)
     shutil.copy(host / "input" / "example.png", base / "input")
 
@@ -87,10 +87,10 @@ def server() -> Iterator[HostServer]:
     base = Path(tempfile.mkdtemp(prefix="zeroctl-web-server-"))
     if not are_shipped():
         os.environ["ZEROCTL_DEMO_WEIGHTS"] = str(write_random(base / "demo"))
-    running = HostServer(host, base, ROOT, "zeroctl", python=Path(os.environ["ZEROCTL_WEB_PYTHON"]))
+    process = HostServer(host, base, ROOT, "zeroctl", python=Path(os.environ["ZEROCTL_WEB_PYTHON"]))
     _put_files(base, host)
-    with running:
-        yield running
+    with process:
+        yield process
     shutil.rmtree(base)
 
 
@@ -100,9 +100,9 @@ def browser() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         # launch() makes an empty profile and removes it
-        started = playwright.chromium.launch(executable_path=os.environ["ZEROCTL_CHROMIUM"], args=list(FLAGS))
-        yield started
-        started.close()
+        chromium = playwright.chromium.launch(executable_path=os.environ["ZEROCTL_CHROMIUM"], args=list(FLAGS))
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session", params=["classic", "nodes2"])
@@ -112,7 +112,7 @@ def frontend(request: pytest.FixtureRequest, server: HostServer, browser: Any) -
     if nodes2 and _version(server) < FIRST_WITH_NODES_2:
         pytest.skip("the frontend of this host has no Nodes 2.0")
     page = browser.new_page(viewport={"width": 1900, "height": 1000})
-    found = Frontend(page, Path(os.environ["ZEROCTL_SCREENSHOTS"]), request.param)
+    result = Frontend(page, Path(os.environ["ZEROCTL_SCREENSHOTS"]), request.param)
     page.request.post(
         server.url + "/api/settings", data={"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": nodes2}
     )
@@ -124,5 +124,5 @@ def frontend(request: pytest.FixtureRequest, server: HostServer, browser: Any) -
         timeout=120_000,
     )
     page.wait_for_timeout(1500)  # the frontend opens its own first workflow late, over whatever is there
-    yield found
+    yield result
     page.close()

@@ -31,15 +31,15 @@ def _hosts_module() -> ModuleType:
 def find_chromium() -> str | None:
     """The browser to use, or None.
 
-    Raises: SystemExit when ZEROCTL_CHROMIUM names no program: leaving it out would look like a pass.
+    Raises `SystemExit` when ZEROCTL_CHROMIUM does not name a program: leaving it out would look like a pass.
     """
-    named = os.environ.get("ZEROCTL_CHROMIUM")
-    if named:
-        found = shutil.which(named)
-        if found is None:
-            sys.exit(f"ZEROCTL_CHROMIUM names {named}, which is no program.")
-        return found
-    return next((found for name in CHROMIUMS if (found := shutil.which(name))), None)
+    name = os.environ.get("ZEROCTL_CHROMIUM")
+    if name:
+        path = shutil.which(name)
+        if path is None:
+            sys.exit(f"ZEROCTL_CHROMIUM names {name}, which is not a program.")
+        return path
+    return next((path for name in CHROMIUMS if (path := shutil.which(name))), None)
 
 
 def _not_run(reason: str) -> int:
@@ -48,9 +48,9 @@ def _not_run(reason: str) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    hosts = _hosts_module()
-    found = hosts.find_hosts()
-    if not found:
+    module = _hosts_module()
+    hosts = module.find_hosts()
+    if not hosts:
         return _not_run("no ComfyUI found. Set COMFYUI_PATH to a checkout, or put checkouts below ~/comfy")
     if importlib.util.find_spec("playwright") is None:
         return _not_run(f"{sys.executable} has no playwright: pip install -e '.[test,web]'")
@@ -59,20 +59,20 @@ def main(arguments: list[str]) -> int:
         return _not_run(f"none of {', '.join(CHROMIUMS)} is installed; ZEROCTL_CHROMIUM names one elsewhere")
     pictures = os.environ.get("ZEROCTL_SCREENSHOTS") or tempfile.mkdtemp(prefix="zeroctl-web-")
     failed = []
-    for host in found:
-        version = hosts.version_of(host)
+    for host in hosts:
+        version = module.version_of(host)
         print(f"\n=== browser: ComfyUI {version} in {host}, {chromium} ===", flush=True)
         command = [sys.executable, "-m", "pytest", "-o", "testpaths=tests/web", *arguments]
-        told = {
+        variables = {
             "ZEROCTL_WEB_HOST": str(host),
-            "ZEROCTL_WEB_PYTHON": str(hosts.python_of(host)),
+            "ZEROCTL_WEB_PYTHON": str(module.python_of(host)),
             "ZEROCTL_CHROMIUM": chromium,
             "ZEROCTL_SCREENSHOTS": str(Path(pictures) / version),
         }
-        if subprocess.run(command, cwd=ROOT, env={**os.environ, **told}).returncode:
+        if subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}).returncode:
             failed.append(version)
     print(
-        f"\nbrowser tests: {len(found) - len(failed)} of {len(found)} hosts passed"
+        f"\nbrowser tests: {len(hosts) - len(failed)} of {len(hosts)} hosts passed"
         + (f"; failed on {', '.join(failed)}" if failed else "")
         + f"; screenshots in {pictures}"
     )

@@ -1,4 +1,4 @@
-"""Our pack in the real frontend: examples open whole, help opens, and what a run has to say is seen."""
+"""Our pack in the real frontend: examples open whole, help opens, and the notices of a run show."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ def test_an_example_opens_whole(frontend: Any, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_frontend_queues_what_the_api_form_says(frontend: Any, name: str) -> None:
     frontend.open(_json(EXAMPLES / f"{name}.json"))
-    queued = frontend.page.evaluate("async () => (await app.graphToPrompt()).output")
+    output = frontend.page.evaluate("async () => (await app.graphToPrompt()).output")
     expected = _json(API_FORMS / f"{name}.json")
-    assert list(queued) and {i: n["class_type"] for i, n in queued.items()} == {
+    assert list(output) and {i: n["class_type"] for i, n in output.items()} == {
         i: n["class_type"] for i, n in expected.items()
     }
     for node_id, node in expected.items():
         # a newer host may add inputs of its own to its own nodes
-        assert {key: queued[node_id]["inputs"].get(key) for key in node["inputs"]} == node["inputs"]
+        assert {key: output[node_id]["inputs"].get(key) for key in node["inputs"]} == node["inputs"]
         if node["class_type"].startswith("Zeroctl"):
-            assert queued[node_id]["inputs"].keys() == node["inputs"].keys()
+            assert output[node_id]["inputs"].keys() == node["inputs"].keys()
 
 
 def test_every_widget_of_our_nodes_is_there(frontend: Any) -> None:
-    told = _json(ROOT / "tests" / "host" / "object_info.json")
-    shown = frontend.page.evaluate(
+    nodes = _json(ROOT / "tests" / "host" / "object_info.json")
+    registered = frontend.page.evaluate(
         """ids => Object.fromEntries(ids.map(id => {
         const node = LiteGraph.createNode(id);
         return [id, [node.widgets ?? [], node.inputs, node.outputs].map(things => things.map(thing => thing.name))];
     }))""",
-        list(told),
+        list(nodes),
     )
-    for node_id, node in told.items():
+    for node_id, node in nodes.items():
         inputs = {**node["input"].get("required", {}), **node["input"].get("optional", {})}
-        widgets, sockets, outputs = shown[node_id]
+        widgets, sockets, outputs = registered[node_id]
         expected = []
         for name, spec in inputs.items():
             if spec[0] in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"):
@@ -110,12 +110,12 @@ def test_a_help_page_shows_its_picture(frontend: Any) -> None:
     frontend.picture("help-picture")
 
 
-def test_a_control_that_never_acts_is_said(frontend: Any) -> None:
+def test_a_control_that_never_acts_gives_a_notice(frontend: Any) -> None:
     workflow = _json(EXAMPLES / "stacked_controls.json")
     frontend.open(workflow)
     page = frontend.page
     # a window below the last noise level of any run, and a size that a processor manages
-    # (a seed of its own: a run that the server answers from its cache has nothing to say)
+    # (a seed of its own: a run from the server's cache has no notice)
     page.evaluate(
         """seed => {
         const set = (id, values) => {
@@ -136,4 +136,4 @@ def test_a_control_that_never_acts_is_said(frontend: Any) -> None:
     assert "control 2" in toast.inner_text() and "control 1" not in toast.inner_text()
     assert "control_v11f1e_sd15_tile_fp16" in toast.inner_text() and "Schedule(" not in toast.inner_text()
     assert "warn" in toast.get_attribute("class")
-    assert [line for line in frontend.said if f"[zeroctl] {NEVER_ACTED}" in line]
+    assert [line for line in frontend.console if f"[zeroctl] {NEVER_ACTED}" in line]
