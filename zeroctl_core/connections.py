@@ -58,9 +58,9 @@ class ConnectionWeights:
             try:
                 values.append(float(entry))
             except ValueError:
-                given = f"{entry!r} is not a number" if entry else "nothing is written"
+                fault = f"{entry!r} is not a number" if entry else "nothing is written"
                 raise ValueError(
-                    f"custom weights: {given} at place {place}; write {n_connections} numbers separated by commas, "
+                    f"custom weights: {fault} at place {place}; write {n_connections} numbers separated by commas, "
                     "shallow to deep and the middle last, such as 1, 0.5, 0.25"
                 ) from None
         if len(values) != n_connections:

@@ -430,22 +430,22 @@ def halved(path: Path) -> None:
 
 
 LORA = {"lora_unet_down_blocks_0_attentions_0_proj_in.lora_up.weight": torch.zeros(2, 2)}
-HOST_READS = "Load it with the host's Load ControlNet; ZeroctlControl accepts it"
+HOST_READS = "Load it with ComfyUI's Load ControlNet; ControlNet Control accepts it"
 
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "lora": (lambda p: save_file(LORA, p), "seems to be a LoRA: .*Load it with the host's Load LoRA"),
+    "lora": (lambda p: save_file(LORA, p), "seems to be a LoRA: .*Load it with ComfyUI's Load LoRA"),
     "t2i": (
         lambda p: save_file({"body.0.in_conv.weight": torch.zeros(1)}, p),
         f"seems to be a T2I-Adapter: .*{HOST_READS}",
     ),
-    "vae": (lambda p: save_file(meta(vae_shapes(), 300), p), "seems to be a VAE: .*Load it with the host's Load VAE"),
+    "vae": (lambda p: save_file(meta(vae_shapes(), 300), p), "seems to be a VAE: .*Load it with ComfyUI's Load VAE"),
     "checkpoint": (
         lambda p: save_file({f"model.diffusion_model.{k}": v for k, v in meta(unet_shapes("thin")).items()}, p),
-        "seems to be a whole checkpoint without a control: .*Load it with the host's Load Checkpoint",
+        "seems to be a whole checkpoint without a control: .*Load it with ComfyUI's Load Checkpoint",
     ),
     "unet": (
         lambda p: save_file(meta(unet_shapes("thin"), 400), p),
-        "seems to be a UNet .*Load it with the host's Load Diffusion Model",
+        "seems to be a UNet .*Load it with ComfyUI's Load Diffusion Model",
     ),
     "clip": (
         lambda p: save_file({f"text_model.{k}": v for k, v in meta(clip_l_shapes()).items()}, p),
@@ -498,7 +498,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda p: p.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
         "is a Git LFS pointer",
     ),
-    "noise": (lambda p: p.write_bytes(bytes(range(1, 200))), "is no file of weights"),
+    "noise": (lambda p: p.write_bytes(bytes(range(1, 200))), "is not a file of weights"),
     "program.pth": (
         lambda p: p.write_bytes(pickle.dumps({"zero_convs.0.0.weight": Program()})),
         "holds Python objects beside its weights, which could run code when opened, so it is refused",
@@ -535,7 +535,7 @@ def test_a_file_that_is_not_there_is_refused(host) -> None:
 
 
 def test_a_file_that_went_after_it_was_listed_is_refused(host) -> None:
-    """A link whose file has gone is still in the host's list."""
+    """A link whose file has gone is still in ComfyUI's list."""
     path = host.base / "models" / "controlnet" / "gone.safetensors"
     path.symlink_to(path.with_name("was here.safetensors"))
     try:

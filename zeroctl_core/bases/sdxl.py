@@ -1,7 +1,7 @@
 """SDXL: context of two text encoders (2048), y of pooled prompt and sizes (2816), three levels, heads of 64 channels.
 
 The published mid and small ControlNets are the same family with fewer transformers; small has no attention to the
-prompt at all, so the family is told by y alone.
+prompt at all, so the family is recognised by y alone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A small net of the SD topology (12 encoder blocks and a middle): for tests, demos and training on a CPU.
 
-Its context width of 64 is its own, which tells it from every published family.
+Its context width of 64 is its own, which no published family has.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def read_spec(shapes: Shapes) -> EncoderSpec:
     spec = read_encoder_spec(
         shapes, context_dim=CONTEXT_DIM, use_linear=True, head_channels=HEAD_CHANNELS, groups=GROUPS
     )
-    if not any(key.startswith("input_hint_block.") for key in shapes):  # a UNet's file says nothing of its controls
+    if not any(key.startswith("input_hint_block.") for key in shapes):  # a UNet's file does not show its controls
         return replace(spec, condition_widths=CONDITION_WIDTHS)
     return spec
 

@@ -83,25 +83,25 @@ def module_table(num_res_blocks: Sequence[int], hint_convs: int = 8) -> dict[str
     return table
 
 
-def _renamed(values: Mapping[str, T], table: Mapping[str, str]) -> dict[str, T]:
+def _rename(values: Mapping[str, T], table: Mapping[str, str]) -> dict[str, T]:
     """Rename by the longest module that the table lists; a key of no listed module keeps its name.
 
     Raises `ValueError` when two keys get one name.
     """
 
-    def rename(key: str) -> str:
+    def new_name(key: str) -> str:
         end = len(key)
         while (end := key.rfind(".", 0, end)) > 0:
             if (module := table.get(key[:end])) is not None:
                 return module + key[end:]
         return key
 
-    renamed: dict[str, T] = {}
+    result: dict[str, T] = {}
     for key, value in values.items():
-        if (name := rename(key)) in renamed:
+        if (name := new_name(key)) in result:
             raise ValueError(f"{key} and another key both become {name}; the file mixes two layouts")
-        renamed[name] = value
-    return renamed
+        result[name] = value
+    return result
 
 
 def is_diffusers(keys: Iterable[str]) -> bool:
@@ -120,9 +120,9 @@ def from_diffusers(values: Mapping[str, T]) -> dict[str, T]:
     hint_convs = 2 + len({match[1] for key in values if (match := between.match(key))})
     count = max(levels, default=-1) + 1
     table = module_table([len(levels.get(level, ())) for level in range(count)], hint_convs)
-    return _renamed(values, {diffusers: ldm for ldm, diffusers in table.items()})
+    return _rename(values, {diffusers: ldm for ldm, diffusers in table.items()})
 
 
 def to_diffusers(values: Mapping[str, T], num_res_blocks: Sequence[int], hint_convs: int = 8) -> dict[str, T]:
     """Diffusers key -> value, of a ControlNet in the LDM layout without prefix."""
-    return _renamed(values, module_table(num_res_blocks, hint_convs))
+    return _rename(values, module_table(num_res_blocks, hint_convs))

@@ -1,4 +1,4 @@
-"""ControlNet files: recognised by what they hold, loaded without a copy, refused with a reason."""
+"""ControlNet files: recognised by what they hold, loaded without a copy, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def load_controlnet(
         raise CheckpointError(f"{file.path.name} holds no tensors; it is not a ControlNet")
     layout, weights, ignored = _control_weights(file)
     shapes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
-    base = _recognised(file, shapes)
+    base = _recognise(file, shapes)
     _check_dtypes(file, weights)
     dtype_in_file = _main_dtype(weights.values())
     net = ControlNet(base, ops if isinstance(ops, Ops) else ops(base, dtype_in_file), device="meta")
@@ -98,7 +98,7 @@ def load_controlnet(
 
 
 def _control_weights(file: WeightFile) -> tuple[str, dict[str, Tensor], tuple[str, ...]]:
-    """Layout, the control's weights under LDM keys without prefix, and the parts of the file that are no control."""
+    """Layout, the control's weights under LDM keys without prefix, and the parts of the file beside the control."""
     tensors = file.tensors
     if is_diffusers(tensors):
         try:
@@ -121,7 +121,7 @@ def _control_weights(file: WeightFile) -> tuple[str, dict[str, Tensor], tuple[st
     return "ldm", weights, tuple(ignored)
 
 
-def _recognised(file: WeightFile, shapes: Mapping[str, tuple[int, ...]]) -> Base:
+def _recognise(file: WeightFile, shapes: Mapping[str, tuple[int, ...]]) -> Base:
     if "zero_convs.0.0.weight" in shapes or "input_hint_block.0.weight" in shapes:
         try:
             base = recognise(shapes)
@@ -134,7 +134,7 @@ def _recognised(file: WeightFile, shapes: Mapping[str, tuple[int, ...]]) -> Base
                 file,
                 f"its family is not known: context width {context_width(shapes)}, y width {label_width(shapes)}; "
                 "known are SD 1.x (768), SD 2.x (1024), SDXL (2048, with y of 2816) and tiny (64)",
-                otherwise=f"If the host knows it, {HOST_LOADS}",
+                otherwise=f"If ComfyUI knows it, {HOST_LOADS}",
             )
         )
     raise CheckpointError(_explained(file, "it has neither zero convolutions nor a condition encoder"))
@@ -165,7 +165,7 @@ def _check_dtypes(file: WeightFile, weights: Mapping[str, Tensor]) -> None:
     if odd:
         which = named([f"{key} ({str(dtype).removeprefix('torch.')})" for key, dtype in odd.items()])
         raise CheckpointError(
-            f"{file.path.name} holds {len(odd)} weights that are no floating point numbers: {which}. "
+            f"{file.path.name} holds {len(odd)} weights that are not floating point numbers: {which}. "
             "Quantised files are not read here; get the fp16 or fp32 version"
         )
 
@@ -176,7 +176,7 @@ def _check_finite(file: WeightFile, weights: Mapping[str, Tensor]) -> None:
     for key, tensor in weights.items():
         if tensor.numel() == 0:
             continue
-        low, high = torch.aminmax(tensor if tensor.dtype.itemsize > 1 else tensor.float())  # fp8 knows no comparison
+        low, high = torch.aminmax(tensor if tensor.dtype.itemsize > 1 else tensor.float())  # torch compares no fp8
         if not (math.isfinite(low.item()) and math.isfinite(high.item())):
             bad.append(key)
     if bad:
@@ -187,7 +187,7 @@ def _check_finite(file: WeightFile, weights: Mapping[str, Tensor]) -> None:
 
 
 def _pooling(file: WeightFile) -> tuple[bool, str | None]:
-    """Whether the network averages its residuals over space, and what says so."""
+    """Whether the network averages its residuals over space, and where that stands."""
     if (value := file.metadata.get(POOLING_KEY)) is not None:
         return value == "true", "header"
     if file.path.stem.endswith(SHUFFLE_ENDINGS):

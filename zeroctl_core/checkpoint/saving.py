@@ -1,4 +1,4 @@
-"""ControlNet files: written whole, in either layout, with what is known of the network in the header."""
+"""ControlNet files: written whole, in either layout, with the network's spec and origin in the header."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def save_controlnet(
 ) -> Path:
     """Write a ControlNet as safetensors, in the LDM layout (without prefix) or the diffusers layout; return the path.
 
-    Dtypes are kept. The header's metadata holds the spec, whether the net pools, where it came from and whatever
-    `provenance` adds, as JSON, beside what the header of its own file held. The file appears whole or not at all: it is
-    written beside its place, synced and renamed, so it may replace the very file that the net was loaded from.
+    Dtypes stay. The header's metadata holds the spec, whether the net pools, where it came from and what `provenance`
+    adds, as JSON, beside what the header of the loaded file held. The file appears whole or not at all (see
+    `written_whole`), so it may replace the very file that the net was loaded from.
 
     Raises `ValueError` for an unknown layout, a path that does not end in .safetensors, a net without weights, and
-    one that could not be recognised from the file again; `FileNotFoundError` when the folder does not exist.
+    one that the file would not be recognised as; `FileNotFoundError` when the folder does not exist.
     """
     path = Path(path)
     if layout not in LAYOUTS:
-        raise ValueError(f"no layout is called {layout!r}; known are: {', '.join(LAYOUTS)}")
+        raise ValueError(f"the layout {layout!r} is not known; use one of {', '.join(LAYOUTS)}")
     if path.suffix != ".safetensors":
         raise ValueError(
             f"{path.name} does not end in .safetensors, which is the only format that is written; rename it"
@@ -71,11 +71,11 @@ def _without_decoder(spec: EncoderSpec) -> EncoderSpec:
 
 def _check_recoverable(net: ControlNet, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """A spec that the shapes do not lead back to would make a file that loads as something else, or not at all."""
-    found = recognise(shapes)
-    if found is None or found.name != net.base.name or _without_decoder(found.spec) != _without_decoder(net.spec):
-        seen = "no family" if found is None else f"{found.name} with {found.spec}"
+    base = recognise(shapes)
+    if base is None or base.name != net.base.name or _without_decoder(base.spec) != _without_decoder(net.spec):
+        result = "no family" if base is None else f"{base.name} with {base.spec}"
         raise ValueError(
-            f"this {net.base.name} network could not be recognised from its file: the shapes lead to {seen}, "
+            f"this {net.base.name} network could not be recognised from its file: the shapes lead to {result}, "
             f"it was built as {net.spec}. Heads and groups must be those of the family"
         )
 

@@ -69,8 +69,8 @@ def _point(entry: str) -> tuple[float, float]:
     try:
         numbers = float(value), float(position)
     except ValueError:
-        given = repr(entry) if entry else "an empty entry"
-        raise ValueError(f"curve: {given} is not a point; write value@position, such as 1@0, 0.6@0.5, 0@0.8") from None
+        text = repr(entry) if entry else "an empty entry"
+        raise ValueError(f"curve: {text} is not a point; write value@position, such as 1@0, 0.6@0.5, 0@0.8") from None
     if not (math.isfinite(numbers[0]) and math.isfinite(numbers[1])):
         raise ValueError(f"curve: the point {entry!r} is not finite; write two ordinary numbers, such as 0.6@0.5")
     return numbers

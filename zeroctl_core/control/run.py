@@ -1,4 +1,4 @@
-"""What one sampling run knows and keeps: its noise levels, the encoded conditions and the masks at each size."""
+"""What stays the same during a sampling run: its noise levels, encoded conditions, masks at each size."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Run:
     _strengths: dict[Schedule, Callable[[float], float]] = field(default_factory=dict)
 
     def strength(self, schedule: Schedule, sigma: float) -> float:
-        """What the schedule says at this noise level of this run."""
+        """The schedule's strength at this noise level of this run."""
         if schedule not in self._strengths:
             self._strengths[schedule] = schedule.bind(self.percent_to_sigma, self.sigmas)
         return self._strengths[schedule](sigma)
@@ -58,12 +58,12 @@ def feature_of_rows(net: Net, image: Tensor, rows: Rows, x: Tensor, cache: Cache
     Raises `ValueError` when the image does not cover the canvas that x, or a crop of it, is a part of.
     """
 
-    def encoded(sample: int, crop: Crop | None) -> Tensor:
+    def encode(sample: int, crop: Crop | None) -> Tensor:
         _check_canvas(image, crop, x)
         return net.encode(cropped(image[sample : sample + 1], crop).to(x.device, x.dtype))
 
     def feature(place: Place) -> Tensor:
-        return cache.get((net, image), ("feature", *place, *_form(x)), lambda: encoded(*place))
+        return cache.get((net, image), ("feature", *place, *_form(x)), lambda: encode(*place))
 
     places = _places(rows, image.shape[0])
     if len(places) == 1:
@@ -78,12 +78,12 @@ def mask_of_rows(mask: Tensor, canvas: torch.Size, rows: Rows, like: Tensor, cac
     """
     places = _places(rows, mask.shape[0])
 
-    def shrunk() -> Tensor:
+    def shrink() -> Tensor:
         size = (like.shape[-2], like.shape[-1])
         parts = [_shrunk(mask[sample : sample + 1].float(), canvas, crop, size) for sample, crop in places]
         return torch.cat(parts).to(like.device, like.dtype)
 
-    return cache.get((mask,), ("mask", places, canvas, *_form(like)), shrunk)
+    return cache.get((mask,), ("mask", places, canvas, *_form(like)), shrink)
 
 
 def index_of_rows(rows: Sequence[int], device: torch.device, cache: Cache) -> slice | Tensor:

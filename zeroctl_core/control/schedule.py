@@ -18,7 +18,7 @@ Unit = Literal["timestep", "steps", "steps_diffusers", "sigma"]
 
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
-N_HALVINGS = 40  # the share of the timesteps is found to 1e-12, far below what a float32 sigma can tell apart
+N_HALVINGS = 40  # the share of the timesteps is computed to 1e-12, far below the distance of two float32 sigmas
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Schedule:
     def open_throughout(self) -> bool:
         """Whether the strength is 1 at every noise level of every run.
 
-        Never said of `steps_diffusers`: an evaluation at the end of a run lies in no whole step of it.
+        Not of the unit `steps_diffusers`: there an evaluation at the end of a run belongs to no whole step.
         """
         whole = self.start == 0.0 and self.end == self._end_of_run
         return whole and not self.curve.strip() and self.unit != "steps_diffusers"

@@ -1,1 +1,1 @@
-"""Files of weights, whatever they hold: opened safely, told apart, written whole."""
+"""Files of weights, whatever they hold: opened safely, recognised, written whole."""

@@ -1,19 +1,19 @@
-"""What a file seems to be that is not a ControlNet of ours: told by its keys, with what to do about it."""
+"""What a file seems to be that is not a ControlNet of ours: recognised by its keys, with what to do about it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-HOST_LOADS = "load it with the host's Load ControlNet; ZeroctlControl accepts it"
-HOST_LOADS_DIFFERENCE = "load it with the host's Load ControlNet Model (diff); ZeroctlControl accepts it"
+HOST_LOADS = "load it with ComfyUI's Load ControlNet; ControlNet Control accepts it"
+HOST_LOADS_DIFFERENCE = "load it with ComfyUI's Load ControlNet Model (diff); ControlNet Control accepts it"
 
 Keys = Collection[str]
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A kind of file, how its keys give it away, and what its owner should do."""
+    """A kind of file, how its keys show it, and what its owner should do."""
 
     title: str
     looks: Callable[[Keys], bool]
@@ -21,7 +21,7 @@ class Suspect:
 
 
 def _has(*names: str) -> Callable[[Keys], bool]:
-    """All of these keys are there."""
+    """All of these keys exist."""
     return lambda keys: all(name in keys for name in names)
 
 
@@ -47,9 +47,11 @@ def _ends(*ends: str) -> Callable[[Keys], bool]:
     return lambda keys: any(key.endswith(ends) for key in keys)
 
 
+LORA_PARTS = ("lora_up.", "lora_down.", ".lora_A.", ".lora_B.", ".lora.up.", ".lora.down.", ".hada_w1", ".lokr_w1")
+
 # The first that fits is named, so what contains the keys of something else comes before it.
 SUSPECTS = (
-    Suspect("a SUPIR model", _contains("project_modules.", "mask_LQ"), "load it with the host's SUPIR nodes"),
+    Suspect("a SUPIR model", _contains("project_modules.", "mask_LQ"), "load it with ComfyUI's SUPIR nodes"),
     Suspect(
         "a difference file (the change of a ControlNet against its base model)",
         _has("difference"),
@@ -97,7 +99,7 @@ SUSPECTS = (
         "it needs a loader made for SparseCtrl (Advanced-ControlNet has one)",
     ),
     Suspect("an AnimateDiff motion model", _contains("motion_modules."), "load it with an AnimateDiff loader"),
-    Suspect("a T2I style adapter", _has("style_embedding"), "load it with the host's Load Style Model"),
+    Suspect("a T2I style adapter", _has("style_embedding"), "load it with ComfyUI's Load Style Model"),
     Suspect(
         "a T2I-Adapter",
         _any(
@@ -112,11 +114,9 @@ SUSPECTS = (
         "a LoRA",
         _any(
             _starts("lora_unet_", "lora_te"),
-            _contains(
-                "lora_up.", "lora_down.", ".lora_A.", ".lora_B.", ".lora.up.", ".lora.down.", ".hada_w1", ".lokr_w1"
-            ),
+            _contains(*LORA_PARTS),
         ),
-        "load it with the host's Load LoRA",
+        "load it with ComfyUI's Load LoRA",
     ),
     Suspect(
         "an embedding (textual inversion)",
@@ -128,7 +128,7 @@ SUSPECTS = (
     Suspect(
         "a whole checkpoint without a control",
         _starts("model.diffusion_model.", "first_stage_model.", "cond_stage_model.", "conditioner.embedders."),
-        "load it with the host's Load Checkpoint",
+        "load it with ComfyUI's Load Checkpoint",
     ),
     Suspect(
         "a UNet or diffusion model without a control",
@@ -137,26 +137,26 @@ SUSPECTS = (
             _all(_starts("down_blocks."), _starts("up_blocks.")),
             _starts("double_blocks.", "joint_blocks.", "transformer_blocks.", "diffusion_model."),
         ),
-        "load it with the host's Load Diffusion Model",
+        "load it with ComfyUI's Load Diffusion Model",
     ),
     Suspect(
         "a VAE",
         _all(_starts("encoder.down.", "encoder.down_blocks."), _starts("decoder.")),
-        "load it with the host's Load VAE",
+        "load it with ComfyUI's Load VAE",
     ),
-    Suspect("a CLIP vision model", _starts("vision_model.", "visual."), "load it with the host's Load CLIP Vision"),
+    Suspect("a CLIP vision model", _starts("vision_model.", "visual."), "load it with ComfyUI's Load CLIP Vision"),
     Suspect(
         "a text encoder",
         _any(
             _starts("text_model.", "transformer.text_model.", "transformer.resblocks."),
             _contains("encoder.block.0.layer.0.SelfAttention."),
         ),
-        "load it with the host's Load CLIP",
+        "load it with ComfyUI's Load CLIP",
     ),
     Suspect(
         "an upscale model",
         _any(_starts("model.1.sub.", "body.0.rdb1.", "params_ema."), _has("conv_first.weight")),
-        "load it with the host's Load Upscale Model",
+        "load it with ComfyUI's Load Upscale Model",
     ),
 )
 

@@ -22,7 +22,7 @@ LONGEST_HEADER = 100_000_000
 
 
 class CheckpointError(ValueError):
-    """A file is not what was asked for; the message says what it seems to be and what to do."""
+    """A file is not what it should be; the message says what it seems to be and what to do."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def open_weight_file(path: Path) -> WeightFile:
     if start[:1] == b"\x80":
         return _open_pickle(path, zipped=False)
     raise CheckpointError(
-        f"{path.name} is no file of weights: it starts like neither safetensors nor a torch file; expected one of "
+        f"{path.name} is not a file of weights: it starts neither as safetensors nor as a torch file; expected one of "
         f"{', '.join((*SAFETENSORS_SUFFIXES, *PICKLE_SUFFIXES))}"
     )
 
@@ -90,7 +90,7 @@ def _open_safetensors(path: Path, size: int, start: bytes) -> WeightFile:
         )
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # the file is no mapping
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # the file is not a mapping
             return WeightFile(path, tensors, file.metadata() or {})
     except SafetensorError as error:
         raise CheckpointError(
@@ -130,11 +130,11 @@ def _check_archive(path: Path) -> None:
     if "constants.pkl" in names:
         raise CheckpointError(f"{path.name} is a TorchScript program and not a state dict, so it is refused")
     if "data.pkl" not in names:
-        raise CheckpointError(f"{path.name} is a zip archive and no torch file; unpack it and give the file in it")
+        raise CheckpointError(f"{path.name} is a zip archive and not a torch file; unpack it and give the file in it")
 
 
 def _flat(content: Mapping[object, object], prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """The tensors of nested state dicts, their keys joined by dots; counters, names and settings are no weights."""
+    """The tensors of nested state dicts, their keys joined by dots; counters, names and settings are not weights."""
     for key, value in content.items():
         if isinstance(value, Tensor):
             yield f"{prefix}{key}", value

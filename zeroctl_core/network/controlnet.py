@@ -56,7 +56,7 @@ class ControlNet(Encoder):
         self.global_average_pooling = False
         """Whether every residual is averaged over space (the released SD 1.5 shuffle control)."""
         self.info: CheckpointInfo | None = None
-        """What the file was; None for a network that was not loaded."""
+        """The file that the network was loaded from; None for one that was built."""
 
     @classmethod
     def trainable_copy(
@@ -86,7 +86,7 @@ class ControlNet(Encoder):
             unet.spec,
             in_channels=LATENT_CHANNELS,
             out_channels=LATENT_CHANNELS,
-            decoder_depth=None,  # a ControlNet has no decoder, and its file could not say
+            decoder_depth=None,  # a ControlNet has no decoder, and its file could not show one
             condition_channels=condition_channels,
             condition_form=condition_form,
             condition_widths=condition_widths,
@@ -95,21 +95,20 @@ class ControlNet(Encoder):
         dtype, device = dtype or first.dtype, device or first.device
         net = cls(unet.base.with_spec(spec), ops or unet.ops, dtype=dtype, device="meta")
         source = dict(unet.named_parameters())
-        copied: dict[str, Tensor] = {}
+        copies: dict[str, Tensor] = {}
         for name, _ in net.named_parameters():
             if name not in source:
                 continue
-            given = source[name].detach()
+            weight = source[name].detach()
             if name == "input_blocks.0.0.weight":
-                given = given[:, :LATENT_CHANNELS]
-            copied[name] = given.to(device, dtype, copy=True).contiguous()
-        fresh = cls._initialised(net, dtype, device)
-        net.load_state_dict({**copied, **fresh}, assign=True)
+                weight = weight[:, :LATENT_CHANNELS]
+            copies[name] = weight.to(device, dtype, copy=True).contiguous()
+        net.load_state_dict({**copies, **cls._start_values(net, dtype, device)}, assign=True)
         return net.requires_grad_(True)
 
     @staticmethod
-    def _initialised(net: ControlNet, dtype: torch.dtype, device: torch.device | str) -> dict[str, Tensor]:
-        """Start values of what a UNet does not have: the condition encoder, and zeros in the zero convolutions."""
+    def _start_values(net: ControlNet, dtype: torch.dtype, device: torch.device | str) -> dict[str, Tensor]:
+        """Of what a UNet does not have: the condition encoder, and zeros in the zero convolutions."""
         spec = net.spec
         condition = ConditionEncoder(
             spec.condition_channels, spec.model_channels, spec.condition_form, spec.condition_widths

@@ -78,8 +78,8 @@ class Encoder(nn.Module):
     def embed(self, x: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
         """One vector a row from timestep and y: t [B], y [B, adm] -> [B, 4 * model_channels].
 
-        The sinusoids are computed in float32 and cast to x's dtype. A y that the base has no use for is left aside, as
-        the released code does: a host passes it to every network alike.
+        The sinusoids are computed in float32 and cast to x's dtype. A base without a use
+        for y ignores it, as the released code does: hosts pass it to every network.
 
         Raises `ValueError` for inputs whose rows or widths do not belong together.
         """
@@ -98,9 +98,9 @@ class Encoder(nn.Module):
         if spec.adm_in_channels is None:
             return emb
         if y is None or y.shape != (x.shape[0], spec.adm_in_channels):
-            given = "no y was given" if y is None else f"y has the shape {tuple(y.shape)}"
+            fault = "y is missing" if y is None else f"y has the shape {tuple(y.shape)}"
             raise ValueError(
-                f"{given}; this {self.base.name} network needs y (pooled prompt and sizes) as "
+                f"{fault}; this {self.base.name} network needs y (pooled prompt and sizes) as "
                 f"[{x.shape[0]}, {spec.adm_in_channels}]"
             )
         return emb + self.label_emb(y.to(x.dtype))
@@ -108,7 +108,7 @@ class Encoder(nn.Module):
     def maps(self, x: Tensor, emb: Tensor, context: Tensor, feature: Tensor | None = None) -> Iterator[Tensor]:
         """The feature map after every block, shallow to deep, then after the middle; [B, C_i, h_i, w_i] each.
 
-        A generator, so that who needs a map only once does not hold all of them.
+        A generator, so that a caller who needs each map once does not hold all of them.
 
         Raises `ValueError` for a context of another width or a feature of another shape.
         """

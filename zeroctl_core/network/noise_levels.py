@@ -8,7 +8,7 @@ from functools import cache
 N_TIMESTEPS = 1000
 BETA_START, BETA_END = 0.00085, 0.012  # "scaled linear": linear in the square root (CompVis/latent-diffusion)
 
-NO_BOUND = 999999999.9  # what ComfyUI answers for percent 0: above every sigma
+NO_BOUND = 999999999.9  # ComfyUI's value at percent 0: above every sigma
 
 
 @cache
@@ -29,7 +29,7 @@ def sd_sigma(t: float) -> float:
     Raises `ValueError` for a timestep outside.
     """
     if not 0.0 <= t <= N_TIMESTEPS - 1:
-        raise ValueError(f"timestep {t} was asked for; the schedule has 0 to {N_TIMESTEPS - 1}")
+        raise ValueError(f"the timestep is {t}; the schedule has 0 to {N_TIMESTEPS - 1}")
     sigmas = sd_sigmas()
     below = min(math.floor(t), N_TIMESTEPS - 2)
     share = t - below
@@ -37,7 +37,7 @@ def sd_sigma(t: float) -> float:
 
 
 def sd_percent_to_sigma(percent: float) -> float:
-    """From a share of the timesteps, 0 at the noisiest, to sigma, with ComfyUI's values outside: no bound, and 0."""
+    """From a share of the timesteps, 0 at the noisiest, to sigma; at the ends as ComfyUI: `NO_BOUND` and 0."""
     if percent <= 0.0:
         return NO_BOUND
     if percent >= 1.0:

@@ -11,7 +11,7 @@ import torch
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointInfo:
-    """What a loaded file was: for people who look, and for the header of a file that is saved from it."""
+    """A loaded file: for people who look, and for the header of a file that is saved from it."""
 
     path: Path
     layout: str  # "ldm" or "diffusers"
@@ -19,5 +19,5 @@ class CheckpointInfo:
     n_parameters: int
     metadata: Mapping[str, str] = field(default_factory=dict)  # of the safetensors header
     global_average_pooling: bool = False
-    pooling_source: str | None = None  # what said so: "header" or "file name"; None: nothing did
+    pooling_source: str | None = None  # where that stood: "header" or "file name"; None: nowhere
     ignored: tuple[str, ...] = ()  # parts of the file that are not the control, such as "model.diffusion_model"

@@ -72,13 +72,13 @@ class UNet(Encoder):
     def encode(self, x: Tensor, t: Tensor, context: Tensor, y: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """The first half of a call: the embedding [B, 4 * model_channels], and the maps of all blocks and the middle.
 
-        Apart from `decode`, because training needs no gradient of it.
+        Apart from `decode`, because training computes no gradient of it.
         """
         emb = self.embed(x, t, y)
         return emb, list(self.maps(x, emb, context))
 
     def decode(self, emb: Tensor, maps: list[Tensor], context: Tensor, residuals: Residuals | None = None) -> Tensor:
-        """The second half of a call, from what `encode` answered; `maps` is left as it is.
+        """The second half of a call, from what `encode` returned; `maps` stays as it is.
 
         Raises `ValueError` for residuals of another family.
         """

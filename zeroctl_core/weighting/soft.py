@@ -12,7 +12,7 @@ from . import RULES
 def soft(connections: Sequence[Connection]) -> list[float]:
     """`0.825^(n - i)` with n the number of skips: the middle has 1, each connection above it 0.825 of the next.
 
-    Source: `control_scales` in gradio_canny2image.py of lllyasviel/ControlNet, which knows n = 12 only. On SDXL
+    Source: `control_scales` in gradio_canny2image.py of lllyasviel/ControlNet, for n = 12 only. On SDXL
     (n = 9) this is the weighting of ComfyUI-Advanced-ControlNet, not that of A1111: see `a1111_prompt`.
     """
     n_skips = len(connections) - 1

@@ -25,7 +25,7 @@ from zeroctl_core.files.weight_file import open_weight_file
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = BASES["tiny"]
-HOST = "load it with the host's Load ControlNet; ZeroctlControl accepts it"
+HOST = "load it with ComfyUI's Load ControlNet; ControlNet Control accepts it"
 
 State = dict[str, Tensor]
 
@@ -120,7 +120,7 @@ def test_fp8_weights_are_kept_and_scanned(state, tmp_path):
         load_controlnet(tmp_path / "n.safetensors")
 
 
-def test_fp16_weights_whose_sum_overflows_are_no_false_alarm(state, tmp_path):
+def test_fp16_weights_whose_sum_overflows_raise_no_false_alarm(state, tmp_path):
     loud = state | {"input_blocks.1.0.in_layers.2.weight": torch.full((32, 32, 3, 3), 60000.0, dtype=torch.float16)}
     save_file(loud, tmp_path / "loud.safetensors")
     _assert_holds(load_controlnet(tmp_path / "loud.safetensors"), loud)
@@ -307,7 +307,7 @@ def test_the_papers_condition_encoder_round_trips_in_the_ldm_layout(tmp_path):
     ("name", "layout", "error", "message"),
     [
         ("a.pth", "ldm", ValueError, r"a.pth does not end in .safetensors, .* rename it"),
-        ("a.safetensors", "webui", ValueError, "no layout is called 'webui'; known are: ldm, diffusers"),
+        ("a.safetensors", "webui", ValueError, "the layout 'webui' is not known; use one of ldm, diffusers"),
         ("missing/a.safetensors", "ldm", FileNotFoundError, "missing does not exist; create it first"),
     ],
 )
@@ -368,7 +368,7 @@ BAD_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
         lambda s, p: _write(p, b"<!DOCTYPE html><html>Sign in</html>"),
         "is a web page, not weights",
     ),
-    "picture.bin": (lambda s, p: _write(p, b"\x89PNG\r\n" + b"\0" * 80), "picture.bin is no file of weights"),
+    "picture.bin": (lambda s, p: _write(p, b"\x89PNG\r\n" + b"\0" * 80), "picture.bin is not a file of weights"),
     "config.pt": (lambda s, p: _write(p, b'{\n  "_class_name": "ControlNetModel"\n}'), "is a JSON text, not weights"),
     # damaged
     "cut_header.safetensors": (
@@ -402,7 +402,7 @@ BAD_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
     ),
     "archive.pth": (
         lambda s, p: _archive(p, "model/readme.md"),
-        "is a zip archive and no torch file; unpack it",
+        "is a zip archive and not a torch file; unpack it",
     ),
     "list.pth": (lambda s, p: torch.save([1, 2], p), "holds a list; expected a state dict"),
     "tensor.pth": (lambda s, p: torch.save(torch.zeros(3), p), r"holds one tensor of shape \(3,\)"),
@@ -438,7 +438,7 @@ BAD_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
     ),
     "int8.safetensors": (
         lambda s, p: save_file(s | {_CONV: s[_CONV].to(torch.int8)}, p),
-        rf"no floating point numbers: {_CONV} \(int8\)\. Quantised files are not read here",
+        rf"not floating point numbers: {_CONV} \(int8\)\. Quantised files are not read here",
     ),
     "refiner.safetensors": (
         lambda s, p: save_file(
@@ -451,7 +451,7 @@ BAD_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
     # something else: named, and sent where it belongs
     "lora.safetensors": (
         lambda s, p: save_file({"lora_unet_down_blocks_0_attentions_0_proj_in.lora_down.weight": _SMALL}, p),
-        "seems to be a LoRA: .* Load it with the host's Load LoRA",
+        "seems to be a LoRA: .* Load it with ComfyUI's Load LoRA",
     ),
     "t2i.pth": (
         lambda s, p: torch.save({"adapter": {"body.0.in_conv.weight": _SMALL}}, p),
@@ -495,7 +495,7 @@ BAD_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
     ),
     "difference.safetensors": (
         lambda s, p: save_file(_prefixed("control_model.", s) | {"difference": torch.ones(1)}, p),
-        r"seems to be a difference file .* Load it with the host's Load ControlNet Model \(diff\)",
+        r"seems to be a difference file .* Load it with ComfyUI's Load ControlNet Model \(diff\)",
     ),
     "supir.safetensors": (
         lambda s, p: save_file(
@@ -521,7 +521,7 @@ BAD_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
         lambda s, p: save_file(
             {"model.diffusion_model.out.2.weight": _SMALL, "first_stage_model.decoder.conv_in.weight": _SMALL}, p
         ),
-        "seems to be a whole checkpoint without a control: .* Load it with the host's Load Checkpoint",
+        "seems to be a whole checkpoint without a control: .* Load it with ComfyUI's Load Checkpoint",
     ),
     "unet.pth": (
         lambda s, p: torch.save(_meta_like(unet_shapes("thin")), p),
@@ -570,7 +570,7 @@ def test_the_scan_can_be_left_out(state, tmp_path):
 
 
 @pytest.mark.parametrize("preset", ["thin", "thin21", "thinxl", "sdxl_small"])
-def test_families_are_told_by_content(preset, tmp_path):
+def test_families_are_recognised_by_content(preset, tmp_path):
     torch.save(_meta_like(controlnet_shapes(preset)), tmp_path / "x.pth")
     net = load_controlnet(tmp_path / "x.pth")
     assert net.base.name == {"thin": "sd15", "thin21": "sd21"}.get(preset, "sdxl")

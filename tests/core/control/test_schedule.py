@@ -317,7 +317,7 @@ def test_sd_noise_levels_have_their_known_values():
     levels = [sd_percent_to_sigma(p / 10) for p in range(1, 10)]
     assert levels == pytest.approx([8.31, 5.09, 3.33, 2.28, 1.616, 1.163, 0.832, 0.571, 0.344], abs=5e-3)
     assert (sd_sigmas()[0], sd_sigmas()[-1]) == pytest.approx((0.0292, 14.6146), abs=5e-5)
-    with pytest.raises(ValueError, match="timestep 1000 was asked for; the schedule has 0 to 999"):
+    with pytest.raises(ValueError, match="the timestep is 1000; the schedule has 0 to 999"):
         sd_sigma(1000)
 
 
