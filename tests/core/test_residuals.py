@@ -25,8 +25,8 @@ def test_scaled_multiplies_each_map_by_its_weight():
     r = residuals()
     before = [m.clone() for m in r]
     scaled = r.scaled([0.0, 2.0, -1.0])
-    for got, original, weight in zip(scaled, before, (0.0, 2.0, -1.0), strict=True):
-        assert torch.equal(got, original * weight)
+    for result, original, weight in zip(scaled, before, (0.0, 2.0, -1.0), strict=True):
+        assert torch.equal(result, original * weight)
     assert all(torch.equal(m, b) for m, b in zip(r, before, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(r.scaled(ConnectionWeights.uniform(3)), r, strict=True))
 
@@ -65,8 +65,8 @@ def test_residuals_of_some_rows_are_0_on_the_others(rows):
 def test_two_halves_make_a_whole():
     r = residuals()
     half = r.scaled([0.5] * 3)
-    for got, expected in zip(half + half, r, strict=True):
-        assert torch.equal(got, expected)
+    for result, expected in zip(half + half, r, strict=True):
+        assert torch.equal(result, expected)
 
 
 def test_addition_refuses_what_does_not_match():
@@ -93,18 +93,18 @@ def test_a_mask_can_be_smaller_than_a_map_and_of_another_shape():
     r = residuals()
     mask = torch.tensor([[0.0, 1.0]]).reshape(1, 1, 1, 2)
     masked = r.masked(mask)
-    for got, original in zip(masked, r, strict=True):
+    for result, original in zip(masked, r, strict=True):
         half = original.shape[-1] // 2
-        assert torch.equal(got[..., :half], torch.zeros_like(got[..., :half]))
-        assert torch.equal(got[..., half:], original[..., half:])
+        assert torch.equal(result[..., :half], torch.zeros_like(result[..., :half]))
+        assert torch.equal(result[..., half:], original[..., half:])
 
 
 def test_each_row_has_its_own_mask():
     r = residuals()
     mask = torch.stack([torch.zeros(1, 16, 16), torch.ones(1, 16, 16)])
-    for got, original in zip(r.masked(mask), r, strict=True):
-        assert not got[0].any()
-        assert torch.equal(got[1], original[1])
+    for result, original in zip(r.masked(mask), r, strict=True):
+        assert not result[0].any()
+        assert torch.equal(result[1], original[1])
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (2, 3, 8, 8), (3, 1, 8, 8)])

@@ -430,7 +430,7 @@ def halved(path: Path) -> None:
 
 
 LORA = {"lora_unet_down_blocks_0_attentions_0_proj_in.lora_up.weight": torch.zeros(2, 2)}
-HOST_READS = "Load it with ComfyUI's Load ControlNet; ControlNet Control accepts it"
+HOST_READS = "Load it with ComfyUI's Load ControlNet Model; ControlNet Control accepts it"
 
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "lora": (lambda p: save_file(LORA, p), "seems to be a LoRA: .*Load it with ComfyUI's Load LoRA"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-HOST_LOADS = "load it with ComfyUI's Load ControlNet; ControlNet Control accepts it"
+HOST_LOADS = "load it with ComfyUI's Load ControlNet Model; ControlNet Control accepts it"
 HOST_LOADS_DIFFERENCE = "load it with ComfyUI's Load ControlNet Model (diff); ControlNet Control accepts it"
 
 Keys = Collection[str]

@@ -43,8 +43,8 @@ def base(request: pytest.FixtureRequest) -> Base:
 def test_builds_on_meta_and_is_recognised_with_its_own_spec(base, network):
     net = network(base, device="meta")
     assert all(parameter.is_meta for parameter in net.parameters())
-    found = recognise(_shapes(net))
-    assert found is not None and found.name == base.name and found.spec == base.spec
+    result = recognise(_shapes(net))
+    assert result is not None and result.name == base.name and result.spec == base.spec
 
 
 @pytest.mark.parametrize("network", [ControlNet, UNet])
@@ -87,9 +87,9 @@ def test_a_cut_down_net_round_trips_strictly(base, layout, tmp_path):
 def test_keys_and_shapes_of_published_networks(preset):
     """Against tables that were written without these networks."""
     for network, shapes in ((ControlNet, controlnet_shapes(preset)), (UNet, unet_shapes(preset))):
-        found = recognise(shapes)
-        assert found is not None
-        assert _shapes(network(found, device="meta")) == shapes
+        family = recognise(shapes)
+        assert family is not None
+        assert _shapes(network(family, device="meta")) == shapes
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,10 @@ def test_a_spec_is_read_back_from_the_shapes(change):
     tiny = BASES["tiny"]
     changed = tiny.with_spec(replace(tiny.spec, **change))
     network = UNet if "in_channels" in change or "decoder_depth" in change else ControlNet
-    found = recognise(_shapes(network(changed, device="meta")))
-    assert found is not None
+    result = recognise(_shapes(network(changed, device="meta")))
+    assert result is not None
     unread = {"decoder_depth": changed.spec.decoder_depth} if network is ControlNet else {}
-    assert replace(found.spec, **unread) == changed.spec
+    assert replace(result.spec, **unread) == changed.spec
 
 
 def test_keys_of_no_family_are_claimed_by_none():

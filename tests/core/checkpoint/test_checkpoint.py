@@ -25,7 +25,7 @@ from zeroctl_core.files.weight_file import open_weight_file
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = BASES["tiny"]
-HOST = "load it with ComfyUI's Load ControlNet; ControlNet Control accepts it"
+HOST = "load it with ComfyUI's Load ControlNet Model; ControlNet Control accepts it"
 
 State = dict[str, Tensor]
 
@@ -136,16 +136,16 @@ def test_the_hosts_layers_are_used(state, tmp_path):
     _assert_holds(net, state)
 
 
-def test_the_layers_may_depend_on_what_was_found(state, tmp_path):
-    seen = []
+def test_the_layers_may_depend_on_the_base_and_the_dtype(state, tmp_path):
+    calls = []
 
     def ops(base, dtype):
-        seen.append((base.name, dtype))
+        calls.append((base.name, dtype))
         return Ops()
 
     save_file(state, tmp_path / "a.safetensors")
     _assert_holds(load_controlnet(tmp_path / "a.safetensors", ops=ops), state)
-    assert seen == [("tiny", torch.float16)]
+    assert calls == [("tiny", torch.float16)]
 
 
 def test_no_length_of_a_header_is_taken_for_another_format(tmp_path):
@@ -157,11 +157,11 @@ def test_no_length_of_a_header_is_taken_for_another_format(tmp_path):
         return path.read_bytes()[:2]
 
     whole = int.from_bytes(start(0), "little")
-    seen = set()
+    starts = set()
     for pad in (*range(0, 256, 8), int.from_bytes(b"PK", "little") - whole):
-        seen.add(start(pad))
+        starts.add(start(pad))
         assert set(open_weight_file(path).tensors) == {"a"}
-    assert {first[0] for first in seen} >= set(range(0, 256, 8)) and b"PK" in seen
+    assert {first[0] for first in starts} >= set(range(0, 256, 8)) and b"PK" in starts
 
 
 # ---- how it loads

@@ -76,8 +76,10 @@ def linear_quadratic(n: int, threshold: float = 0.025) -> list[float]:
     linear = n // 2
     slope, rest = threshold / linear, n - linear
     bend = (1.0 - threshold - slope * rest) / rest**2
-    gone = [slope * i if i < linear else threshold + slope * (i - linear) + bend * (i - linear) ** 2 for i in range(n)]
-    return sampled([sd_sigmas()[-1] * (1.0 - share) for share in gone] + [0.0])
+    shares = [
+        slope * i if i < linear else threshold + slope * (i - linear) + bend * (i - linear) ** 2 for i in range(n)
+    ]
+    return sampled([sd_sigmas()[-1] * (1.0 - share) for share in shares] + [0.0])
 
 
 HOST_TABLE = [
@@ -192,7 +194,9 @@ def bound_at(schedule: Schedule, percent_to_sigma, sigmas: list[float]) -> list[
 def test_sigma_unit_has_an_upper_and_a_lower_bound():
     sigmas = [14.0, 10.0, 5.0, 1.0, 0.1, 0.0]
     assert Schedule(10.0, 1.0, "sigma").active_steps(sd_percent_to_sigma, sigmas) == [1, 2, 3]
-    assert Schedule(0.0, 1.0, "sigma").active_steps(sd_percent_to_sigma, sigmas) == [0, 1, 2, 3], "0 is no upper bound"
+    assert Schedule(0.0, 1.0, "sigma").active_steps(sd_percent_to_sigma, sigmas) == [0, 1, 2, 3], (
+        "0 is not an upper bound"
+    )
     assert Schedule(5.0, 0.0, "sigma").active_steps(sd_percent_to_sigma, sigmas) == [2, 3, 4]
     assert Schedule(0.1, 0.1, "sigma").active_steps(sd_percent_to_sigma, sampled(sigmas)) == [4], "float32 0.1 is 0.1"
 
@@ -229,8 +233,8 @@ def test_a_run_without_steps_can_be_bound():
 
 def test_a_curve_is_linear_between_its_points_and_constant_beyond():
     curve = Curve.parse("1@0.2, 0.5@0.6, -1@0.8", "linear", descending=False, highest=1.0)
-    given = [0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 1.0]
-    assert [curve(p) for p in given] == pytest.approx([1.0, 1.0, 0.75, 0.5, -0.25, -1.0, -1.0])
+    positions = [0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 1.0]
+    assert [curve(p) for p in positions] == pytest.approx([1.0, 1.0, 0.75, 0.5, -0.25, -1.0, -1.0])
 
 
 def test_a_cosine_curve_starts_and_ends_flat():

@@ -189,10 +189,10 @@ def test_cond_only_runs_the_network_on_the_cond_rows_only(call):
     out = ControlStack([ControlUnit(net, picture, branches="cond")])(*call.args, rows=ROWS)
     assert net.runs == [2]
     full = direct(net, picture, call.args)
-    for got, expected in zip(out, full, strict=True):
-        assert got.shape == expected.shape
-        assert not got[:2].any()
-        assert torch.equal(got[2:], expected[2:])
+    for result, expected in zip(out, full, strict=True):
+        assert result.shape == expected.shape
+        assert not result[:2].any()
+        assert torch.equal(result[2:], expected[2:])
 
 
 @pytest.mark.parametrize("roles", list(itertools.product(("cond", "uncond"), repeat=4)))
@@ -200,14 +200,14 @@ def test_roles_may_stand_in_any_order(call, roles):
     net, picture = FakeNet(), image()
     rows = Rows(roles, (0, 1, 0, 1), (None,) * 4)
     out = ControlStack([ControlUnit(net, picture, branches="uncond")])(*call.args, rows=rows)
-    seen = [row for row in range(4) if roles[row] == "uncond"]
-    if not seen:
+    visible = [row for row in range(4) if roles[row] == "uncond"]
+    if not visible:
         assert out is None and net.runs == []
         return
-    assert net.runs == [len(seen)]
-    for got, expected in zip(out, direct(net, picture, call.args), strict=True):
+    assert net.runs == [len(visible)]
+    for result, expected in zip(out, direct(net, picture, call.args), strict=True):
         for row in range(4):
-            assert torch.equal(got[row], expected[row] if row in seen else torch.zeros_like(got[row]))
+            assert torch.equal(result[row], expected[row] if row in visible else torch.zeros_like(result[row]))
 
 
 def test_a_shared_run_covers_the_union_of_the_rows(call):
@@ -220,8 +220,8 @@ def test_a_shared_run_covers_the_union_of_the_rows(call):
     out = ControlStack([cond, uncond])(*call.args, rows=rows)
     assert net.runs == [2, 4]
     factor = torch.tensor([0.5, 2.0, 2.0, 0.5]).reshape(4, 1, 1, 1)
-    for got, expected in zip(out, direct(net, picture, call.args), strict=True):
-        assert torch.equal(got, expected * factor)
+    for result, expected in zip(out, direct(net, picture, call.args), strict=True):
+        assert torch.equal(result, expected * factor)
 
 
 def test_branches_of_both_halves_equal_one_unit_on_both(call):
@@ -351,8 +351,8 @@ def test_row_r_uses_image_and_mask_r_mod_n(call):
     out = ControlStack([ControlUnit(net, pictures, mask=masks)])(*call.args)
     for row in range(4):
         single = direct(net, pictures[row % 2 : row % 2 + 1], call.pick(row)).masked(masks[row % 2 : row % 2 + 1])
-        for got, expected in zip(out, single, strict=True):
-            torch.testing.assert_close(got[row : row + 1], expected, rtol=1e-5, atol=1e-5)
+        for result, expected in zip(out, single, strict=True):
+            torch.testing.assert_close(result[row : row + 1], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_chunk_uses_the_images_of_its_samples_not_of_its_rows(call):
@@ -362,8 +362,8 @@ def test_a_chunk_uses_the_images_of_its_samples_not_of_its_rows(call):
     out = ControlStack([ControlUnit(net, pictures, branches="cond")])(*call.args, rows=rows)
     for row, n in ((1, 0), (2, 1), (3, 2)):
         single = direct(net, pictures[n : n + 1], call.pick(row))
-        for got, expected in zip(out, single, strict=True):
-            torch.testing.assert_close(got[row : row + 1], expected, rtol=1e-5, atol=1e-5)
+        for result, expected in zip(out, single, strict=True):
+            torch.testing.assert_close(result[row : row + 1], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_batch_equals_its_items(call):
@@ -420,8 +420,8 @@ def test_a_crop_of_the_latent_gets_the_same_crop_of_image_and_mask(call, mask_si
     full_mask = F.interpolate(coarse, size=(128, 192), mode="nearest")
     for row, crop in enumerate(CROPS):
         single = direct(net, by_hand(canvas, crop).contiguous(), call.pick(row)).masked(by_hand(full_mask, crop))
-        for got, expected in zip(out, single, strict=True):
-            torch.testing.assert_close(got[row : row + 1], expected, rtol=1e-5, atol=1e-5)
+        for result, expected in zip(out, single, strict=True):
+            torch.testing.assert_close(result[row : row + 1], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_crop_is_encoded_once_a_run(call):
@@ -508,9 +508,9 @@ def test_a_real_network_is_run_as_the_fake_is():
     picture = image()
     expected = net(*args, feature=net.encode(picture))
     out = ControlStack([ControlUnit(net, picture, strength=0.5, branches="cond")])(*args, rows=ROWS)
-    for got, full in zip(out, expected, strict=True):
-        assert full.any() and not got[:2].any()
-        torch.testing.assert_close(got[2:], 0.5 * full[2:], rtol=1e-4, atol=1e-5)
+    for result, full in zip(out, expected, strict=True):
+        assert full.any() and not result[:2].any()
+        torch.testing.assert_close(result[2:], 0.5 * full[2:], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [1, 4])

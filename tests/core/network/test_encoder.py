@@ -66,11 +66,11 @@ def test_decoder_depths_mirror_the_encoder_unless_given():
 
 
 def test_layers_and_attention_come_from_ops():
-    built: list[str] = []
+    calls: list[str] = []
 
     def counting(name: str, layer: type[nn.Module]) -> object:
         def build(*args: object, **kwargs: object) -> nn.Module:
-            built.append(name)
+            calls.append(name)
             return layer(*args, **kwargs)
 
         return build
@@ -85,7 +85,7 @@ def test_layers_and_attention_come_from_ops():
     ops = Ops(**{name: counting(name, getattr(nn, name)) for name in names}, attention=attention)
     net = ControlNet(BASES["tiny"], ops=ops)
     with_weights = [layer for layer in net.modules() if layer._parameters]
-    assert len(built) == len(with_weights), "a layer was not built through ops"
+    assert len(calls) == len(with_weights), "a layer was not built through ops"
     net(torch.randn(1, 4, 8, 8), torch.zeros(1), torch.randn(1, 3, 64), feature=torch.zeros(1, 32, 8, 8))
     assert heads == [2] * 4 + [4] * 10  # 7 transformers, each with two attentions, of 32 and then 64 channels
 

@@ -29,7 +29,7 @@ def _diffusers() -> object:
     return pytest.importorskip("diffusers", reason="diffusers is not installed: pip install zeroctl[test]")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Inputs:
     """Two rows with a timestep each, on a latent that is not square."""
 

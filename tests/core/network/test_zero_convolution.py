@@ -41,8 +41,8 @@ def test_equation_2():
         for parameter in layer.parameters():
             nn.init.normal_(parameter, std=0.5)
     x, c = torch.randn(2, 1, 4, 5, 5)
-    trained = controlled.copy
-    expected = block(x) + controlled.zero_out(trained(x + controlled.zero_in(c)))
+    copy = controlled.copy
+    expected = block(x) + controlled.zero_out(copy(x + controlled.zero_in(c)))
     assert torch.equal(controlled(x, c), expected)
 
 
