@@ -14,11 +14,10 @@ PARAMS = (
     Param(
         "sigma",
         9.0,
-        0.01,
-        64.0,
-        0.01,
-        "Width of the Gaussian in pixels, at the size of the picture: twice the picture needs twice the sigma. Below "
-        "0.25 nothing changes.",
+        range=(0.01, 64.0),
+        step=0.01,
+        help="Width of the Gaussian in pixels, at the size of the picture: twice the picture needs twice the sigma. "
+        "Below 0.25 nothing changes.",
     ),
 )
 

@@ -11,16 +11,21 @@ from .pictures.opencv import import_cv2
 from .pictures.pixels import grey_from_uint8, to_uint8
 
 PARAMS = (
-    Param("low", 100, 0, 255, 1, "An edge goes on while its gradient is above this."),
+    Param("low", 100, range=(0, 255), step=1, help="An edge goes on while its gradient is above this."),
     Param(
         "high",
         200,
-        0,
-        255,
-        1,
-        "An edge begins where its gradient is above this. The larger of the two begins, whichever is which.",
+        range=(0, 255),
+        step=1,
+        help="An edge begins where its gradient is above this. The larger of the two begins, whichever is which.",
     ),
-    Param("blur_sigma", 0.0, 0.0, 10.0, 0.1, "Gaussian blur in pixels before the edges are looked for; 0 is none."),
+    Param(
+        "blur_sigma",
+        0.0,
+        range=(0.0, 10.0),
+        step=0.1,
+        help="Gaussian blur in pixels before the edges are looked for; 0 is none.",
+    ),
 )
 
 
@@ -29,8 +34,8 @@ PARAMS = (
     params=PARAMS,
     needs=("cv2",),
     title="Canny Edges",
-    summary="White one pixel edges on black, as the released Canny ControlNets were trained on: "
-    "OpenCV's Canny on RGB, no blur.",
+    summary="White one pixel edges on black, as the released Canny ControlNets were trained on: OpenCV's Canny on RGB, "
+    "no blur.",
 )
 def canny(image: Tensor, low: int, high: int, blur_sigma: float) -> Tensor:
     """Edges as the released ControlNets were trained on.

@@ -15,17 +15,16 @@ PARAMS = (
     Param(
         "grid",
         64,
-        1,
-        512,
-        1,
-        "Side of a square in pixels. The T2I color adapter was trained with 64 in pictures of 512. A side that is no "
-        "multiple gets slightly larger squares; a picture that is smaller is one square.",
+        range=(1, 512),
+        step=1,
+        help="Side of a square in pixels. The T2I color adapter was trained with 64 in pictures of 512. A side that is "
+        "no multiple gets slightly larger squares; a picture that is smaller is one square.",
     ),
     Choice(
         "method",
         ("cubic", "area"),
-        "Where a square's colour comes from. cubic: the 16 pixels at its centre, as the T2I color adapter was trained. "
-        "area: the mean of the whole square, which is less noisy.",
+        help="Where a square's colour comes from. cubic: the 16 pixels at its centre, as the T2I color adapter was "
+        "trained. area: the mean of the whole square, which is less noisy.",
     ),
 )
 

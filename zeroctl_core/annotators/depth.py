@@ -25,24 +25,23 @@ PARAMS = (
     Param(
         "detect_size",
         518,
-        126,
-        2044,
-        14,
-        "Short side in pixels at which the net sees the picture. Depth Anything was trained at 518, DPT and ZoeDepth "
-        "at 384. More shows finer detail but may lose the large forms, and costs time and memory.",
+        range=(126, 2044),
+        step=14,
+        help="Short side in pixels at which the net sees the picture. Depth Anything was trained at 518, DPT and "
+        "ZoeDepth at 384. More shows finer detail but may lose the large forms, and costs time and memory.",
     ),
     Choice(
         "normalise",
         ("minmax", "percentile"),
-        "minmax: the nearest point is white, the farthest black, as depth ControlNets were trained. "
-        "percentile: all beyond 85 % of the distances is black and the nearest 2 % are white, as the released ZoeDepth "
-        "annotator does; for pictures with a sky or a single very near thing.",
+        help="minmax: the nearest point is white, the farthest black, as depth ControlNets were trained. percentile: "
+        "all beyond 85 % of the distances is black and the nearest 2 % are white, as the released ZoeDepth annotator "
+        "does; for pictures with a sky or a single very near thing.",
     ),
     Choice(
         "invert",
         ("auto", "yes", "no"),
-        "Depth ControlNets expect near as white. auto: turns the maps of nets that give metres (ZoeDepth, metric Depth "
-        "Anything, DPT on DINOv2). yes and no: for a net that is not recognised.",
+        help="Depth ControlNets expect near as white. auto: turns the maps of nets that give metres (ZoeDepth, metric "
+        "Depth Anything, DPT on DINOv2). yes and no: for a net that is not recognised.",
     ),
 )
 

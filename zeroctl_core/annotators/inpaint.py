@@ -16,17 +16,16 @@ PARAMS = (
     Choice(
         "fill",
         tuple(FILLS),
-        "What the hole is filled with. minus_one: -1, for control_v11p_sd15_inpaint; it lies below black, so the map "
-        "must not be saved as a picture on the way. black: 0, for the xinsir ControlNets. gray: 0.5.",
+        help="What the hole is filled with. minus_one: -1, for control_v11p_sd15_inpaint; it lies below black, so the "
+        "map must not be saved as a picture on the way. black: 0, for the xinsir ControlNets. gray: 0.5.",
     ),
     Param(
         "mask_blur",
         0.0,
-        0.0,
-        64.0,
-        0.1,
-        "Gaussian blur of the mask in pixels before it is cut at one half: rounds its corners and drops specks. 0 is "
-        "none; the demo of the SD 1.5 inpaint ControlNet has 5.",
+        range=(0.0, 64.0),
+        step=0.1,
+        help="Gaussian blur of the mask in pixels before it is cut at one half: rounds its corners and drops specks. 0 "
+        "is none; the demo of the SD 1.5 inpaint ControlNet has 5.",
     ),
 )
 

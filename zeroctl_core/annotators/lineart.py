@@ -20,18 +20,23 @@ PARAMS = (
     Choice(
         "style",
         ("standard", "realistic", "coarse"),
-        "Standard needs no network and draws what is darker than its surroundings; realistic and coarse each run a "
-        "network, coarse draws fewer and freer lines.",
+        help="Standard needs no network and draws what is darker than its surroundings; realistic and coarse each run "
+        "a network, coarse draws fewer and freer lines.",
     ),
-    Param("sigma", 6.0, 0.1, 100.0, 0.1, "For standard: how far the surroundings reach, a Gaussian blur in pixels."),
+    Param(
+        "sigma",
+        6.0,
+        range=(0.1, 100.0),
+        step=0.1,
+        help="For standard: how far the surroundings reach, a Gaussian blur in pixels.",
+    ),
     Param(
         "intensity",
         8,
-        0,
-        16,
-        1,
-        "For standard: darker than its surroundings by more levels than this, a pixel counts for the typical line, "
-        "which is drawn half bright; more makes weak lines fainter.",
+        range=(0, 16),
+        step=1,
+        help="For standard: darker than its surroundings by more levels than this, a pixel counts for the typical "
+        "line, which is drawn half bright; more makes weak lines fainter.",
     ),
 )
 

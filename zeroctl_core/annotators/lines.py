@@ -29,42 +29,44 @@ PARAMS = (
     Choice(
         "method",
         ("lsd", "hough", "mlsd"),
-        "lsd finds edges that are straight, in any picture and without a model file. hough joins Canny edges into "
+        help="lsd finds edges that are straight, in any picture and without a model file. hough joins Canny edges into "
         "long lines. mlsd is the network that the released M-LSD ControlNets were trained on; it needs its file.",
     ),
     Param(
         "min_length",
         0.04,
-        0.0,
-        1.0,
-        0.01,
-        "Shorter lines are dropped, as a part of the image's short side: 0.04 is 20 pixels at 512. "
-        "For lsd and hough; mlsd has distance.",
+        range=(0.0, 1.0),
+        step=0.01,
+        help="Shorter lines are dropped, as a part of the image's short side: 0.04 is 20 pixels at 512. For lsd and "
+        "hough; mlsd has distance.",
     ),
     Param(
         "max_lines",
         200,
-        1,
-        2000,
-        1,
-        "The most lines to draw: the longest of lsd and hough, the surest of mlsd, which was used with 200.",
+        range=(1, 2000),
+        step=1,
+        help="The most lines to draw: the longest of lsd and hough, the surest of mlsd, which was used with 200.",
     ),
-    Param("score", 0.1, 0.01, 2.0, 0.01, "For mlsd: how sure the network must be, 0 to 1. Above 1 nothing is drawn."),
+    Param(
+        "score",
+        0.1,
+        range=(0.01, 2.0),
+        step=0.01,
+        help="For mlsd: how sure the network must be, 0 to 1. Above 1 nothing is drawn.",
+    ),
     Param(
         "distance",
         0.1,
-        0.01,
-        20.0,
-        0.01,
-        "For mlsd: shorter lines are dropped, in pixels of the network's map, which is half the image's size.",
+        range=(0.01, 20.0),
+        step=0.01,
+        help="For mlsd: shorter lines are dropped, in pixels of the network's map, which is half the image's size.",
     ),
     Param(
         "thickness",
         1,
-        1,
-        8,
-        1,
-        "Width of the drawn lines in pixels. The released M-LSD ControlNets were trained on 1.",
+        range=(1, 8),
+        step=1,
+        help="Width of the drawn lines in pixels. The released M-LSD ControlNets were trained on 1.",
     ),
 )
 

@@ -14,15 +14,21 @@ PARAMS = (
     Choice(
         "mode",
         ("L", "V"),
-        "L: the lightness of CIE LAB, as the eye sees it (luminance). V: the largest of red, green and blue "
+        help="L: the lightness of CIE LAB, as the eye sees it (luminance). V: the largest of red, green and blue "
         "(intensity).",
     ),
-    Param("gamma", 1.0, 0.1, 2.0, 0.001, "The brightness to the power of this: below 1 is brighter, above 1 darker."),
+    Param(
+        "gamma",
+        1.0,
+        range=(0.1, 2.0),
+        step=0.001,
+        help="The brightness to the power of this: below 1 is brighter, above 1 darker.",
+    ),
     Switch(
         "peer_compat",
         False,
-        "The same pixels as other packs: they take red for blue in L, so that pure red is 82 instead of 136 and pure "
-        "blue 136 instead of 82, and cut instead of round after gamma.",
+        help="The same pixels as other packs: they take red for blue in L, so that pure red is 82 instead of 136 and "
+        "pure blue 136 instead of 82, and cut instead of round after gamma.",
     ),
 )
 

@@ -17,36 +17,33 @@ PARAMS = (
     Param(
         "strength",
         6.283,
-        0.1,
-        15.7,
-        0.001,
-        "How flat the surface is: the part that faces the viewer, against the slope of the depth. Smaller makes "
+        range=(0.1, 15.7),
+        step=0.001,
+        help="How flat the surface is: the part that faces the viewer, against the slope of the depth. Smaller makes "
         "steeper normals. The released code has 2 pi.",
     ),
     Param(
         "background",
         0.4,
-        0.0,
-        1.0,
-        0.01,
-        "Where the depth is below this, with the picture's farthest point at 0 and its nearest at 1, the normal faces "
-        "the viewer. 0 keeps all. The released normal demo has 0.4.",
+        range=(0.0, 1.0),
+        step=0.01,
+        help="Where the depth is below this, with the picture's farthest point at 0 and its nearest at 1, the normal "
+        "faces the viewer. 0 keeps all. The released normal demo has 0.4.",
     ),
     Choice(
         "order",
         tuple(ORDERS),
-        "Which way a surface faces where a colour is bright. bae: red left, green top, blue front, for "
+        help="Which way a surface faces where a colour is bright. bae: red left, green top, blue front, for "
         "control_v11p_sd15_normalbae. midas_cn10: red front, green top, blue left, for control_sd15_normal of "
         "ControlNet 1.0. opengl: red right, green top, blue front. directx: red right, green bottom, blue front.",
     ),
     Param(
         "scale",
         255.0,
-        1.0,
-        10000.0,
-        1.0,
-        "What white is worth: the depth is multiplied by this before its slope per pixel is taken. At 255 a slope of 1 "
-        "is one 8-bit level per pixel, and white lies 325 pixels before black, which suits a subject as wide as a "
+        range=(1.0, 10000.0),
+        step=1.0,
+        help="What white is worth: the depth is multiplied by this before its slope per pixel is taken. At 255 a slope "
+        "of 1 is one 8-bit level per pixel, and white lies 325 pixels before black, which suits a subject as wide as a "
         "picture of about 650 pixels; for larger pictures raise it in proportion. ControlNet 1.0 was trained on "
         "MiDaS's own values, which often span a thousand and more: try 1000 for midas_cn10.",
     ),
@@ -59,8 +56,8 @@ PARAMS = (
     needs=("cv2",),
     takes="depth",
     title="Normals from Depth",
-    summary="A normal map from a depth map whose near is white, in the colours that the normal ControlNets expect "
-    "(BAE or MiDaS) or in OpenGL or DirectX order.",
+    summary="A normal map from a depth map whose near is white, in the colours that the normal ControlNets expect (BAE "
+    "or MiDaS) or in OpenGL or DirectX order.",
 )
 def normal(image: Tensor, strength: float, background: float, order: str, scale: float) -> Tensor:
     """Normals of the surface z = depth * scale, as the released ControlNets were trained on.

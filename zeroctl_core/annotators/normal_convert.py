@@ -13,15 +13,15 @@ PARAMS = (
     Choice(
         "source",
         ("opengl", "directx", "bae", "midas_cn10"),
-        "The order of the map that comes in. opengl (red right, green top, blue front): Blender, Unity, MoGe. directx "
-        "(green bottom): Unreal, 3ds Max. bae (red left, green top): ControlNet 1.1. midas_cn10 (red front, green top, "
-        "blue left): ControlNet 1.0.",
+        help="The order of the map that comes in. opengl (red right, green top, blue front): Blender, Unity, MoGe. "
+        "directx (green bottom): Unreal, 3ds Max. bae (red left, green top): ControlNet 1.1. midas_cn10 (red front, "
+        "green top, blue left): ControlNet 1.0.",
     ),
     Choice(
         "target",
         ("bae", "midas_cn10", "opengl", "directx"),
-        "The order to make. bae is what control_v11p_sd15_normalbae expects, midas_cn10 what control_sd15_normal of "
-        "ControlNet 1.0 expects.",
+        help="The order to make. bae is what control_v11p_sd15_normalbae expects, midas_cn10 what control_sd15_normal "
+        "of ControlNet 1.0 expects.",
     ),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 
 Value = int | float | str | bool
@@ -11,22 +11,23 @@ Value = int | float | str | bool
 
 @dataclass(frozen=True)
 class Param:
-    """One number. Whole numbers only when `default` is an `int`. `step` is for sliders."""
+    """One number in `range`, both ends included; a whole one when `default` is an `int`. `step` is for sliders."""
 
     name: str
     default: int | float
-    min: int | float
-    max: int | float
+    _: KW_ONLY
+    range: tuple[int | float, int | float]
     step: int | float
     help: str
 
     def check(self, owner: str, value: object) -> None:
-        """Raises `ValueError` for what is not a number in min..max; nothing is clamped."""
+        """Raises `ValueError` for what is not a number in the range; nothing is clamped."""
+        low, high = self.range
         whole = isinstance(self.default, int)
         number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-        if not self.min <= number <= self.max or (whole and not number.is_integer()):
-            wanted = f"a {'whole ' if whole else ''}number from {self.min} to {self.max}"
-            raise ValueError(f"{owner}: {self.name} is {value!r}; expected {wanted} (default {self.default})")
+        if not low <= number <= high or (whole and not number.is_integer()):
+            expected = f"a {'whole ' if whole else ''}number from {low} to {high}"
+            raise ValueError(f"{owner}: {self.name} is {value!r}; expected {expected} (default {self.default})")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Choice:
 
     name: str
     options: tuple[str, ...]
+    _: KW_ONLY
     help: str
 
     @property
@@ -53,6 +55,7 @@ class Switch:
 
     name: str
     default: bool
+    _: KW_ONLY
     help: str
 
     def check(self, owner: str, value: object) -> None:

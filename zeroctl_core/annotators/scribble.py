@@ -22,29 +22,29 @@ PARAMS = (
     Choice(
         "source",
         ("drawing", "xdog"),
-        "A drawing or mask is cut at the threshold; xdog draws lines from any picture, photographs too.",
+        help="A drawing or mask is cut at the threshold; xdog draws lines from any picture, photographs too.",
     ),
     Choice(
         "polarity",
         ("auto", "dark_on_light", "light_on_dark"),
-        "What the picture holds: dark lines on light paper, or light ones as of chalk or a mask. The result is white "
-        "on black in any case. Auto looks at the paper of a drawing; for xdog it means dark lines, as in other tools.",
+        help="What the picture holds: dark lines on light paper, or light ones as of chalk or a mask. The result is "
+        "white on black in any case. Auto looks at the paper of a drawing; for xdog it means dark lines, as in other "
+        "tools.",
     ),
     Param(
         "threshold",
         127,
-        1,
-        254,
-        1,
-        "For drawings: a line is darker than this in some channel (dark on light), or brighter (light on dark).",
+        range=(1, 254),
+        step=1,
+        help="For drawings: a line is darker than this in some channel (dark on light), or brighter (light on dark).",
     ),
     Param(
         "xdog_threshold",
         32,
-        1,
-        64,
-        1,
-        "For xdog: twice the number of levels by which a line differs from its surroundings; less draws more lines.",
+        range=(1, 64),
+        step=1,
+        help="For xdog: twice the number of levels by which a line differs from its surroundings; less draws more "
+        "lines.",
     ),
 )
 
@@ -54,8 +54,8 @@ PARAMS = (
     params=PARAMS,
     needs=("cv2",),
     title="Scribble Lines",
-    summary="White lines on black, as the Scribble ControlNets were trained on: from your own drawing or mask, "
-    "or from a photograph by XDoG.",
+    summary="White lines on black, as the Scribble ControlNets were trained on: from your own drawing or mask, or from "
+    "a photograph by XDoG.",
 )
 def scribble(image: Tensor, source: str, polarity: str, threshold: int, xdog_threshold: int) -> Tensor:
     """Scribble lines as the released ControlNets were trained on.

@@ -17,11 +17,10 @@ PARAMS = (
     Param(
         "smallest",
         5,
-        1,
-        64,
-        1,
-        "Side in pixels of the smallest square that a class must fill somewhere to be in the map. The mixed colours "
-        "along a blurred border look like other classes; they are narrow and drop out. 1 keeps all.",
+        range=(1, 64),
+        step=1,
+        help="Side in pixels of the smallest square that a class must fill somewhere to be in the map. The mixed "
+        "colours along a blurred border look like other classes; they are narrow and drop out. 1 keeps all.",
     ),
 )
 

@@ -15,18 +15,16 @@ PARAMS = (
     Param(
         "seed",
         0,
-        0,
-        2**32 - 1,
-        1,
-        "The seed of the noise; 0 is a seed as any other. All pictures of a batch are bent in the same way.",
+        range=(0, 2**32 - 1),
+        step=1,
+        help="The seed of the noise; 0 is a seed as any other. All pictures of a batch are bent in the same way.",
     ),
     Param(
         "f",
         256,
-        32,
-        1024,
-        1,
-        "Size of the swirls in pixels; the Shuffle ControlNet was released with 256, for pictures of about 512.",
+        range=(32, 1024),
+        step=1,
+        help="Size of the swirls in pixels; the Shuffle ControlNet was released with 256, for pictures of about 512.",
     ),
 )
 
@@ -35,8 +33,8 @@ PARAMS = (
     "shuffle",
     params=PARAMS,
     title="Content Shuffle",
-    summary="The picture bent along smooth noise, for the Shuffle ControlNet: it keeps colours and textures "
-    "and loses where things are.",
+    summary="The picture bent along smooth noise, for the Shuffle ControlNet: it keeps colours and textures and loses "
+    "where things are.",
 )
 def shuffle(image: Tensor, seed: int, f: int) -> Tensor:
     """Content shuffle, with the noise that the released code draws after `numpy.random.seed(seed)`.

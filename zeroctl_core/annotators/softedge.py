@@ -30,20 +30,26 @@ PARAMS = (
     Choice(
         "mode",
         ("softedge", "scribble"),
-        "softedge: white edges on black in shades of grey, for soft edge and HED ControlNets. "
-        "scribble: thick white strokes on black, for scribble ControlNets.",
+        help="softedge: white edges on black in shades of grey, for soft edge and HED ControlNets. scribble: thick "
+        "white strokes on black, for scribble ControlNets.",
     ),
     Switch(
         "safe",
         True,
-        "Soft edges in a few steps of grey, which hide what faint greys tell of the picture. "
-        "The soft edge ControlNet 1.1 was trained on both, the HED ControlNet 1.0 on maps without steps.",
+        help="Soft edges in a few steps of grey, which hide what faint greys tell of the picture. The soft edge "
+        "ControlNet 1.1 was trained on both, the HED ControlNet 1.0 on maps without steps.",
     ),
-    Param("safe_steps", 2, 1, 10, 1, "Steps of grey above black where soft edges are safe; training maps had 2."),
+    Param(
+        "safe_steps",
+        2,
+        range=(1, 10),
+        step=1,
+        help="Steps of grey above black where soft edges are safe; training maps had 2.",
+    ),
     Switch(
         "safe_scribble",
         False,
-        "Steps of grey before the strokes are drawn, which draws other strokes. Training maps had none.",
+        help="Steps of grey before the strokes are drawn, which draws other strokes. Training maps had none.",
     ),
 )
 

@@ -13,16 +13,16 @@ PARAMS = (
     Choice(
         "weights",
         ("teed", "mteed"),
-        "teed: trained on photographs (7_model.pth). mteed: trained further for the MistoLine ControlNet (MTEED.pth).",
+        help="teed: trained on photographs (7_model.pth). mteed: trained further for the MistoLine ControlNet "
+        "(MTEED.pth).",
     ),
     Param(
         "safe_steps",
         2,
-        0,
-        10,
-        1,
-        "Steps of grey above black, which hide what faint greys tell of the picture; 0 keeps all shades. "
-        "Soft edge ControlNets were mostly trained on 2.",
+        range=(0, 10),
+        step=1,
+        help="Steps of grey above black, which hide what faint greys tell of the picture; 0 keeps all shades. Soft "
+        "edge ControlNets were mostly trained on 2.",
     ),
 )
 

@@ -17,17 +17,16 @@ PARAMS = (
     Choice(
         "mode",
         ("resize", "pyramid", "area"),
-        "Resize hands the picture on as it is, which is what the Tile ControlNet was released with. Pyramid and area "
-        "remove detail: a Gaussian pyramid down and up again, or the mean of squares.",
+        help="Resize hands the picture on as it is, which is what the Tile ControlNet was released with. Pyramid and "
+        "area remove detail: a Gaussian pyramid down and up again, or the mean of squares.",
     ),
     Param(
         "downscale",
         8.0,
-        1.0,
-        8.0,
-        0.1,
-        "For pyramid and area: how many times smaller the picture becomes on the way; 1 changes nothing. "
-        "Pyramid takes the nearest of 1, 2, 4 and 8.",
+        range=(1.0, 8.0),
+        step=0.1,
+        help="For pyramid and area: how many times smaller the picture becomes on the way; 1 changes nothing. Pyramid "
+        "takes the nearest of 1, 2, 4 and 8.",
     ),
 )
 

@@ -25,14 +25,15 @@ def setting_input(param: Param | Choice | Switch) -> Any:
     if isinstance(param, Switch):
         return io.Boolean.Input(param.name, default=param.default, tooltip=param.help)
     kind: Any = io.Int if isinstance(param.default, int) else io.Float
+    low, high = param.range
     # front ends put this widget beside every seed; it has to be told, or saved values would be off by one
     seed = {"control_after_generate": True} if param.name == "seed" else {}
     return option(
         kind,
         param.name,
         default=param.default,
-        min=param.min,
-        max=param.max,
+        min=low,
+        max=high,
         step=param.step,
         tooltip=param.help,
         **seed,

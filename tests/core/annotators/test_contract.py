@@ -213,18 +213,19 @@ def test_refuses_parameters_out_of_range_and_unknown_ones(name):
             with pytest.raises(ValueError, match=f"{param.name} is 7; expected"):
                 ANNOTATORS[name](image, **{param.name: 7})
             continue
-        for value in (param.min - 1, param.max + 1, float("nan"), "7", True, None):
-            with pytest.raises(ValueError, match=f"{param.name} is .*expected a .*from {param.min} to {param.max}"):
+        low, high = param.range
+        for value in (low - 1, high + 1, float("nan"), "7", True, None):
+            with pytest.raises(ValueError, match=f"{param.name} is .*expected a .*from {low} to {high}"):
                 ANNOTATORS[name](image, **{param.name: value})
 
 
 def test_whole_numbers_only_where_the_default_is_one():
-    param = Param("n", 3, 0, 9, 1, "A count.")
+    param = Param("n", 3, range=(0, 9), step=1, help="A count.")
     param.check("x", 4)
     param.check("x", 4.0)
     with pytest.raises(ValueError, match="whole number"):
         param.check("x", 4.5)
-    seed = Param("seed", 0, 0, 2**32 - 1, 1, "As large as that of shuffle.")
+    seed = Param("seed", 0, range=(0, 2**32 - 1), step=1, help="As large as that of shuffle.")
     for fine in (np.int64(50), 4e9, 2**32 - 1):
         seed.check("x", fine)
     for wrong in (0.5, 4e9 + 0.5, 2**32, math.inf):

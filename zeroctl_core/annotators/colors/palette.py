@@ -30,7 +30,7 @@ Source: the released annotator/uniformer of ControlNet 1.0; the segmentation Con
 
 PALETTES = {"ade20k": ADE20K}
 PALETTE = Choice(
-    "palette", tuple(PALETTES), "The 150 colours of ADE20K, which segmentation ControlNets were trained on."
+    "palette", tuple(PALETTES), help="The 150 colours of ADE20K, which segmentation ControlNets were trained on."
 )
 """The setting of the annotators that paint in one."""
 

@@ -30,15 +30,27 @@ CROPS_AT_ONCE, CROPS_AT_ONCE_ON_CPU = 32, 4
 
 POSE_PARAMS = (
     Param(
-        "person_threshold", 0.5, 0.0, 1.0, 0.01,
-        "How sure the detector must be of a person; lower finds more people, and more that are none.",
+        "person_threshold",
+        0.5,
+        range=(0.0, 1.0),
+        step=0.01,
+        help="How sure the detector must be of a person; lower finds more people, and more that are none.",
     ),
     Param(
-        "keypoint_threshold", 0.3, 0.0, 1.0, 0.01,
-        "How sure the estimator must be of a key point; the others are left out, and limbs that need them.",
+        "keypoint_threshold",
+        0.3,
+        range=(0.0, 1.0),
+        step=0.01,
+        help="How sure the estimator must be of a key point; the others are left out, and limbs that need them.",
     ),
-    Param("max_people", 20, 1, 100, 1, "At most so many people a picture, those that the detector is surest of."),
-)  # fmt: skip
+    Param(
+        "max_people",
+        20,
+        range=(1, 100),
+        step=1,
+        help="At most so many people a picture, those that the detector is surest of.",
+    ),
+)
 """The settings of `detect_poses`."""
 
 
