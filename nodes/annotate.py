@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zeroctl_core.annotators import ANNOTATORS, Annotator
 from zeroctl_core.annotators.annotator import check_image as check_values
-from zeroctl_core.annotators.pictures.opencv import import_cv2
+from zeroctl_core.annotators.pictures.opencv import check_opencv
 from zeroctl_core.annotators.pictures.pixels import over_white
 from zeroctl_core.annotators.pictures.resolution import at_resolution, mask_at
 from zeroctl_core.annotators.settings_text import parse_settings
@@ -59,7 +59,7 @@ def _annotated(
     if annotator.task or needed:
         check_values(annotator.name, at_size)
         if "cv2" in annotator.needs:
-            import_cv2(annotator.name)
+            check_opencv(annotator.name)
         # a network may see the picture larger than it is
         pixels = max(at_size.shape[2] * at_size.shape[3], int(params.get("detect_size", 0)) ** 2)
         if needed:

@@ -6,7 +6,7 @@ from typing import Any
 
 from zeroctl_core.annotators.annotator import check_image as check_values
 from zeroctl_core.annotators.pictures.hint_size import size_at_resolution
-from zeroctl_core.annotators.pictures.opencv import import_cv2
+from zeroctl_core.annotators.pictures.opencv import check_opencv
 from zeroctl_core.annotators.pictures.pixels import over_white
 from zeroctl_core.annotators.pose import (
     DIALECTS,
@@ -180,7 +180,7 @@ class ZeroctlPose(ComfyNode):
         for param in POSE_PARAMS:
             param.check("pose", settings[param.name])
         check_values("pose", picture)
-        import_cv2("pose")
+        check_opencv("pose")
         names = {"pose": estimator} if boxes is not None else {"pose": estimator, "people": detector}
         net, *finders = loaded_folders(names, download, picture.shape[2] * picture.shape[3])
         device = device_of(net)

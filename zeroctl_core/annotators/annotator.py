@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..registry import Registry
 from .params import Choice, Setting, Value
+from .pictures.opencv import check_opencv
 
 OVERSHOOT = 0.25
 """How far outside 0..1 an image may lie. Bicubic enlargement overshoots a black and white edge by up to
@@ -25,7 +26,8 @@ class Annotator:
 
     `kind` says what `fn` gets besides the image and its settings: `image` nothing, `masked` a `mask` [B, 1, H, W],
     `model` a `net` that the caller has loaded (the core finds no files).
-    `needs` names the packages that must be there beyond torch and numpy (`cv2`).
+    `needs` names the packages beyond torch and numpy that it needs with any settings (`cv2`); what only some settings
+    need, `fn` asks for itself.
     `networks` says which network of `NETWORKS` is the `net`: the option of a `Choice` -> its name, or "" -> the name of
     the one that every setting needs. An annotator of kind `image` may have options that need none.
     `task`, where it is not empty, says that the `net` is a folder of a transformers model for it (`depth`).
@@ -82,6 +84,8 @@ class Annotator:
         if mask is not None and not (0 <= mask.amin().item() and mask.amax().item() <= 1):  # false for NaN, too
             low, high = mask.amin().item(), mask.amax().item()
             raise ValueError(f"{self.name}: the values of the mask lie in {low:g}..{high:g}; expected 0..1")
+        if "cv2" in self.needs:
+            check_opencv(self.name)
         defaults = {param.name: param.default for param in self.params}
         with torch.no_grad():
             return self.fn(image, **extra, **{**defaults, **params})

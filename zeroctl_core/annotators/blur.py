@@ -7,7 +7,6 @@ from torch import Tensor
 
 from .annotator import annotator
 from .params import Param
-from .pictures.opencv import import_cv2
 from .pictures.pixels import from_uint8, to_uint8
 
 PARAMS = (
@@ -36,6 +35,7 @@ def blur(image: Tensor, sigma: float) -> Tensor:
 
     Source: `blur_gaussian` of sd-webui-controlnet, scripts/processor.py, and its slider: 9.0 in 0.01..64.
     """
-    cv2 = import_cv2("blur")
-    blurred = [cv2.GaussianBlur(picture, (0, 0), float(sigma)) for picture in to_uint8(image, cv2)]
+    import cv2
+
+    blurred = [cv2.GaussianBlur(picture, (0, 0), float(sigma)) for picture in to_uint8(image, by_opencv=True)]
     return from_uint8(np.stack(blurred), image.device)

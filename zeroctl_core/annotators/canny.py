@@ -7,7 +7,6 @@ from torch import Tensor
 
 from .annotator import annotator
 from .params import Param
-from .pictures.opencv import import_cv2
 from .pictures.pixels import grey_from_uint8, to_uint8
 
 PARAMS = (
@@ -45,11 +44,12 @@ def canny(image: Tensor, low: int, high: int, blur_sigma: float) -> Tensor:
     Source: the released annotator/canny: `cv2.Canny` on RGB (not on grey, not blurred), aperture 3, L1 gradient.
     `low` and `high` are exchanged where low is the larger, as in OpenCV and all peers.
     """
-    cv2 = import_cv2("canny")
-    pixels = to_uint8(image, cv2)
+    import cv2
+
+    pixels = to_uint8(image, by_opencv=True)
     edges = np.empty(pixels.shape[:3], np.uint8)
     for row, picture in enumerate(pixels):
         if blur_sigma > 0:
             picture = cv2.GaussianBlur(picture, (0, 0), float(blur_sigma))
         edges[row] = cv2.Canny(picture, int(low), int(high), apertureSize=3, L2gradient=False)
-    return grey_from_uint8(cv2, edges, image.device)
+    return grey_from_uint8(edges, image.device)

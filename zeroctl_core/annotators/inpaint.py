@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .annotator import annotator
 from .params import Choice, Param
-from .pictures.opencv import import_cv2
+from .pictures.opencv import check_opencv
 
 FILLS = {"minus_one": -1.0, "black": 0.0, "gray": 0.5}
 
@@ -34,7 +34,6 @@ PARAMS = (
     "inpaint",
     kind="masked",
     params=PARAMS,
-    needs=("cv2",),
     title="Inpaint Hole",
     summary="The picture with its masked part set to -1, which tells an inpaint ControlNet what to fill.",
 )
@@ -49,7 +48,9 @@ def inpaint(image: Tensor, mask: Tensor, fill: str, mask_blur: float) -> Tensor:
     """
     mask = mask.float()
     if mask_blur > 0:
-        cv2 = import_cv2("inpaint")
+        check_opencv("inpaint")
+        import cv2
+
         planes = [cv2.GaussianBlur(plane, (0, 0), float(mask_blur)) for plane in mask[:, 0].cpu().numpy()]
         mask = torch.from_numpy(np.stack(planes))[:, None]
     # the picture is clamped, the result is not

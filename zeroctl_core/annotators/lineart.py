@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from .annotator import annotator
 from .networks.run_net import run_net
 from .params import Choice, Param
-from .pictures.opencv import import_cv2
 from .pictures.pixels import from_uint8, to_uint8
 
 MULTIPLE = 8
@@ -66,8 +65,9 @@ def lineart(image: Tensor, style: str, sigma: float, intensity: int, net: nn.Mod
 
 def _standard(image: Tensor, sigma: float, intensity: int) -> Tensor:
     """How much darker than its surroundings, the typical line at 127. [B, 3, H, W] -> the same, 8 bits deep"""
-    cv2 = import_cv2("lineart")
-    pixels = to_uint8(image, cv2)
+    import cv2
+
+    pixels = to_uint8(image, by_opencv=True)
     lines = np.empty_like(pixels)
     for row, picture in enumerate(pixels):
         # plane by plane: a minimum over interleaved channels is several times slower

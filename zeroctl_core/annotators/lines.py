@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -13,7 +11,6 @@ from .annotator import annotator
 from .networks.mlsd_decoding import decode_segments
 from .networks.run_net import PADDED_TO
 from .params import Choice, Param
-from .pictures.opencv import import_cv2
 from .pictures.pixels import from_uint8, grey_from_uint8, to_uint8
 from .pictures.through_net import in_parts
 
@@ -99,8 +96,8 @@ def lines(
     a Line Segment Detector" and Matas et al. (2000), "Robust Detection of Lines Using the Progressive Probabilistic
     Hough Transform", as in OpenCV, for the others.
     """
-    cv2 = import_cv2("lines")
-    pixels = to_uint8(image, cv2)
+
+    pixels = to_uint8(image, by_opencv=True)
     height, width = image.shape[2:]
     size = height, width
     if net is not None:
@@ -110,25 +107,29 @@ def lines(
     else:
         detect = lsd_segments if method == "lsd" else hough_segments
         shortest = min_length * min(size)
-        found = [longest(detect(cv2, picture, shortest), shortest, int(max_lines)) for picture in pixels]
+        found = [longest(detect(picture, shortest), shortest, int(max_lines)) for picture in pixels]
     # drawn at the size that the ends refer to, then cropped: OpenCV draws a line that it has cut at the border
     # through other pixels than the whole one
-    drawn = np.stack([draw(cv2, segments, size, int(thickness)) for segments in found])[:, :height, :width]
-    return grey_from_uint8(cv2, drawn, image.device)
+    drawn = np.stack([draw(segments, size, int(thickness)) for segments in found])[:, :height, :width]
+    return grey_from_uint8(drawn, image.device)
 
 
-def lsd_segments(cv2: ModuleType, picture: np.ndarray, shortest: float) -> np.ndarray:
+def lsd_segments(picture: np.ndarray, shortest: float) -> np.ndarray:
     """[H, W, 3] uint8 -> [n, 4], the ends x, y, x, y of each segment, to the nearest pixel.
 
     Not refined: refining breaks arcs into short straight pieces, where straight lines are wanted.
     """
+    import cv2
+
     detector = cv2.createLineSegmentDetector(cv2.LSD_REFINE_NONE)
     found = detector.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))[0]
-    return np.empty((0, 4), np.int64) if found is None else found.reshape(-1, 4).round().astype(np.int64)
+    return np.empty((0, 4), np.int64) if found is None else np.round(found.reshape(-1, 4)).astype(np.int64)
 
 
-def hough_segments(cv2: ModuleType, picture: np.ndarray, shortest: float) -> np.ndarray:
+def hough_segments(picture: np.ndarray, shortest: float) -> np.ndarray:
     """[H, W, 3] uint8 -> [n, 4], the ends x, y, x, y of each segment on the picture's Canny edges."""
+    import cv2
+
     votes = max(10, round(HOUGH_VOTES * min(picture.shape[:2])))
     # OpenCV measures a line by the larger of its width and height: a diagonal one is up to sqrt(2) times as long
     least = shortest / 2**0.5
@@ -161,8 +162,10 @@ def longest(segments: np.ndarray, shortest: float, most: int) -> np.ndarray:
     return kept
 
 
-def draw(cv2: ModuleType, segments: np.ndarray, size: tuple[int, int], thickness: int) -> np.ndarray:
+def draw(segments: np.ndarray, size: tuple[int, int], thickness: int) -> np.ndarray:
     """[n, 4] -> [H, W] uint8, 255 on the lines."""
+    import cv2
+
     canvas = np.zeros(size, np.uint8)
     for x0, y0, x1, y1 in segments.tolist():
         cv2.line(canvas, (x0, y0), (x1, y1), 255, thickness)

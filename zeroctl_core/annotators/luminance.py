@@ -7,7 +7,6 @@ from torch import Tensor
 
 from .annotator import annotator
 from .params import Choice, Param, Switch
-from .pictures.opencv import import_cv2
 from .pictures.pixels import grey_from_uint8, to_uint8
 
 PARAMS = (
@@ -48,8 +47,9 @@ def luminance(image: Tensor, mode: str, gamma: float, peer_compat: bool) -> Tens
     Source: `recolor_luminance` and `recolor_intensity` of sd-webui-controlnet, scripts/processor.py. They hand RGB to
     `cv2.COLOR_BGR2LAB`; ours is `cv2.COLOR_RGB2LAB` unless `peer_compat`.
     """
-    cv2 = import_cv2("luminance")
-    pixels = to_uint8(image, cv2)
+    import cv2
+
+    pixels = to_uint8(image, by_opencv=True)
     if mode == "L":
         code = cv2.COLOR_BGR2LAB if peer_compat else cv2.COLOR_RGB2LAB
         levels = np.stack([cv2.cvtColor(picture, code)[..., 0] for picture in pixels])
@@ -57,4 +57,4 @@ def luminance(image: Tensor, mode: str, gamma: float, peer_compat: bool) -> Tens
         levels = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2])
     curve = (np.arange(256, dtype=np.float32) / 255) ** float(gamma) * 255
     table = (curve if peer_compat else curve.round()).clip(0, 255).astype(np.uint8)
-    return grey_from_uint8(cv2, table[levels], image.device)
+    return grey_from_uint8(table[levels], image.device)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import numpy as np
 from torch import Tensor
 
 from .annotator import annotator
 from .colors.normal_orders import ORDERS, reorder
 from .params import Choice, Param
-from .pictures.opencv import import_cv2
 from .pictures.pixels import from_uint8
 
 PARAMS = (
@@ -75,17 +72,19 @@ def normal(image: Tensor, strength: float, background: float, order: str, scale:
 
     All orders hold the same normals: those of bae, reordered. Their flat is 128 where an axis is turned round.
     """
-    cv2 = import_cv2("normal")
+
     red, green, blue = image.float().clamp(0, 1).unbind(1)
     # a mean that is exact where the three are equal
     planes = ((red + (green - red + blue - red) / 3) * scale).cpu().numpy()
     return from_uint8(
-        np.stack([reorder(_normals(cv2, plane, strength, background), "bae", order) for plane in planes]), image.device
+        np.stack([reorder(_normals(plane, strength, background), "bae", order) for plane in planes]), image.device
     )
 
 
-def _normals(cv2: ModuleType, depth: np.ndarray, strength: float, background: float) -> np.ndarray:
+def _normals(depth: np.ndarray, strength: float, background: float) -> np.ndarray:
     """[H, W] float32, near is large -> [H, W, 3] uint8: left, top, front."""
+    import cv2
+
     # nearer to the right means that the surface looks to the left; so for y, which grows downwards
     left = cv2.Sobel(depth, cv2.CV_32F, 1, 0, ksize=3)
     top = cv2.Sobel(depth, cv2.CV_32F, 0, 1, ksize=3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor
 
 from .annotator import annotator
 from .params import Choice, Param
-from .pictures.opencv import import_cv2
 from .pictures.pixels import to_uint8
 
 SURE = 0.75
@@ -65,22 +63,25 @@ def scribble(image: Tensor, source: str, polarity: str, threshold: int, xdog_thr
     Source: the released gradio_scribble2image.py, `min(RGB) < 127`, and its interactive variant, `mask > 127`; XDoG
     as in other packs, two Gaussians of sigma 0.5 and 5. Auto: see `paper_is_light`, asked for each picture.
     """
-    cv2 = import_cv2("scribble")
-    pixels = to_uint8(image, cv2)
+    import cv2
+
+    pixels = to_uint8(image, by_opencv=True)
     lines = np.empty(pixels.shape, np.float32)
     for row, picture in enumerate(pixels):
         # plane by plane: an extreme over interleaved channels is several times slower
         planes = cv2.split(picture)
         if source == "xdog":
-            found = _xdog(cv2, planes, polarity, xdog_threshold)
+            found = _xdog(planes, polarity, xdog_threshold)
         else:
-            found = _drawn(cv2, planes, polarity, threshold)
+            found = _drawn(planes, polarity, threshold)
         cv2.cvtColor(found.astype(np.float32), cv2.COLOR_GRAY2RGB, dst=lines[row])
     return torch.from_numpy(lines).to(image.device).movedim(-1, 1)
 
 
-def _drawn(cv2: ModuleType, planes: Sequence[np.ndarray], polarity: str, threshold: int) -> np.ndarray:
+def _drawn(planes: Sequence[np.ndarray], polarity: str, threshold: int) -> np.ndarray:
     """Where a drawing has its lines. Three [H, W] uint8 -> [H, W] bool"""
+    import cv2
+
     dark = reduce(cv2.min, planes) < threshold
     if polarity == "dark_on_light" or (polarity == "auto" and paper_is_light(~dark)):
         return dark
@@ -101,14 +102,17 @@ def paper_is_light(light: np.ndarray) -> bool:
     return bool(2 * (count - np.count_nonzero(inner)) >= light.size - inner.size)
 
 
-def _xdog(cv2: ModuleType, planes: Sequence[np.ndarray], polarity: str, threshold: int) -> np.ndarray:
+def _xdog(planes: Sequence[np.ndarray], polarity: str, threshold: int) -> np.ndarray:
     """Where a picture is darker (light_on_dark: lighter) than its surroundings. Three [H, W] uint8 -> [H, W] bool
 
     The formula of other packs, `2 * (255 - dog) > threshold`, but without its overflow in 8 bits, which makes holes
     in strong ink lines (differences of 128 levels and more).
     """
+    import cv2
+
     levels = [(255 - plane if polarity == "light_on_dark" else plane).astype(np.float32) for plane in planes]
-    least = reduce(cv2.min, (cv2.GaussianBlur(x, (0, 0), 5.0) - cv2.GaussianBlur(x, (0, 0), 0.5) for x in levels))
+    dogs: list[np.ndarray] = [cv2.GaussianBlur(x, (0, 0), 5.0) - cv2.GaussianBlur(x, (0, 0), 0.5) for x in levels]
+    least = reduce(cv2.min, dogs)
     # 2 * whole levels > threshold, and above the noise of the blur on flat paper, which 1 would draw
     lines: np.ndarray = 255 - least < 255 - max(int(threshold) // 2, 0.5)
     return lines

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
-
 import numpy as np
 from torch import Tensor, nn
 
@@ -11,7 +9,6 @@ from .annotator import annotator
 from .networks.run_net import run_net
 from .params import Choice, Param, Switch
 from .pictures.grey_steps import safe_step, to_eight_bits
-from .pictures.opencv import import_cv2
 from .pictures.pixels import from_uint8, to_uint8
 
 STROKE_THRESHOLD = 127  # of 255: fainter edges make no stroke
@@ -76,25 +73,28 @@ def softedge(image: Tensor, net: nn.Module, mode: str, safe: bool, safe_steps: i
         edges = safe_step(edges, int(safe_steps))
     edges = to_eight_bits(edges)
     if mode == "scribble":
-        cv2 = import_cv2("softedge as a scribble")
         edges = from_uint8(
-            np.stack([strokes(cv2, plane) for plane in to_uint8(edges, cv2)[..., 0]])[..., None], image.device
+            np.stack([strokes(plane) for plane in to_uint8(edges, by_opencv=True)[..., 0]])[..., None], image.device
         )
     return edges.repeat(1, 3, 1, 1)
 
 
-def strokes(cv2: ModuleType, edges: np.ndarray) -> np.ndarray:
+def strokes(edges: np.ndarray) -> np.ndarray:
     """Soft edges [H, W] uint8 -> strokes [H, W] uint8, 0 or 255: the ridges, thickened."""
-    blurred = cv2.GaussianBlur(ridges(cv2, edges), (0, 0), STROKE_SIGMA)
+    import cv2
+
+    blurred = cv2.GaussianBlur(ridges(edges), (0, 0), STROKE_SIGMA)
     drawn: np.ndarray = np.where(blurred > STROKE_FLOOR, np.uint8(255), np.uint8(0))
     return drawn
 
 
-def ridges(cv2: ModuleType, edges: np.ndarray) -> np.ndarray:
+def ridges(edges: np.ndarray) -> np.ndarray:
     """Soft edges [H, W] uint8 -> 255 where the blurred edge is the highest along some direction, else 0.
 
     Source: `nms` of CN1.1's annotator/util.py.
     """
+    import cv2
+
     blurred = cv2.GaussianBlur(edges.astype(np.float32), (0, 0), STROKE_SIGMA)
     highest = np.zeros(edges.shape, bool)
     for direction in DIRECTIONS:

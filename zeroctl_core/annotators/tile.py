@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from math import log2
-from types import ModuleType
 
 import numpy as np
 from torch import Tensor
 
 from .annotator import annotator
 from .params import Choice, Param
-from .pictures.opencv import import_cv2
+from .pictures.opencv import check_opencv
 from .pictures.pixels import from_uint8, to_uint8
 
 PARAMS = (
@@ -34,7 +33,6 @@ PARAMS = (
 @annotator(
     "tile",
     params=PARAMS,
-    needs=("cv2",),
     title="Tile",
     summary="The picture in its own colours, sharp or with its detail removed, for the Tile ControlNets.",
 )
@@ -49,18 +47,20 @@ def tile(image: Tensor, mode: str, downscale: float) -> Tensor:
     """
     if mode == "resize":
         return from_uint8(to_uint8(image), image.device)
-    cv2 = import_cv2("tile")
-    pixels = to_uint8(image, cv2)
+    check_opencv("tile")
+    pixels = to_uint8(image, by_opencv=True)
     for row, picture in enumerate(pixels):
         if mode == "pyramid":
-            pixels[row] = _pyramid(cv2, picture, round(log2(downscale)))
+            pixels[row] = _pyramid(picture, round(log2(downscale)))
         else:
-            pixels[row] = _area(cv2, picture, downscale)
+            pixels[row] = _area(picture, downscale)
     return from_uint8(pixels, image.device)
 
 
-def _pyramid(cv2: ModuleType, picture: np.ndarray, halvings: int) -> np.ndarray:
+def _pyramid(picture: np.ndarray, halvings: int) -> np.ndarray:
     """Halve so many times and double again; nothing is displaced. [H, W, 3] uint8 -> [H, W, 3] uint8"""
+    import cv2
+
     sizes = []
     for _ in range(halvings):
         sizes.append(picture.shape[:2])
@@ -70,8 +70,10 @@ def _pyramid(cv2: ModuleType, picture: np.ndarray, halvings: int) -> np.ndarray:
     return picture
 
 
-def _area(cv2: ModuleType, picture: np.ndarray, downscale: float) -> np.ndarray:
+def _area(picture: np.ndarray, downscale: float) -> np.ndarray:
     """Reduce by the mean of squares and enlarge again. [H, W, 3] uint8 -> [H, W, 3] uint8"""
+    import cv2
+
     height, width = picture.shape[:2]
     small = (max(1, int(width / downscale)), max(1, int(height / downscale)))
     reduced = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)

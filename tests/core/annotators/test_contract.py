@@ -17,7 +17,7 @@ from torch import Tensor
 from zeroctl_core.annotators import ANNOTATORS, Annotator, Choice, Param, Switch
 from zeroctl_core.annotators.annotator import annotator
 from zeroctl_core.annotators.pictures import through_net
-from zeroctl_core.annotators.pictures.opencv import import_cv2
+from zeroctl_core.annotators.pictures.opencv import check_opencv
 from zeroctl_core.annotators.pictures.pixels import from_uint8, over_white, to_uint8
 from zeroctl_core.annotators.transformers_models import load_model
 
@@ -264,7 +264,7 @@ def test_uint8_round_trip_is_exact_and_rounds():
     image = torch.rand(2, 3, 33, 57, generator=torch.manual_seed(0)) * 1.5 - 0.25
     halves = (torch.arange(300).reshape(1, 3, 10, 10) + 0.5) / 255
     for given in (image, image.contiguous(memory_format=torch.channels_last), halves, levels, image[:, :1]):
-        fast = to_uint8(given, import_cv2("this"))
+        fast = to_uint8(given, by_opencv=True)
         assert fast.flags.c_contiguous and np.array_equal(fast, to_uint8(given))
     assert to_uint8(torch.tensor([[[[1.004, -0.2, 0.5]]]])).ravel().tolist() == [255, 0, 128]
 
@@ -296,5 +296,7 @@ def test_a_broken_opencv_is_named_with_its_remedy(body, message, tmp_path, monke
         (tmp_path / "cv2.py").write_text(body)
         monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ImportError, match=message):
-        import_cv2("canny")
+        check_opencv("this")
+    with pytest.raises(ImportError, match=f"canny needs OpenCV.*{message}"):
+        ANNOTATORS["canny"](torch.zeros(1, 3, 8, 8))
     sys.modules.pop("cv2", None)

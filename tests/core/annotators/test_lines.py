@@ -92,7 +92,7 @@ def test_hough_keeps_a_diagonal_that_is_long_enough():
     """OpenCV measures a line by the larger of width and height; a diagonal of 60 pixels is 43 wide."""
     picture = np.zeros((200, 200, 3), np.uint8)
     cv2.line(picture, (70, 70), (113, 113), (255, 255, 255), 3)
-    found = longest(hough_segments(cv2, picture, 52.0), 52.0, 9)
+    found = longest(hough_segments(picture, 52.0), 52.0, 9)
     assert len(found) > 0 and (np.abs(found[:, 2] - found[:, 0]) < 50).all()
 
 
@@ -114,7 +114,7 @@ def test_longest_sorts_limits_and_keeps_the_shortest_allowed():
 
 @pytest.mark.parametrize("detect", [lsd_segments, hough_segments])
 def test_segments_of_a_flat_picture_are_an_empty_table(detect):
-    assert detect(cv2, np.full((40, 50, 3), 9, np.uint8), 2.0).shape == (0, 4)
+    assert detect(np.full((40, 50, 3), 9, np.uint8), 2.0).shape == (0, 4)
 
 
 @pytest.mark.parametrize("method", METHODS)

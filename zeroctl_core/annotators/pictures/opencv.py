@@ -1,16 +1,11 @@
-"""OpenCV, imported on first use: everything that does not need it works without it."""
+"""OpenCV, checked before its first use: everything that does not need it works without it."""
 
 from __future__ import annotations
 
-from types import ModuleType
 
-
-def import_cv2(owner: str) -> ModuleType:
-    """The module `cv2`.
-
-    Raises `ImportError` that names the cause and the remedy: not installed, a system library that a server lacks,
-    or files that went missing when another flavour of the package was uninstalled.
-    """
+def check_opencv(owner: str) -> None:
+    """Raises `ImportError` where `import cv2` would fail, with the cause and the remedy: not installed, a system
+    library that a server lacks, or files that went missing when another flavour of the package was uninstalled."""
     try:
         import cv2
     except ModuleNotFoundError as error:
@@ -35,8 +30,7 @@ def import_cv2(owner: str) -> ModuleType:
     # the flavours share one folder: uninstalling one leaves an empty cv2 that imports and holds nothing
     if not hasattr(cv2, "Canny"):
         raise ImportError(
-            f"{owner} needs OpenCV; a folder cv2 is there but empty, as after uninstalling one of two flavours: "
+            f"{owner} needs OpenCV; there is a folder cv2, but it is empty, as after uninstalling one of two flavours: "
             "pip install --force-reinstall opencv-python",
             name="cv2",
         )
-    return cv2

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..annotator import check_image
 from .hint_size import size_at_resolution
-from .opencv import import_cv2
+from .opencv import check_opencv
 from .pixels import from_uint8, to_uint8
 
 
@@ -28,9 +28,11 @@ def at_resolution(image: Tensor, resolution: int, *, in_floats: bool = False) ->
     if size == (height, width):
         return image
     check_image("resolution", image)
-    cv2 = import_cv2("resolution")
+    check_opencv("resolution")
+    import cv2
+
     filter_ = cv2.INTER_LANCZOS4 if size[0] * size[1] > height * width else cv2.INTER_AREA
-    pictures = image.float().clamp(0, 1).movedim(1, -1).cpu().numpy() if in_floats else to_uint8(image, cv2)
+    pictures = image.float().clamp(0, 1).movedim(1, -1).cpu().numpy() if in_floats else to_uint8(image, by_opencv=True)
     resized = np.stack([cv2.resize(picture, (size[1], size[0]), interpolation=filter_) for picture in pictures])
     if in_floats:
         return torch.from_numpy(resized).movedim(-1, 1).clamp(0, 1).to(image.device)

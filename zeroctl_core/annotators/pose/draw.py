@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..pictures.opencv import import_cv2
+from ..pictures.opencv import check_opencv
 from ..pictures.pixels import from_uint8
 from .keypoints import read_keypoints
 from .person import Frame
@@ -76,20 +75,20 @@ def draw_pose(
         raise ValueError(f"threshold is {threshold!r}; expected a score from 0 to 1")
     if not 0 <= limb_gain <= 1:
         raise ValueError(f"draw_pose: limb_gain is {limb_gain!r}; expected 0 to 1 (default 0.6)")
-    cv2 = import_cv2("draw_pose")
+    check_opencv("draw_pose")
     read = read_keypoints(frames)
     canvases = np.zeros((max(1, len(read)), height, width, 3), np.uint8)
     for number, frame in enumerate(read):
         canvas = canvases[number]
         people = [[_found(part, frame, height, width, threshold) for part in person.parts] for person in frame.people]
         if body:
-            _draw_bodies(cv2, canvas, [parts[0] for parts in people], limb_gain, scale)
+            _draw_bodies(canvas, [parts[0] for parts in people], limb_gain, scale)
         if hands:
             for hand in (hand for parts in people for hand in parts[1:3]):
-                _draw_hand(cv2, canvas, hand)
+                _draw_hand(canvas, hand)
         if face:
             for points in (parts[3] for parts in people):
-                _draw_dots(cv2, canvas, points, FACE_DOT, FACE_DOT_COLOR)
+                _draw_dots(canvas, points, FACE_DOT, FACE_DOT_COLOR)
     return from_uint8(canvases, torch.device("cpu"))
 
 
@@ -114,15 +113,15 @@ def _found(points: np.ndarray, frame: Frame, height: int, width: int, threshold:
     return [(float(x), float(y)) if there else None for (x, y), there in zip(scaled, drawn, strict=True)]
 
 
-def _draw_bodies(
-    cv2: ModuleType, canvas: np.ndarray, bodies: list[list[Point | None]], limb_gain: float, scale: float
-) -> None:
+def _draw_bodies(canvas: np.ndarray, bodies: list[list[Point | None]], limb_gain: float, scale: float) -> None:
+    import cv2
+
     for (start, end), color in zip(LIMBS, COLORS[: len(LIMBS)], strict=True):
         dimmed = tuple(int(level * limb_gain) for level in color)
         for points in bodies:
             a, b = points[start], points[end]
             if a is not None and b is not None:
-                cv2.fillConvexPoly(canvas, _limb(cv2, a, b, max(1, int(HALF_WIDTH * scale))), dimmed)
+                cv2.fillConvexPoly(canvas, _limb(a, b, max(1, int(HALF_WIDTH * scale))), dimmed)
     for joint, color in enumerate(COLORS):
         for points in bodies:
             point = points[joint]
@@ -130,8 +129,10 @@ def _draw_bodies(
                 cv2.circle(canvas, _pixel(point), max(1, int(DOT * scale)), tuple(color), thickness=-1)
 
 
-def _limb(cv2: ModuleType, a: Point, b: Point, half_width: int) -> Any:
+def _limb(a: Point, b: Point, half_width: int) -> Any:
     """The outline of an ellipse from joint to joint, a corner per degree; center, length and angle are truncated."""
+    import cv2
+
     center = _pixel(((a[0] + b[0]) / 2, (a[1] + b[1]) / 2))
     along, down = a[0] - b[0], a[1] - b[1]
     half_length = int(math.sqrt(along * along + down * down) / 2)
@@ -140,17 +141,19 @@ def _limb(cv2: ModuleType, a: Point, b: Point, half_width: int) -> Any:
     )
 
 
-def _draw_hand(cv2: ModuleType, canvas: np.ndarray, points: list[Point | None]) -> None:
+def _draw_hand(canvas: np.ndarray, points: list[Point | None]) -> None:
+    import cv2
+
     for (start, end), color in zip(FINGER_BONES, FINGER_COLORS, strict=True):
         a, b = points[start], points[end]
         if a is not None and b is not None and _is_inside(a) and _is_inside(b):
             cv2.line(canvas, _pixel(a), _pixel(b), tuple(color), thickness=FINGER_WIDTH)
-    _draw_dots(cv2, canvas, points, DOT, FINGER_DOT_COLOR)
+    _draw_dots(canvas, points, DOT, FINGER_DOT_COLOR)
 
 
-def _draw_dots(
-    cv2: ModuleType, canvas: np.ndarray, points: list[Point | None], radius: int, color: tuple[int, int, int]
-) -> None:
+def _draw_dots(canvas: np.ndarray, points: list[Point | None], radius: int, color: tuple[int, int, int]) -> None:
+    import cv2
+
     for point in points:
         if point is not None and _is_inside(point):
             cv2.circle(canvas, _pixel(point), radius, color, thickness=-1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from ..annotator import check_image
 from ..params import Param
-from ..pictures.opencv import import_cv2
+from ..pictures.opencv import check_opencv
 from ..pictures.pixels import from_uint8, to_uint8
 from ..pictures.through_net import check_finite
 from ..transformers_models import TransformersModel, model_for
@@ -104,14 +103,14 @@ def estimate_poses(
     people: list[list[Person]] = [[] for _ in each]
     wanted = [(number, box[:4]) for number, rows in enumerate(each) for box in rows]
     if wanted:
-        cv2 = import_cv2("pose")
-        pictures = to_uint8(image, cv2)
+        check_opencv("pose")
+        pictures = to_uint8(image, by_opencv=True)
         size = _crop_size(model.config)
         on_cpu = next(model.parameters()).device.type == "cpu"
         rest = iter(wanted)
         while part := list(islice(rest, CROPS_AT_ONCE_ON_CPU if on_cpu else CROPS_AT_ONCE)):
             areas = np.array([_area(box, size) for _, box in part])
-            crops = [_crop(cv2, pictures[number], area, size) for (number, _), area in zip(part, areas, strict=True)]
+            crops = [_crop(pictures[number], area, size) for (number, _), area in zip(part, areas, strict=True)]
             found = _points(model, np.stack(crops), areas)
             found[~(found[..., 2] >= keypoint_threshold)] = 0
             for (number, _), body in zip(part, openpose_from_coco(found, keypoint_threshold), strict=True):
@@ -135,8 +134,10 @@ def _area(box: np.ndarray, size: tuple[int, int]) -> tuple[float, float, float, 
     return (x0 + x1 - width) / 2, (y0 + y1 - height) / 2, width, height
 
 
-def _crop(cv2: ModuleType, picture: np.ndarray, area: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _crop(picture: np.ndarray, area: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """[H, W, 3] uint8 -> the area on [*size, 3] uint8."""
+    import cv2
+
     left, top, width, height = area
     across, down = (size[1] - 1) / width, (size[0] - 1) / height
     matrix = np.array([[across, 0, -left * across], [0, down, -top * down]])
