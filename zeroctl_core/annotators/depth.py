@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from .annotator import annotator
 from .params import Choice, Param
+from .pictures.seen_size import at_seen_size, seen_size
 from .pictures.through_net import check_finite, in_parts
 from .transformers_models import TransformersModel, model_for
 from .transformers_models.dpt_any_size import any_size
-from .transformers_models.seen_size import at_seen_size, seen_size
 
 PERCENTILES = (2, 85)
 """Of the distances: nearer than the first is white, farther than the second is black."""

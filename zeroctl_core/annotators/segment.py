@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from .annotator import annotator, check_image
 from .colors.class_colors import paint_classes
 from .colors.palette import PALETTE, palette_colors
+from .pictures.seen_size import at_seen_size, seen_size
 from .pictures.through_net import check_finite, in_parts
 from .transformers_models import TransformersModel, model_for
-from .transformers_models.seen_size import at_seen_size, seen_size
 
 SHORT_SIDE = 512
 """At which the net sees the picture where its folder does not say it: that of most nets for ADE20K."""

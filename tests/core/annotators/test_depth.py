@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.annotators.depth import is_metric, multiple_of, nearness, predict_depth
+from zeroctl_core.annotators.pictures.seen_size import at_seen_size, seen_size
 from zeroctl_core.annotators.transformers_models import TransformersModel, load_model
 from zeroctl_core.annotators.transformers_models.dpt_any_size import any_size
 from zeroctl_core.annotators.transformers_models.preprocessing import HALF, Preprocessing
-from zeroctl_core.annotators.transformers_models.seen_size import at_seen_size, seen_size
 
 depth = ANNOTATORS["depth"]
 NAMES = OF_TASK["depth"]

@@ -16,9 +16,9 @@ from torch import Tensor
 from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.annotators.colors.class_colors import paint_classes
 from zeroctl_core.annotators.colors.palette import ADE20K
+from zeroctl_core.annotators.pictures.seen_size import at_seen_size
 from zeroctl_core.annotators.segment import SEMANTIC, best_classes, class_scores, segment_ids
 from zeroctl_core.annotators.transformers_models import load_model
-from zeroctl_core.annotators.transformers_models.seen_size import at_seen_size
 
 segment = ANNOTATORS["segment"]
 NAMES = OF_TASK["segmentation"]
