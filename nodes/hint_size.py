@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zeroctl_core.annotators.pictures.hint_size import RESOLUTIONS, hint_size
+from zeroctl_core.annotators.pictures.resolution import RESOLUTIONS, hint_size
 from zeroctl_core.canvas import RESIZE_MODES
 from zeroctl_core.latent import PIXELS_PER_CELL
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from zeroctl_core.annotators.annotator import check_image as check_values
-from zeroctl_core.annotators.pictures.hint_size import size_at_resolution
 from zeroctl_core.annotators.pictures.opencv import check_opencv
 from zeroctl_core.annotators.pictures.pixels import over_white
+from zeroctl_core.annotators.pictures.resolution import size_at_resolution
 from zeroctl_core.annotators.pose import (
     DIALECTS,
     POSE_PARAMS,

@@ -6,7 +6,7 @@ from typing import Any
 
 from zeroctl_core.annotators import Annotator, Choice, Param, Switch
 from zeroctl_core.annotators.networks import NETWORKS
-from zeroctl_core.annotators.pictures.hint_size import RESOLUTIONS
+from zeroctl_core.annotators.pictures.resolution import RESOLUTIONS
 
 from ..schema import io, option
 from .files import add_folder
