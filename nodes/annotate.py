@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from zeroctl_core.annotators import ANNOTATORS, Annotator
-from zeroctl_core.annotators.annotator import check_image as check_values
+from zeroctl_core.annotators.pictures.check import check_picture
 from zeroctl_core.annotators.pictures.opencv import check_opencv
 from zeroctl_core.annotators.pictures.pixels import over_white
 from zeroctl_core.annotators.pictures.resolution import at_resolution, mask_at
@@ -57,7 +57,7 @@ def _annotated(
     needed = annotator.network(**params)
     net = None
     if annotator.task or needed:
-        check_values(annotator.name, at_size)
+        check_picture(annotator.name, at_size)
         if "cv2" in annotator.needs:
             check_opencv(annotator.name)
         # a network may see the picture larger than it is

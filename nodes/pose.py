@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zeroctl_core.annotators.annotator import check_image as check_values
+from zeroctl_core.annotators.pictures.check import check_picture
 from zeroctl_core.annotators.pictures.opencv import check_opencv
 from zeroctl_core.annotators.pictures.pixels import over_white
 from zeroctl_core.annotators.pictures.resolution import size_at_resolution
@@ -179,7 +179,7 @@ class ZeroctlPose(ComfyNode):
         }
         for param in POSE_PARAMS:
             param.check("pose", settings[param.name])
-        check_values("pose", picture)
+        check_picture("pose", picture)
         check_opencv("pose")
         names = {"pose": estimator} if boxes is not None else {"pose": estimator, "people": detector}
         net, *finders = loaded_folders(names, download, picture.shape[2] * picture.shape[3])

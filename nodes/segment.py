@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from zeroctl_core.annotators import ANNOTATORS
-from zeroctl_core.annotators.annotator import check_image as check_values
 from zeroctl_core.annotators.colors.class_colors import paint_classes
+from zeroctl_core.annotators.pictures.check import check_picture
 from zeroctl_core.annotators.pictures.pixels import over_white
 from zeroctl_core.annotators.pictures.resolution import at_resolution
 from zeroctl_core.annotators.segment import segment_ids
@@ -66,7 +66,7 @@ class ZeroctlSegment(ComfyNode):
     ) -> NodeOutput:
         SEGMENT.check(palette=palette)
         picture = at_resolution(over_white(check_image(image, channels=(3, 4))), resolution)
-        check_values(SEGMENT.name, picture)
+        check_picture(SEGMENT.name, picture)
         (net,) = loaded_folders({SEGMENT.task: model}, download, picture.shape[2] * picture.shape[3])
         device = device_of(net)
         parts = in_chunks(len(picture), device, lambda part: kept(segment_ids(picture[part].to(device), net, palette)))

@@ -11,11 +11,8 @@ from torch import Tensor
 
 from ..registry import Registry
 from .params import Choice, Setting, Value
+from .pictures.check import check_mask, check_picture
 from .pictures.opencv import check_opencv
-
-OVERSHOOT = 0.25
-"""How far outside 0..1 an image may lie. Bicubic enlargement overshoots a black and white edge by up to
-1.1055^2 - 1 = 0.22 (a = -0.75), and such images are fine once rounded to 8 bits; images in -1..1 or 0..255 are not."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class Annotator:
         range, for a mask or net that is missing or of no use, and for a net that gives NaN or infinity; `ImportError`
         that says what to install where one of `needs` is missing.
         """
-        check_image(self.name, image)
+        check_picture(self.name, image)
         self.check(**params)
         network = self.network(**params)
         extra: dict[str, Tensor | torch.nn.Module] = {}
@@ -76,14 +73,8 @@ class Annotator:
                 raise ValueError(f"{self.name} with these settings {what}")
             if given is not None:
                 extra[word] = given
-        if mask is not None and mask.shape != (image.shape[0], 1, *image.shape[2:]):
-            raise ValueError(
-                f"{self.name}: the mask has the shape {tuple(mask.shape)}; "
-                f"expected {(image.shape[0], 1, *image.shape[2:])}, one plane for each image"
-            )
-        if mask is not None and not (0 <= mask.amin().item() and mask.amax().item() <= 1):  # false for NaN, too
-            low, high = mask.amin().item(), mask.amax().item()
-            raise ValueError(f"{self.name}: the values of the mask lie in {low:g}..{high:g}; expected 0..1")
+        if mask is not None:
+            check_mask(self.name, mask, image)
         if "cv2" in self.needs:
             check_opencv(self.name)
         defaults = {param.name: param.default for param in self.params}
@@ -99,35 +90,6 @@ class Annotator:
                     f"{self.name}: no parameter is called {name!r}; known are: {', '.join(known) or 'none'}"
                 )
             known[name].check(self.name, value)
-
-
-def check_image(owner: str, image: Tensor) -> None:
-    """Raises `ValueError` for anything but a non-empty float [B, 3, H, W] in 0..1, a filter's overshoot allowed."""
-    if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
-        hint = ""
-        if image.ndim == 4 and image.shape[-1] in (3, 4):
-            hint = "; the channels seem to come last: use image.movedim(-1, 1)"
-        elif image.ndim == 4 and image.shape[1] == 4:
-            hint = "; bring an image with alpha over a background first (annotators.pixels.over_white)"
-        raise ValueError(
-            f"{owner}: an image has the shape {tuple(image.shape)}; expected [B, 3, H, W], none of them 0{hint}"
-        )
-    if not image.is_floating_point():
-        raise ValueError(
-            f"{owner}: an image is of type {image.dtype}; expected floats in 0..1: use image.float() / 255"
-        )
-    floats = image.float()
-    low, high = floats.amin().item(), floats.amax().item()  # five times as fast as aminmax on channels last
-    # NaN compares false with everything, so that it lands here too
-    if not (low >= -OVERSHOOT and high <= 1 + OVERSHOOT):
-        cause = "in 0..1"
-        if not (abs(low) < float("inf") and abs(high) < float("inf")):
-            cause = "finite; the node before has made NaN or infinity"
-        elif high > 1 + OVERSHOOT:
-            cause = "in 0..1; divide 8-bit values by 255"
-        elif low < -OVERSHOOT:
-            cause = "in 0..1; an image in -1..1 becomes one by (image + 1) / 2"
-        raise ValueError(f"{owner}: the values of an image lie in {low:g}..{high:g}; they must be {cause}")
 
 
 ANNOTATORS: Registry[Annotator] = Registry("annotator")

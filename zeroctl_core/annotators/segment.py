@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .annotator import annotator, check_image
+from .annotator import annotator
 from .colors.class_colors import paint_classes
 from .colors.palette import PALETTE, palette_colors
+from .pictures.check import check_picture
 from .pictures.seen_size import at_seen_size, seen_size
 from .pictures.through_net import check_finite, in_parts
 from .transformers_models import TransformersModel, model_for
@@ -53,7 +54,7 @@ def segment_ids(image: Tensor, net: nn.Module, palette: str = "ade20k") -> Tenso
     Raises `ValueError` for a bad image, for a net with another number of classes than the palette, and for one that
     gives NaN or infinity.
     """
-    check_image("segment", image)
+    check_picture("segment", image)
     model = model_for("segment", net, "segmentation")
     _check_classes(model, len(palette_colors(palette)), palette)
     height, width = image.shape[2:]

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..annotator import check_image
+from ..pictures.check import check_picture
 from ..pictures.pixels import from_uint8, to_uint8
 from .palette import palette_colors
 
@@ -68,7 +68,7 @@ def classes_of(image: Tensor, palette: str = "ade20k") -> Tensor:
 
     Of classes that share a colour the first is given: in ade20k a 48 (skyscraper) comes back as 6 (road).
     """
-    check_image("classes_of", image)
+    check_picture("classes_of", image)
     ids = [nearest_classes(picture, palette_colors(palette)) for picture in to_uint8(image)]
     return torch.from_numpy(np.stack(ids)).to(image.device)
 

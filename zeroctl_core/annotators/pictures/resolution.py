@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..annotator import check_image
+from .check import check_picture
 from .opencv import check_opencv
 from .pixels import from_uint8, to_uint8
 
@@ -75,7 +75,7 @@ def at_resolution(image: Tensor, resolution: int, *, in_floats: bool = False) ->
     size = size_at_resolution(height, width, resolution)
     if size == (height, width):
         return image
-    check_image("resolution", image)
+    check_picture("resolution", image)
     check_opencv("resolution")
     import cv2
 

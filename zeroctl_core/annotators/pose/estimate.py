@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..annotator import check_image
 from ..params import Param
+from ..pictures.check import check_picture
 from ..pictures.opencv import check_opencv
 from ..pictures.pixels import from_uint8, to_uint8
 from ..pictures.through_net import check_finite
@@ -95,7 +95,7 @@ def estimate_poses(
     Raises `ValueError` for another network or one that does not find COCO's 17 points, for one that gives NaN or
     infinity, and for what is no image.
     """
-    check_image("pose", image)
+    check_picture("pose", image)
     model = model_for("pose", net, "pose")
     height, width = image.shape[2:]
     whole = [np.array([[0, 0, width, height]], dtype=np.float64)]

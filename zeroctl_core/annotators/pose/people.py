@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..annotator import check_image
+from ..pictures.check import check_picture
 from ..pictures.through_net import check_finite, in_parts
 from ..transformers_models import model_for
 from .boxes import PERSON, surest
@@ -32,7 +32,7 @@ def find_people(image: Tensor, net: nn.Module, threshold: float = 0.5, max_peopl
     Raises `ValueError` for another network or one without the label "person", for one that gives NaN or infinity, and
     for what is no image.
     """
-    check_image("people", image)
+    check_picture("people", image)
     model = model_for("people", net, "people")
     person = _person_label(model.config)
     seen = model.preprocessing.size or SIZE
