@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal
 
 import torch
@@ -13,6 +13,9 @@ from ..registry import Registry
 from .params import Choice, Setting, Value
 from .pictures.check import check_mask, check_picture
 from .pictures.opencv import check_opencv
+from .pictures.seen_size import seen_size
+
+Kind = Literal["image", "masked", "model"]
 
 
 @dataclass(frozen=True)
@@ -21,34 +24,53 @@ class Annotator:
 
     [B, 3, H, W] in 0..1  ->  [B, 3, H, W] float32 on the same device, in 0..1 (inpaint: -1..1)
 
-    `kind` says what `fn` gets besides the image and its settings: `image` nothing, `masked` a `mask` [B, 1, H, W],
-    `model` a `net` that the caller has loaded (the core finds no files).
-    `needs` names the packages beyond torch and numpy that it needs with any settings (`cv2`); what only some settings
-    need, `fn` asks for itself.
-    `networks` says which network of `NETWORKS` is the `net`: the option of a `Choice` -> its name, or "" -> the name of
-    the one that every setting needs. An annotator of kind `image` may have options that need none.
-    `task`, where it is not empty, says that the `net` is a folder of a transformers model for it (`depth`).
-    `takes` is what the node calls its picture.
-    `title` and `summary` are for people: the name to show, and a sentence or two on what it draws.
+    name: in `ANNOTATORS`. kind: what `fn` gets with any settings besides the image and the settings: `image` nothing,
+    `masked` a `mask` [B, 1, H, W], `model` a `net` that the caller has loaded (the core finds no files).
+    params: the settings, and what a user may set them to.
+    needs: the packages beyond torch and numpy that it uses with any settings (`cv2`).
+    networks: the network of `NETWORKS` that is the `net`, by the option of a `Choice` that needs it; "" stands for any.
+    task: the task of a transformers model (`depth`) that is the `net`; empty where `networks` says it.
+
+    What only its node asks for:
+    title, summary: the name to show, and a sentence or two on what it draws. node_id: the id of the node.
+    own_node: whether that is a node file of its own, because it has more outputs than the condition.
+    takes: the name of the picture's input. resizable: whether the picture may be resized before it is read; a map or a
+    picture with a hole is not what it was once pixels are mixed.
+    reads_mask_as: settings with which a mask is read in place of the picture; empty where a mask says nothing to it.
+    short_side: the short side in pixels at which the net sees any picture, or the setting that holds it; 0: the
+    picture's own.
     """
 
     name: str
-    kind: Literal["image", "masked", "model"]
+    kind: Kind
     fn: Callable[..., Tensor]
     params: tuple[Setting, ...] = ()
     needs: tuple[str, ...] = ()
+    _: KW_ONLY
     networks: Mapping[str, str] = field(default_factory=dict)
     task: str = ""
-    takes: str = "image"
     title: str = ""
     summary: str = ""
+    node_id: str = ""
+    own_node: bool = False
+    takes: str = "image"
+    resizable: bool = True
+    reads_mask_as: Mapping[str, Value] = field(default_factory=dict)
+    short_side: int | str = 0
 
     def network(self, **params: Value) -> str | None:
         """The name of the network that these settings need, the defaults for all that are not given."""
         if "" in self.networks:
             return self.networks[""]
-        chosen = [str(params.get(param.name, param.default)) for param in self.params if isinstance(param, Choice)]
-        return next((self.networks[option] for option in chosen if option in self.networks), None)
+        options = [str(params.get(param.name, param.default)) for param in self.params if isinstance(param, Choice)]
+        return next((self.networks[option] for option in options if option in self.networks), None)
+
+    def seen_pixels(self, height: int, width: int, **params: Value) -> int:
+        """How many pixels a picture has for the net with these settings: its own, or more where it is enlarged."""
+        settings = {**{param.name: param.default for param in self.params}, **params}
+        short = int(settings[self.short_side] if isinstance(self.short_side, str) else self.short_side)
+        seen_height, seen_width = seen_size(height, width, short, 1) if short else (0, 0)
+        return max(height * width, seen_height * seen_width)
 
     def __call__(
         self, image: Tensor, *, mask: Tensor | None = None, net: torch.nn.Module | None = None, **params: Value
@@ -61,25 +83,19 @@ class Annotator:
         """
         check_picture(self.name, image)
         self.check(**params)
-        network = self.network(**params)
-        extra: dict[str, Tensor | torch.nn.Module] = {}
-        for word, given, required in (("mask", mask, self.kind == "masked"), ("net", net, bool(network or self.task))):
-            if (given is None) == required:
-                what = f"needs {word}" if required else f"takes no {word}"
-                if word == "net" and network:
-                    what += f", the network {network!r}: networks.load_network({network!r}, path)"
-                elif word == "net" and required:
-                    what += f", a transformers model: transformers_models.load_model(folder, {self.task!r})"
-                raise ValueError(f"{self.name} with these settings {what}")
-            if given is not None:
-                extra[word] = given
+        inputs: dict[str, Tensor | torch.nn.Module] = {}
+        if mask is not None:
+            inputs["mask"] = mask
+        if net is not None:
+            inputs["net"] = net
+        self._check_inputs(set(inputs), self.network(**params))
         if mask is not None:
             check_mask(self.name, mask, image)
         if "cv2" in self.needs:
             check_opencv(self.name)
         defaults = {param.name: param.default for param in self.params}
         with torch.no_grad():
-            return self.fn(image, **extra, **{**defaults, **params})
+            return self.fn(image, **inputs, **{**defaults, **params})
 
     def check(self, **params: Value) -> None:
         """Raises `ValueError` for an unknown setting, and for one that is out of its range."""
@@ -91,25 +107,67 @@ class Annotator:
                 )
             known[name].check(self.name, value)
 
+    def _check_inputs(self, inputs: set[str], network: str | None) -> None:
+        """Raises `ValueError` where a mask or a net is missing or of no use."""
+        required = {"mask": self.kind == "masked", "net": self.kind == "model" or network is not None}
+        for name, is_required in required.items():
+            if is_required == (name in inputs):
+                continue
+            what = f"needs {name}" if is_required else f"takes no {name}"
+            if is_required and name == "net" and network:
+                what += f", the network {network!r}: networks.load_network({network!r}, path)"
+            elif is_required and name == "net" and self.task:
+                what += f", a transformers model: transformers_models.load_model(folder, {self.task!r})"
+            raise ValueError(f"{self.name} with these settings {what}")
+
 
 ANNOTATORS: Registry[Annotator] = Registry("annotator")
 
 
 def annotator(
     name: str,
-    kind: Literal["image", "masked", "model"] = "image",
+    *,
+    takes_mask: bool = False,
     params: tuple[Setting, ...] = (),
     needs: tuple[str, ...] = (),
     networks: Mapping[str, str] | None = None,
     task: str = "",
-    takes: str = "image",
     title: str = "",
     summary: str = "",
+    node_id: str = "",
+    own_node: bool = False,
+    takes: str = "image",
+    resizable: bool = True,
+    reads_mask_as: Mapping[str, Value] | None = None,
+    short_side: int | str = 0,
 ) -> Callable[[Callable[..., Tensor]], Annotator]:
-    """Decorate the function of one annotator file: it becomes an `Annotator` in `ANNOTATORS`."""
+    """Decorate the function of one annotator file: it becomes an `Annotator` in `ANNOTATORS`.
+
+    Its kind follows from what it takes, and the id of its node from its name: normal_convert is ZeroctlNormalConvert.
+    """
+    networks = networks or {}
+    choices = [set(param.options) for param in params if isinstance(param, Choice)]
+    always_needs_net = bool(task) or "" in networks or any(options <= networks.keys() for options in choices)
+    kind: Kind = "masked" if takes_mask else "model" if always_needs_net else "image"
 
     def add(fn: Callable[..., Tensor]) -> Annotator:
-        made = Annotator(name, kind, fn, params, needs, networks or {}, task, takes, title, summary)
-        return ANNOTATORS.register(name)(made)
+        entry = Annotator(
+            name,
+            kind,
+            fn,
+            params,
+            needs,
+            networks=networks,
+            task=task,
+            title=title,
+            summary=summary,
+            node_id=node_id or "Zeroctl" + "".join(part.capitalize() for part in name.split("_")),
+            own_node=own_node,
+            takes=takes,
+            resizable=resizable,
+            reads_mask_as=reads_mask_as or {},
+            short_side=short_side,
+        )
+        return ANNOTATORS.register(name)(entry)
 
     return add

@@ -48,12 +48,12 @@ PARAMS = (
 
 @annotator(
     "depth",
-    kind="model",
     params=PARAMS,
     task="depth",
     title="Depth",
     summary="How near everything is, near white and far black, for depth ControlNets: by Depth Anything, DPT or "
     "ZoeDepth from a folder.",
+    short_side="detect_size",
 )
 def depth(image: Tensor, net: nn.Module, detect_size: int, normalise: str, invert: str) -> Tensor:
     """Depth as the released ControlNets were trained on, but of full depth: never rounded to 8 bits.

@@ -32,10 +32,11 @@ PARAMS = (
 
 @annotator(
     "inpaint",
-    kind="masked",
+    takes_mask=True,
     params=PARAMS,
     title="Inpaint Hole",
     summary="The picture with its masked part set to -1, which tells an inpaint ControlNet what to fill.",
+    resizable=False,
 )
 def inpaint(image: Tensor, mask: Tensor, fill: str, mask_blur: float) -> Tensor:
     """Masked pixels become the fill in all three channels, the others stay as they are.

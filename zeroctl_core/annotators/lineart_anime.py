@@ -12,7 +12,6 @@ MULTIPLE = 256  # the net halves the picture eight times
 
 @annotator(
     "lineart_anime",
-    kind="model",
     networks={"": "lineart_anime"},
     title="Anime Lineart",
     summary="White line drawing on black of an anime picture or a photograph, for the anime lineart ControlNet.",

@@ -10,7 +10,6 @@ from .networks.run_net import run_net
 
 @annotator(
     "lineart_manga",
-    kind="model",
     networks={"": "lineart_manga"},
     title="Manga Lineart",
     summary="White line drawing on black of a manga page, its screen tones left out, for the anime lineart ControlNet.",

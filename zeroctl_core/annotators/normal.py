@@ -52,6 +52,7 @@ PARAMS = (
     params=PARAMS,
     needs=("cv2",),
     takes="depth",
+    resizable=False,
     title="Normals from Depth",
     summary="A normal map from a depth map whose near is white, in the colours that the normal ControlNets expect (BAE "
     "or MiDaS) or in OpenGL or DirectX order.",

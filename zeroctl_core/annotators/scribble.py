@@ -54,6 +54,7 @@ PARAMS = (
     title="Scribble Lines",
     summary="White lines on black, as the Scribble ControlNets were trained on: from your own drawing or mask, or from "
     "a photograph by XDoG.",
+    reads_mask_as={"source": "drawing", "polarity": "light_on_dark"},
 )
 def scribble(image: Tensor, source: str, polarity: str, threshold: int, xdog_threshold: int) -> Tensor:
     """Scribble lines as the released ControlNets were trained on.

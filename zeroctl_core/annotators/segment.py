@@ -31,12 +31,13 @@ PARAMS = (PALETTE,)
 
 @annotator(
     "segment",
-    kind="model",
     params=PARAMS,
     task="segmentation",
     title="Segmentation",
     summary="Every thing in the exact colour of its class, for segmentation ControlNets: by UperNet, SegFormer, "
     "Mask2Former or OneFormer, trained on ADE20K, from a folder.",
+    own_node=True,
+    short_side=SHORT_SIDE,
 )
 def segment(image: Tensor, net: nn.Module, palette: str) -> Tensor:
     """A segmentation map in the colours of the palette and no others.

@@ -32,6 +32,7 @@ PARAMS = (
     summary="Brings a segmentation map that was resized, blurred or saved as JPEG back to the exact colours that "
     "segmentation ControlNets know. It finds nothing in a photograph: give it a map.",
     takes="map",
+    resizable=False,
 )
 def segment_snap(image: Tensor, palette: str, smallest: int) -> Tensor:
     """Every pixel in the nearest colour of the palette; black, which stands for no class, stays black.

@@ -29,11 +29,11 @@ PARAMS = (
 
 @annotator(
     "teed",
-    kind="model",
     params=PARAMS,
     networks={"teed": "teed", "mteed": "mteed"},
     title="Soft Edges (TEED)",
     summary="Fine soft white edges on black by the tiny TEED net, for soft edge, HED and MistoLine ControlNets.",
+    node_id="ZeroctlTEED",
 )
 def teed(image: Tensor, net: nn.Module, weights: str, safe_steps: int) -> Tensor:
     """Edges as other packs draw them.
