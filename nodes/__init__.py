@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 
+from .host.annotators.roots import add_folder
 from .host.schema import ComfyExtension, ComfyNode
 
 FAMILIES = (
@@ -30,14 +31,15 @@ class ZeroctlExtension(ComfyExtension):
     nodes."""
 
     async def get_node_list(self) -> list[type[ComfyNode]]:
+        add_folder()
         nodes: list[type[ComfyNode]] = []
         for family in FAMILIES:
             try:
-                found = importlib.import_module(f".{family}", __package__).NODES
+                family_nodes = importlib.import_module(f".{family}", __package__).NODES
             except Exception:
                 log.exception("[zeroctl] the nodes of the family %r cannot be loaded on this host", family)
                 continue
-            for node in found:
+            for node in family_nodes:
                 try:
                     node.GET_SCHEMA()
                 except Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import inspect
 import logging
 import os
@@ -17,7 +18,7 @@ import comfy.utils
 from zeroctl_core.annotators.networks import Network
 from zeroctl_core.annotators.networks.loading import load_network
 
-from .files import target_of
+from .roots import target_of
 
 __all__ = ["download", "fetch"]
 
@@ -88,19 +89,19 @@ def fetch(repo: str, name: str, folder: Path, revision: str = "main", *, target:
 
 def _bar_of_the_host() -> type:
     """huggingface_hub's progress bar, which moves the host's and is where an interruption is heard."""
-    from huggingface_hub.utils import tqdm
+    base: Any = importlib.import_module("huggingface_hub.utils").tqdm
 
-    class Bar(tqdm):  # type: ignore[misc]  # of no type that is known here
+    class Bar(base):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             self.of_host = comfy.utils.ProgressBar(100)
 
-        def update(self, n: float | None = 1) -> bool | None:
+        def update(self, n: float | None = 1) -> Any:
             comfy.model_management.throw_exception_if_processing_interrupted()
-            said: bool | None = super().update(n)
+            result = super().update(n)
             if getattr(self, "total", None):  # a bar that is switched off has none
                 self.of_host.update_absolute(int(100 * self.n / self.total), 100)
-            return said
+            return result
 
     return Bar
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from zeroctl_core.annotators.transformers_models import check_transformers, folder_tasks, load_model
 
 from .download import fetch
-from .files import files_named, roots, target_of
+from .roots import files_named, roots, target_of
 
 __all__ = ["find_folder", "first_folder", "folder_names", "offered"]
 

@@ -9,14 +9,11 @@ from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.pictures.resolution import RESOLUTIONS
 
 from ..schema import io, option
-from .files import add_folder
 from .folders import folder_names, offered
 
 __all__ = ["CATEGORY", "description", "download_input", "model_input", "resolution_input", "setting_input"]
 
 CATEGORY = "zeroctl/annotate"
-
-add_folder()
 
 
 def setting_input(param: Param | Choice | Switch) -> Any:
