@@ -1,4 +1,4 @@
-"""Folders of transformers models below the host's folder `annotators`: which there are, and which are worth having."""
+"""Folders of transformers models below the host's folders `annotators`: which there are, and which are worth having."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import folder_paths
+
 from zeroctl_core.annotators.transformers_models import check_transformers, folder_tasks, load_model
 
 from .download import fetch
@@ -16,6 +18,9 @@ from .roots import files_named, roots, target_of
 __all__ = ["find_folder", "first_folder", "folder_names", "offered"]
 
 FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
+
+
+CACHE_KEY = "zeroctl/annotators"
 
 
 @dataclass(frozen=True)
@@ -45,15 +50,15 @@ OFFERED = {
 
 
 def folder_names(task: str) -> list[str]:
-    """The published model, there or not, then the folders with a model for the task, as paths below `annotators`."""
-    return list(dict.fromkeys([OFFERED[task].name, *_found(task)]))
+    """The published model, on disk or not, then the folders with a model for the task, as paths below `annotators`."""
+    return list(dict.fromkeys([OFFERED[task].name, *_folders_for(task)]))
 
 
 def first_folder(task: str) -> str:
-    """What to take where nobody chooses: the published model if it is there, else the first folder that is."""
-    published, found = OFFERED[task].name, _found(task)
-    there = any(folder.name == published for folder in found.values())
-    return published if there or not found else next(iter(found))
+    """What to take where nobody chooses: the published model if it is on disk, else the first folder that is."""
+    published, folders = OFFERED[task].name, _folders_for(task)
+    is_on_disk = any(folder.name == published for folder in folders.values())
+    return published if is_on_disk or not folders else next(iter(folders))
 
 
 def offered(task: str) -> str:
@@ -64,21 +69,20 @@ def offered(task: str) -> str:
 def find_folder(task: str, name: str, may_download: bool) -> Path:
     """The folder of a name of `folder_names`. The published model may lie in any subfolder.
 
-    Raises:
-        FileNotFoundError: it is nowhere, and may not be downloaded; the message names URL, path, size and licence.
-        ValueError: a folder with a model for another task, or none.
+    Raises `FileNotFoundError`, which names URL, path, size and licence, where the published model is nowhere and may
+    not be downloaded, and `ValueError` for any other name that is not a folder with a model for the task.
     """
-    found = _found(task)
-    if name in found:
-        return found[name]
+    folders = _folders_for(task)
+    if name in folders:
+        return folders[name]
     published = OFFERED[task]
     target = target_of(published.name)
     if name != published.name:
         raise ValueError(
             f"There is no folder {name!r} with a model for {task} below {', '.join(map(str, roots()))}; there are: "
-            f"{', '.join(found) or 'none'}. Press R after adding one."
+            f"{', '.join(folders) or 'none'}. Press R after adding one."
         )
-    for folder in found.values():
+    for folder in folders.values():
         if folder.name == name:
             return folder
     if may_download:
@@ -90,15 +94,29 @@ def find_folder(task: str, name: str, may_download: bool) -> Path:
     )
 
 
-def _found(task: str) -> dict[str, Path]:
-    """Name -> folder; of two with one name the first root's."""
-    found: dict[str, Path] = {}
-    for root in roots():
-        for config in files_named("config.json", root):
-            folder = config.parent
-            if task in folder_tasks(folder):
-                found.setdefault(folder.relative_to(root).as_posix(), folder)
-    return found
+def _folders_for(task: str) -> dict[str, Path]:
+    """Name -> folder with a model for the task; of two with one name the first root's."""
+    folders: dict[str, Path] = {}
+    for name, folder, tasks in _model_folders():
+        if task in tasks:
+            folders.setdefault(name, folder)
+    return folders
+
+
+def _model_folders() -> tuple[tuple[str, Path, frozenset[str]], ...]:
+    """Name, folder and tasks of every folder with a known model.
+
+    Walked once while the host lists its nodes, which ask for every task: its cache lives for one listing. At any other
+    time walked anew.
+    """
+    folders: tuple[tuple[str, Path, frozenset[str]], ...] | None = folder_paths.cache_helper.get(CACHE_KEY)
+    if folders is None:
+        configs = [(root, file.parent) for root in roots() for file in files_named("config.json", root)]
+        folders = tuple(
+            (folder.relative_to(root).as_posix(), folder, frozenset(folder_tasks(folder))) for root, folder in configs
+        )
+        folder_paths.cache_helper.set(CACHE_KEY, folders)
+    return folders
 
 
 def _download(task: str, published: Published, target: Path) -> Path:
@@ -108,8 +126,8 @@ def _download(task: str, published: Published, target: Path) -> Path:
     """
     if target.exists():
         raise FileExistsError(
-            f"{target} is there, but is no folder with a model for {task}: a download by hand that is not complete, "
-            "perhaps. Complete it or remove it, and try again."
+            f"There is a {target}, but it is not a folder with a model for {task}: perhaps a download by hand that is "
+            "not complete. Complete it or remove it, and try again."
         )
     check_transformers(task)
     target.parent.mkdir(parents=True, exist_ok=True)

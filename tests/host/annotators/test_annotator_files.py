@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import http.server
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +22,7 @@ from torch import Tensor
 from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.annotators.networks import NETWORKS
 
+ROOT = Path(__file__).resolve().parents[3]
 NEEDING = sorted({name for entry in ANNOTATORS.values() for name in entry.networks.values()})
 
 
@@ -126,6 +129,25 @@ def test_a_missing_folder_is_named_with_its_source_and_place(host, images, files
         annotated(host, "depth", images, model="Depth-Anything-V2-Small-hf")
 
 
+def test_a_listing_of_the_nodes_walks_the_folders_once_and_the_next_one_anew(host, files, monkeypatch) -> None:
+    """Four inputs ask for four tasks; a folder that comes in between is in the next listing, as after pressing R."""
+    pytest.importorskip("transformers", reason="the host has no transformers")
+    folders = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.annotators.folders"]
+    walk, walks = folders.files_named, []
+    monkeypatch.setattr(folders, "files_named", lambda *arguments: walks.append(arguments) or walk(*arguments))
+
+    def listing() -> list[str]:
+        with host.folder_paths.cache_helper:  # as the host's /object_info
+            for name in ("ZeroctlPose", "ZeroctlSegment", "ZeroctlDepth"):
+                info = host.nodes.NODE_CLASS_MAPPINGS[name].GET_NODE_INFO_V1()
+        return list(info["input"]["required"]["model"][1]["options"])
+
+    assert listing() == ["Depth-Anything-V2-Small-hf"] and len(walks) == 1
+    write_tiny("depth", files / "mine", {})
+    assert listing() == ["Depth-Anything-V2-Small-hf", "mine"] and len(walks) == 2
+    shutil.rmtree(files / "mine")
+
+
 class Hub(http.server.BaseHTTPRequestHandler):
     """A hub with the files of one repository."""
 
@@ -200,7 +222,7 @@ def test_gits_hash_of_a_small_file_is_compared(host, images, files, hub, tmp_pat
 
 def test_a_folder_that_is_in_the_way_is_named_before_anything_is_fetched(host, images, files, hub) -> None:
     (files / "Depth-Anything-V2-Small-hf").mkdir()
-    with pytest.raises(NodeFailed, match="is there, but is no folder with a model for depth"):
+    with pytest.raises(NodeFailed, match="but it is not a folder with a model for depth"):
         annotated(host, "depth", images, model="Depth-Anything-V2-Small-hf", download=True)
     assert hub.asked == []
     (files / "Depth-Anything-V2-Small-hf").rmdir()
