@@ -51,10 +51,10 @@ class ZeroctlHintSize(ComfyNode):
     @classmethod
     def execute(cls, image: Any, width: int, height: int, mode: str, latent: Any = None) -> NodeOutput:
         check_choice("mode", mode, RESIZE_MODES)
-        own = check_image(image, channels=(3, 4)).shape[-2:]
+        image_height, image_width = check_image(image, channels=(3, 4)).shape[-2:]
         if latent is not None:
             height, width = (side * PIXELS_PER_CELL for side in latent["samples"].shape[-2:])
-        return NodeOutput(hint_size(*own, height, width, mode))  # type: ignore[arg-type]  # checked above
+        return NodeOutput(hint_size(image_height, image_width, height, width, mode))
 
 
 NODES = [ZeroctlHintSize]

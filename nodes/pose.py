@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from zeroctl_core.annotators.pictures.check import check_picture
-from zeroctl_core.annotators.pictures.opencv import check_opencv
-from zeroctl_core.annotators.pictures.pixels import over_white
+from torch import Tensor, nn
+
 from zeroctl_core.annotators.pictures.resolution import size_at_resolution
 from zeroctl_core.annotators.pose import (
     DIALECTS,
     POSE_PARAMS,
+    Frame,
     detect_poses,
     draw_pose,
     read_boxes,
     read_keypoints,
+    seen_pixels,
     write_keypoints,
 )
 
-from .host.annotators.chunks import in_chunks
+from .host.annotators.annotated import annotate_batch, read_picture
 from .host.annotators.folders import offered
 from .host.annotators.inputs import CATEGORY, download_input, model_input, resolution_input, setting_input
-from .host.annotators.nets import device_of, loaded_folders
-from .host.inputs import check_choice, check_image, check_number
+from .host.annotators.nets import load_folders
+from .host.inputs import check_choice, check_number
 from .host.preview import preview
 from .host.schema import Boxes, ComfyNode, NodeOutput, PoseKeypoints, io, schema
 
@@ -166,32 +169,33 @@ class ZeroctlPose(ComfyNode):
         bboxes: Any = None,
     ) -> NodeOutput:
         check_choice("keypoints_as", keypoints_as, DIALECTS)
-        picture = over_white(check_image(image, channels=(3, 4)))
+        picture = read_picture(image)
         boxes = None if bboxes is None else read_boxes(bboxes)
         if boxes is not None and len(boxes) not in (1, len(picture)):
             raise ValueError(
                 f"bboxes are of {len(boxes)} pictures, image has {len(picture)}; expected as many, or one."
             )
-        settings = {
-            "person_threshold": person_threshold,
-            "keypoint_threshold": keypoint_threshold,
-            "max_people": max_people,
-        }
-        for param in POSE_PARAMS:
-            param.check("pose", settings[param.name])
-        check_picture("pose", picture)
-        check_opencv("pose")
-        names = {"pose": estimator} if boxes is not None else {"pose": estimator, "people": detector}
-        net, *finders = loaded_folders(names, download, picture.shape[2] * picture.shape[3])
-        device = device_of(net)
+        for param, value in zip(POSE_PARAMS, (person_threshold, keypoint_threshold, max_people), strict=True):
+            param.check("pose", value)
+        models = {"pose": estimator} if boxes is not None else {"pose": estimator, "people": detector}
+        height, width = picture.shape[2:]
 
-        def look(part: slice) -> Any:
-            given = boxes if boxes is None or len(boxes) == 1 else boxes[part]
-            return detect_poses(picture[part].to(device), net, *finders, boxes=given, **settings)
+        def run(part: slice, pictures: Tensor, nets: Sequence[nn.Module]) -> list[Frame]:
+            return detect_poses(
+                pictures,
+                nets[0],
+                nets[1] if boxes is None else None,
+                boxes=boxes if boxes is None or len(boxes) == 1 else boxes[part],
+                person_threshold=person_threshold,
+                keypoint_threshold=keypoint_threshold,
+                max_people=max_people,
+            )
 
-        frames = [frame for found in in_chunks(len(picture), device, look) for frame in found]
-        height, width = size_at_resolution(*picture.shape[2:], resolution)
-        condition = draw_pose(frames, height, width, threshold=keypoint_threshold).movedim(1, -1)
+        load = partial(load_folders, models, download, seen_pixels(height, width))
+        parts = annotate_batch("pose", picture, run, load=load, needs=("cv2",))
+        frames = [frame for part in parts for frame in part]
+        size = size_at_resolution(height, width, resolution)
+        condition = draw_pose(frames, *size, threshold=keypoint_threshold).movedim(1, -1)
         points = write_keypoints(frames, keypoints_as, keypoint_threshold)
         return NodeOutput(condition, points, ui=preview(condition, cls))
 

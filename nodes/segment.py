@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.annotators.colors.class_colors import paint_classes
-from zeroctl_core.annotators.pictures.check import check_picture
-from zeroctl_core.annotators.pictures.pixels import over_white
 from zeroctl_core.annotators.pictures.resolution import at_resolution
 from zeroctl_core.annotators.segment import segment_ids
 
-from .host.annotators.chunks import in_chunks, kept
+from .host.annotators.annotated import annotate_batch, read_picture
 from .host.annotators.inputs import (
     CATEGORY,
     description,
@@ -22,8 +23,7 @@ from .host.annotators.inputs import (
     resolution_input,
     setting_input,
 )
-from .host.annotators.nets import device_of, loaded_folders
-from .host.inputs import check_image
+from .host.annotators.nets import load_folders
 from .host.preview import preview
 from .host.schema import ComfyNode, NodeOutput, io, schema
 
@@ -65,12 +65,14 @@ class ZeroctlSegment(ComfyNode):
         cls, image: Any, model: str, palette: str, resolution: int, download: bool, mask_class: int
     ) -> NodeOutput:
         SEGMENT.check(palette=palette)
-        picture = at_resolution(over_white(check_image(image, channels=(3, 4))), resolution)
-        check_picture(SEGMENT.name, picture)
-        (net,) = loaded_folders({SEGMENT.task: model}, download, picture.shape[2] * picture.shape[3])
-        device = device_of(net)
-        parts = in_chunks(len(picture), device, lambda part: kept(segment_ids(picture[part].to(device), net, palette)))
-        ids = torch.cat(parts)
+        picture = at_resolution(read_picture(image), resolution)
+        height, width = picture.shape[2:]
+
+        def run(part: slice, pictures: Tensor, nets: Sequence[nn.Module]) -> Tensor:
+            return segment_ids(pictures, nets[0], palette)
+
+        load = partial(load_folders, {SEGMENT.task: model}, download, SEGMENT.seen_pixels(height, width))
+        ids = torch.cat(annotate_batch(SEGMENT.name, picture, run, load=load))
         condition = paint_classes(ids, palette)
         shown = condition.movedim(1, -1)
         return NodeOutput(shown, (ids == mask_class).float(), ui=preview(shown, cls))

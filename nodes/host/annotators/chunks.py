@@ -8,32 +8,26 @@ from typing import TypeVar
 import comfy.model_management
 import comfy.utils
 import torch
-from torch import Tensor
 
-__all__ = ["in_chunks", "kept"]
+__all__ = ["in_chunks"]
 
 T = TypeVar("T")
 
 LONGEST = 16  # pictures a chunk, so that progress is seen and an interruption is heard
 
 
-def kept(made: Tensor) -> Tensor:
-    """What a node gives, where the host keeps it."""
-    return made.to(comfy.model_management.intermediate_device())
-
-
 def in_chunks(count: int, device: torch.device, run: Callable[[slice], T]) -> list[T]:
-    """What a function says of each chunk of a batch, in order.
+    """What a function returns for each chunk of a batch, in order.
 
     The first picture goes alone and shows how much memory one takes. A chunk that does not fit is halved; a single
     picture that does not fit raises what the device raises.
     """
     bar = comfy.utils.ProgressBar(count)
-    said: list[T] = []
+    results: list[T] = []
 
     def step(start: int, end: int) -> None:
         comfy.model_management.throw_exception_if_processing_interrupted()
-        said.append(run(slice(start, end)))
+        results.append(run(slice(start, end)))
         bar.update_absolute(end, count)
 
     size, start = _fitting(lambda: step(0, 1), device), 1
@@ -48,13 +42,13 @@ def in_chunks(count: int, device: torch.device, run: Callable[[slice], T]) -> li
             size //= 2
             continue
         start = end
-    return said
+    return results
 
 
 def _fitting(first: Callable[[], None], device: torch.device) -> int:
-    """Run the first picture and say how many of the others may go together: half of the free memory by what it took.
+    """Run the first picture; how many of the others may go together: half of the free memory by what the first took.
 
-    On a CPU one: a chunk of four takes four times as long as one there, and four times the memory.
+    On a CPU one: a chunk of four takes four times as long there as one picture, and four times the memory.
     """
     if device.type != "cuda":
         first()

@@ -3,42 +3,53 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import comfy.model_management
 import comfy.model_patcher
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from zeroctl_core.annotators import Annotator
 from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.networks.loading import load_network
 from zeroctl_core.annotators.transformers_models import load_model
 
 from ..paths import fingerprint
-from .chunks import in_chunks, kept
 from .download import download
 from .files import find
 from .folders import find_folder
 
-__all__ = ["annotate_in_chunks", "device_of", "loaded", "loaded_folders"]
+__all__ = ["load_folders", "load_networks"]
 
-KEPT = 6  # networks that stay in memory for the next run; the host may still move them off its device
+CACHE_SIZE = 6  # networks that stay in memory for the next run; the host may still move them off its device
 
 NUMBERS_A_PIXEL = 512
 """Memory that the host is asked to leave free, in numbers a pixel: four planes of 128 channels."""
 
-_kept: OrderedDict[tuple[str, str, torch.dtype], Any] = OrderedDict()
+_cache: OrderedDict[tuple[str, str, torch.dtype], Any] = OrderedDict()
 
 
-def loaded(name: str, may_download: bool, pixels: int) -> nn.Module:
-    """A network of `NETWORKS` on the host's device, with room for a picture of so many pixels.
+def load_networks(names: Sequence[str], may_download: bool, pixels: int) -> list[nn.Module]:
+    """Networks of `NETWORKS`, all on the host's device at once, with room for a picture of so many pixels.
 
-    Raises:
-        FileNotFoundError: the file is nowhere, and may not be downloaded; what a file of another kind raises
-            `load_network` says.
+    Raises `FileNotFoundError` for a file that is nowhere and may not be downloaded, and what `load_network` raises for
+    a file of another kind.
     """
+    return _on_device([_patcher_of_network(name, may_download) for name in names], pixels)
+
+
+def load_folders(names: Mapping[str, str], may_download: bool, pixels: int) -> list[nn.Module]:
+    """The transformers models of folders, task -> name, all on the host's device at once, with room as above.
+
+    Raises what `find_folder` and `load_model` raise.
+    """
+    folders = {task: find_folder(task, name, may_download) for task, name in names.items()}
+    return _on_device([_patcher_of_folder(task, folder) for task, folder in folders.items()], pixels)
+
+
+def _patcher_of_network(name: str, may_download: bool) -> Any:
     network = NETWORKS[name]
     try:
         path = find(network)
@@ -46,39 +57,12 @@ def loaded(name: str, may_download: bool, pixels: int) -> nn.Module:
         if not may_download:
             raise
         path = download(network)
-    return _on_device([_patcher(name, fingerprint(path), lambda: load_network(name, path))], pixels)[0]
+    return _patcher(name, fingerprint(path), lambda: load_network(name, path))
 
 
-def loaded_folders(names: Mapping[str, str], may_download: bool, pixels: int) -> list[nn.Module]:
-    """The transformers models of folders, task -> name, all on the host's device at once.
-
-    Raises what `find_folder` and `load_model` raise.
-    """
-    folders = {task: find_folder(task, name, may_download) for task, name in names.items()}
-    patchers = []
-    for task, folder in folders.items():
-        files = ",".join(fingerprint(path) for path in sorted(folder.iterdir()) if path.is_file())
-        patchers.append(_patcher(task, files, lambda folder=folder, task=task: load_model(folder, task)))
-    return _on_device(patchers, pixels)
-
-
-def annotate_in_chunks(
-    annotator: Annotator, image: Tensor, net: nn.Module | None, mask: Tensor | None = None, **params: Any
-) -> Tensor:
-    """Annotate a batch, some pictures at a time."""
-    device = image.device if net is None else device_of(net)
-    extra: dict[str, Any] = {} if net is None else {"net": net}
-
-    def run(part: slice) -> Tensor:
-        if mask is not None:
-            extra["mask"] = mask[part].to(device)
-        return kept(annotator(image[part].to(device), **extra, **params))
-
-    return torch.cat(in_chunks(len(image), device, run))
-
-
-def device_of(net: nn.Module) -> torch.device:
-    return next(net.parameters()).device
+def _patcher_of_folder(task: str, folder: Path) -> Any:
+    files = ",".join(fingerprint(path) for path in sorted(folder.iterdir()) if path.is_file())
+    return _patcher(task, files, lambda: load_model(folder, task))
 
 
 def _device() -> torch.device:
@@ -95,19 +79,19 @@ def _dtype(device: torch.device) -> torch.dtype:
     return torch.float16 if half else torch.float32
 
 
-def _patcher(what: str, files: str, load: Callable[[], nn.Module]) -> Any:
-    """The network of these files as the host's ModelPatcher; the last few are kept."""
+def _patcher(name: str, files: str, load: Callable[[], nn.Module]) -> Any:
+    """The network of these files as the host's ModelPatcher; the last few stay in the cache."""
     device = _device()
     dtype = _dtype(device)
-    key = (what, files, dtype)
-    if key not in _kept:
-        _kept[key] = comfy.model_patcher.ModelPatcher(
+    key = (name, files, dtype)
+    if key not in _cache:
+        _cache[key] = comfy.model_patcher.ModelPatcher(
             load().to(dtype), load_device=device, offload_device=comfy.model_management.unet_offload_device()
         )
-    _kept.move_to_end(key)
-    while len(_kept) > KEPT:
-        _kept.popitem(last=False)
-    return _kept[key]
+    _cache.move_to_end(key)
+    while len(_cache) > CACHE_SIZE:
+        _cache.popitem(last=False)
+    return _cache[key]
 
 
 def _on_device(patchers: list[Any], pixels: int) -> list[nn.Module]:

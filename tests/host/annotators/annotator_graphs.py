@@ -13,11 +13,6 @@ from zeroctl_core.annotators import ANNOTATORS, Annotator
 from zeroctl_core.annotators.networks import NETWORKS
 
 SIZE = 96
-NODE_OF = {"softedge": "ZeroctlSoftEdge", "teed": "ZeroctlTEED"}
-
-
-def node_of(name: str) -> str:
-    return NODE_OF.get(name) or "Zeroctl" + "".join(part.capitalize() for part in name.split("_"))
 
 
 def settings(annotator: Annotator, **changed: Any) -> dict[str, Any]:
@@ -26,8 +21,8 @@ def settings(annotator: Annotator, **changed: Any) -> dict[str, Any]:
 
 def annotated(host: Host, name: str, images: Tensor, mask: Tensor | None = None, **inputs: Any) -> Tensor:
     """The condition that an annotator's own node makes."""
-    made: Tensor = run_node(host, name, images, mask, **inputs)["map"]
-    return made
+    condition: Tensor = run_node(host, name, images, mask, **inputs)["map"]
+    return condition
 
 
 def run_node(host: Host, name: str, images: Tensor, mask: Tensor | None = None, **inputs: Any) -> Result:
@@ -35,7 +30,7 @@ def run_node(host: Host, name: str, images: Tensor, mask: Tensor | None = None, 
     values = {**settings(entry), "resolution": 0, entry.takes: ["image", 0], **inputs}
     if entry.networks or entry.task:
         values.setdefault("download", False)
-    graph = {"image": host.give(images), "map": node(node_of(name), **values)}
+    graph = {"image": host.give(images), "map": node(entry.node_id, **values)}
     if mask is not None:
         graph["mask"] = host.give(mask)
         graph["map"]["inputs"]["mask"] = ["mask", 0]

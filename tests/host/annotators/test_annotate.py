@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from annotator_graphs import SIZE, annotated, run_node, settings
+from control_graphs import picture
 from host_graphs import node
 from host_process import Host, NodeFailed
 from PIL import Image
@@ -19,9 +21,11 @@ from torch import Tensor
 
 from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.annotators.colors.class_colors import paint_classes
-from zeroctl_core.annotators.pose import draw_pose
+from zeroctl_core.annotators.pose import POSE_PARAMS, draw_pose
 from zeroctl_core.annotators.segment import segment_ids
 from zeroctl_core.annotators.transformers_models import load_model
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("name", [name for name, entry in ANNOTATORS.items() if entry.kind == "image"])
@@ -59,6 +63,16 @@ def test_the_node_for_all_takes_settings_by_name(host, images) -> None:
             run(settings=wrong)
     with pytest.raises(NodeFailed, match="needs a mask"):
         run(annotator="inpaint")
+
+
+def annotate(host: Host, images: Tensor, mask: Tensor | None = None, **inputs: Any) -> Tensor:
+    """The condition of the node for all at its defaults, with some inputs changed."""
+    values = {"annotator": "canny", "resolution": 512, "settings": "", "download": False, **inputs}
+    graph = {"image": host.give(images), "map": node("ZeroctlAnnotate", image=["image", 0], **values)}
+    if mask is not None:
+        graph["mask"] = host.give(mask)
+        graph["map"]["inputs"]["mask"] = ["mask", 0]
+    return host.run(graph, keep={"map": ["map", 0]})["map"]
 
 
 def test_a_drawn_mask_is_the_drawing(host, images) -> None:
@@ -154,6 +168,38 @@ def test_depth_is_the_cores(host, images, folders) -> None:
     net = load_model(folders / "tiny" / "depth_anything", "depth")
     assert (found - ANNOTATORS["depth"](images.movedim(-1, 1), net=net, **values).movedim(1, -1)).abs().max() < 1e-5
     assert float(found.min()) == 0.0 and float(found.max()) == 1.0
+
+
+@pytest.fixture()
+def rooms(host: Host, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The pixels for which the host was asked to make room, call by call."""
+    nets = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.annotators.nets"]
+    load, pixels = nets.comfy.model_management.load_models_gpu, []
+
+    def record(patchers: list[Any], memory_required: float, **options: Any) -> None:
+        pixels.append(round(memory_required / nets.NUMBERS_A_PIXEL / 4))
+        load(patchers, memory_required=memory_required, **options)
+
+    monkeypatch.setattr(nets.comfy.model_management, "load_models_gpu", record)
+    return pixels
+
+
+def test_the_room_asked_for_is_that_of_what_the_net_sees(host, folders, rooms) -> None:
+    """A net that enlarges a small picture works on more pixels than it has, by default and by setting."""
+    small = picture(128, 128)
+    annotate(host, small, annotator="depth", resolution=0)
+    annotate(host, small, annotator="depth", resolution=0, settings="detect_size=126")
+    annotated(host, "depth", small, model="tiny/depth_anything")
+    run_node(host, "segment", small, model="tiny/upernet", mask_class=0)
+    assert rooms == [518 * 518, 128 * 128, 518 * 518, 512 * 512]
+
+
+def test_the_room_asked_for_people_is_that_of_the_detector(host, folders, rooms) -> None:
+    values = {param.name: param.default for param in POSE_PARAMS} | {"keypoints_as": "comfyui", "download": False}
+    values |= {"detector": "tiny/rt_detr", "estimator": "tiny/vitpose", "resolution": 0}
+    graph = {"image": host.give(picture(128, 128)), "pose": node("ZeroctlPose", image=["image", 0], **values)}
+    host.run(graph, keep={"map": ["pose", 0]})
+    assert rooms == [640 * 640]
 
 
 def test_segmentation_has_colours_and_a_mask(host, images, folders) -> None:

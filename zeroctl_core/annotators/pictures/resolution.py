@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -37,9 +35,7 @@ def size_at_resolution(height: int, width: int, resolution: int) -> tuple[int, i
     return round(height * scale), round(width * scale)
 
 
-def hint_size(
-    height: int, width: int, canvas_height: int, canvas_width: int, mode: Literal["crop", "fit", "stretch"] = "crop"
-) -> int:
+def hint_size(height: int, width: int, canvas_height: int, canvas_width: int, mode: str = "crop") -> int:
     """The resolution whose annotation needs no resizing on the canvas ("pixel perfect").
 
     Source: round(k * short side), k the larger of the two ratios canvas to image (`fit`: the smaller), as A1111's

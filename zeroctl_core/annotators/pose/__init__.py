@@ -7,7 +7,7 @@ from .coco import openpose_from_coco
 from .draw import draw_pose
 from .estimate import POSE_PARAMS, detect_poses, estimate_poses
 from .keypoints import DIALECTS, read_keypoints, write_keypoints
-from .people import find_people
+from .people import find_people, seen_pixels
 from .person import Frame, Person
 
 __all__ = [
@@ -22,5 +22,6 @@ __all__ = [
     "openpose_from_coco",
     "read_boxes",
     "read_keypoints",
+    "seen_pixels",
     "write_keypoints",
 ]

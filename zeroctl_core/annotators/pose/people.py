@@ -21,6 +21,11 @@ PICTURES_AT_ONCE = 8
 """On an accelerator."""
 
 
+def seen_pixels(height: int, width: int) -> int:
+    """How many pixels a picture has for the detector at the least: its own, or those that it is squeezed to."""
+    return max(height * width, SIZE[0] * SIZE[1])
+
+
 def find_people(image: Tensor, net: nn.Module, threshold: float = 0.5, max_people: int = 20) -> list[np.ndarray]:
     """[B, 3, H, W] in 0..1 -> for each picture [n, 5] float64: x0, y0, x1, y1 in its pixels and a score above
     `threshold`, the highest first; nobody is fine. A box may reach a little beyond the picture.
