@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -28,6 +29,13 @@ from .host.annotators.nets import load_folders, load_networks
 from .host.inputs import check_choice, check_mask
 from .host.preview import preview
 from .host.schema import ComfyNode, NodeOutput, io, schema
+
+RESOLUTION = 512
+"""The default of the node for all. It does not resize what has to be read at its own size: nobody has asked for it."""
+
+AT_OWN_SIZE = [name for name, annotator in ANNOTATORS.items() if not annotator.resizable]
+
+log = logging.getLogger("zeroctl")
 
 
 def condition_of(
@@ -89,7 +97,7 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
                     *([mask] if annotator.kind == "masked" else []),
                     *([model_input(annotator.task)] if annotator.task else []),
                     *(setting_input(param) for param in annotator.params),
-                    resolution_input(512 if annotator.resizable else 0),
+                    resolution_input(RESOLUTION if annotator.resizable else 0),
                     *([download_input()] if annotator.networks or annotator.task else []),
                     *([drawing] if annotator.reads_mask_as else []),
                 ],
@@ -123,7 +131,13 @@ class ZeroctlAnnotate(ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="The picture to annotate; alpha is laid over white."),
                 io.Combo.Input("annotator", options=list(ANNOTATORS), default="canny", tooltip="What to draw."),
-                resolution_input(512),
+                resolution_input(
+                    RESOLUTION,
+                    "Pixels of the short side to annotate at, 64 or more; 0 keeps the picture's size. At "
+                    f"{RESOLUTION}, the default, {', '.join(AT_OWN_SIZE[:-1])} and {AT_OWN_SIZE[-1]} keep it, too: "
+                    "their pixels are not to be mixed before they are read. Use the short side of the picture that "
+                    "you generate.",
+                ),
                 io.String.Input(
                     "settings",
                     default="",
@@ -151,6 +165,9 @@ class ZeroctlAnnotate(ComfyNode):
         if mask is not None and not takes_mask(entry):
             takers = [name for name, other in ANNOTATORS.items() if takes_mask(other)]
             raise ValueError(f"{annotator} has no use for a mask. Disconnect it; {' and '.join(takers)} take one.")
+        if resolution == RESOLUTION and annotator in AT_OWN_SIZE:
+            log.info("[zeroctl] Annotate: %s is read at its own size; another resolution resizes it first", annotator)
+            resolution = 0
         condition = condition_of(
             entry,
             image,

@@ -75,6 +75,20 @@ def annotate(host: Host, images: Tensor, mask: Tensor | None = None, **inputs: A
     return host.run(graph, keep={"map": ["map", 0]})["map"]
 
 
+@pytest.mark.parametrize("name", [name for name, entry in ANNOTATORS.items() if not entry.resizable])
+def test_the_node_for_all_resizes_no_map_and_no_hole_unless_asked(host, name) -> None:
+    image = picture(640, 640, batch=1)
+    mask = (picture(640, 640, batch=1, seed=3)[..., 0] > 0.5).float() if ANNOTATORS[name].kind == "masked" else None
+    condition = annotate(host, image, mask, annotator=name)
+    assert condition.shape == image.shape
+    assert torch.equal(condition, annotated(host, name, image, mask))
+    assert annotate(host, image, mask, annotator=name, resolution=256).shape == (1, 256, 256, 3)
+
+
+def test_the_node_for_all_resizes_pictures_by_default(host) -> None:
+    assert annotate(host, picture(640, 320, batch=1)).shape == (1, 1024, 512, 3)
+
+
 def test_a_drawn_mask_is_the_drawing(host, images) -> None:
     mask = torch.zeros(SIZE, SIZE)
     mask[10:20, 30:80] = 1.0
