@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import log2
-
 import numpy as np
 from torch import Tensor
 
@@ -25,9 +23,12 @@ PARAMS = (
         range=(1.0, 8.0),
         step=0.1,
         help="For pyramid and area: how many times smaller the picture becomes on the way; 1 changes nothing. Pyramid "
-        "takes the nearest of 1, 2, 4 and 8.",
+        "takes the nearest of 1, 2, 4 and 8, halfway the larger.",
     ),
 )
+
+PYRAMIDS = (8, 4, 2, 1)
+"""How many times smaller a pyramid can make the picture, the larger first."""
 
 
 @annotator(
@@ -51,20 +52,21 @@ def tile(image: Tensor, mode: str, downscale: float) -> Tensor:
     pixels = to_uint8(image, by_opencv=True)
     for row, picture in enumerate(pixels):
         if mode == "pyramid":
-            pixels[row] = _pyramid(picture, round(log2(downscale)))
+            pixels[row] = _pyramid(picture, min(PYRAMIDS, key=lambda times: abs(times - downscale)))
         else:
             pixels[row] = _area(picture, downscale)
     return from_uint8(pixels, image.device)
 
 
-def _pyramid(picture: np.ndarray, halvings: int) -> np.ndarray:
-    """Halve so many times and double again; nothing is displaced. [H, W, 3] uint8 -> [H, W, 3] uint8"""
+def _pyramid(picture: np.ndarray, times: int) -> np.ndarray:
+    """Halve until it is so many times smaller, and double again; nothing is displaced. [H, W, 3] uint8 -> the same"""
     import cv2
 
     sizes = []
-    for _ in range(halvings):
+    while times > 1:
         sizes.append(picture.shape[:2])
         picture = cv2.pyrDown(picture)
+        times //= 2
     for height, width in reversed(sizes):
         picture = cv2.pyrUp(picture, dstsize=(width, height))
     return picture

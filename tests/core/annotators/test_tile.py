@@ -58,12 +58,17 @@ def test_pyramid_equals_the_released_one_without_noise(halvings):
     assert np.abs(pixels[32::128, 32::128].astype(int) - DOWN_SAMPLE[halvings]).max() <= 2
 
 
-def test_pyramid_takes_the_nearest_power_of_two():
+@pytest.mark.parametrize(
+    ("nearest", "scales"),
+    [(1.0, (1.3, 1.45)), (2.0, (1.5, 2.7, 2.9)), (4.0, (3.0, 5.5, 5.7, 5.9)), (8.0, (6.0, 7.1))],
+)
+def test_pyramid_takes_the_nearest_of_its_steps_and_halfway_the_larger(nearest, scales):
     image = as_image(ASTRONAUT[:100, :120])
-    pictures = {scale: tile(image, mode="pyramid", downscale=scale) for scale in (1.0, 1.3, 2.0, 2.7, 4.0, 5.5, 8.0)}
-    assert torch.equal(pictures[1.0], image) and torch.equal(pictures[1.3], image)
-    assert torch.equal(pictures[2.7], pictures[2.0]) and torch.equal(pictures[5.5], pictures[4.0])
-    assert not torch.equal(pictures[8.0], pictures[4.0])
+    expected = tile(image, mode="pyramid", downscale=nearest)
+    for scale in scales:
+        assert torch.equal(tile(image, mode="pyramid", downscale=scale), expected)
+    for other in {1.0, 2.0, 4.0, 8.0} - {nearest}:
+        assert not torch.equal(tile(image, mode="pyramid", downscale=other), expected)
 
 
 @pytest.mark.parametrize("downscale", [1.0, 1.5, 8.0])
