@@ -17,6 +17,7 @@ import comfy.utils
 
 from zeroctl_core.annotators.networks import Network
 from zeroctl_core.annotators.networks.loading import load_network
+from zeroctl_core.files.sha256 import file_sha256
 
 from .roots import target_of
 
@@ -32,13 +33,11 @@ FILE_OF_A_REPOSITORY = re.compile(
 def download(network: Network) -> Path:
     """The file of a network, from where it is published to where it belongs.
 
-    It is written aside, compared with the size and the hash that the server names, loaded once to see that it is what
-    it should be, and only then moved to its place.
+    It is written aside, compared with the size and the hash that the server names and with the recorded hash, loaded
+    once to see that it is what it should be, and only then moved to its place.
 
-    Raises:
-        ImportError: huggingface_hub is not installed.
-        OSError: the server cannot be reached, or the file is not what it says.
-        CheckpointError: the file holds other weights.
+    Raises `ImportError` without huggingface_hub, `OSError` where the server cannot be reached or the file is not the
+    announced or the recorded one, and `CheckpointError` where it holds other weights.
     """
     target = target_of(network.file)
     parts = FILE_OF_A_REPOSITORY.fullmatch(network.url)
@@ -48,17 +47,20 @@ def download(network: Network) -> Path:
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent, ignore_cleanup_errors=True) as aside:
-        fetched = fetch(parts["repo"], parts["file"], Path(aside), parts["revision"], target=target)
-        load_network(network.name, fetched)
-        os.replace(fetched, target)
+        path = fetch(parts["repo"], parts["file"], Path(aside), parts["revision"], target=target, sha256=network.sha256)
+        load_network(network.name, path)
+        os.replace(path, target)
     return target
 
 
-def fetch(repo: str, name: str, folder: Path, revision: str = "main", *, target: Path) -> Path:
+def fetch(
+    repo: str, name: str, folder: Path, revision: str = "main", *, target: Path, sha256: str | None = None
+) -> Path:
     """One file of a repository of Hugging Face into a folder, with the size and the hash that the server names.
 
     HF_ENDPOINT, proxies and tokens are huggingface_hub's. The host's progress bar goes with it, and it may be
-    interrupted. `target` is where the file belongs in the end, for messages. Raises what `download` raises.
+    interrupted. `target` is where the file belongs in the end, for messages; `sha256` is the recorded hash.
+    Raises the `ImportError` and the `OSError` of `download`.
     """
     url = f"https://huggingface.co/{repo}/resolve/{revision}/{name}"
     by_hand = f"download {url} by hand and put it at {target}"
@@ -72,7 +74,7 @@ def fetch(repo: str, name: str, folder: Path, revision: str = "main", *, target:
     log.info("[zeroctl] downloading %s", url)
     where: dict[str, Any] = {"revision": revision, "endpoint": os.environ.get("HF_ENDPOINT")}
     try:
-        told = huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repo, name, **where))
+        metadata = huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repo, name, **where))
         if "tqdm_class" in inspect.signature(huggingface_hub.hf_hub_download).parameters:
             where["tqdm_class"] = _bar_of_the_host()
         path = Path(huggingface_hub.hf_hub_download(repo, name, local_dir=folder, **where))
@@ -83,7 +85,13 @@ def fetch(repo: str, name: str, folder: Path, revision: str = "main", *, target:
             f"{url} could not be downloaded ({error}). Try again, set HF_ENDPOINT to a server that can be reached, "
             f"or {by_hand}."
         ) from error
-    _check(path, told.size, told.etag, url)
+    _check(path, metadata.size, metadata.etag, url)
+    if sha256 is not None and (own := file_sha256(path)) != sha256:
+        raise OSError(
+            f"{url}: the SHA-256 of {name} is {own}, expected {sha256}, which is recorded for the published file. It "
+            "was replaced by its publisher or changed on the way, and is not kept. Try again, update zeroctl, or put a "
+            f"file of the expected hash at {target}."
+        )
     return path
 
 
@@ -111,15 +119,17 @@ def _check(path: Path, size: int | None, etag: str | None, url: str) -> None:
 
     Of large files a server names the SHA-256, of small ones git's SHA-1; another etag says nothing of the content.
     """
-    found = path.stat().st_size
-    if size is not None and found != size:
-        raise OSError(f"{url}: {found} bytes came, {size} were announced. Try again.")
+    own_size = path.stat().st_size
+    if size is not None and own_size != size:
+        raise OSError(f"{url}: {own_size} bytes came, {size} were announced. Try again.")
     if etag is None or not re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{40}", etag):
         return
-    digest = hashlib.sha256() if len(etag) == 64 else hashlib.sha1(f"blob {found}\0".encode(), usedforsecurity=False)
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    if digest.hexdigest() != etag:
-        kind = "SHA-256" if len(etag) == 64 else "SHA-1 of git"
-        raise OSError(f"{url}: the {kind} of what came is {digest.hexdigest()}, announced was {etag}. Try again.")
+    kind, own = ("SHA-256", file_sha256(path)) if len(etag) == 64 else ("SHA-1 of git", _git_sha1(path))
+    if own != etag:
+        raise OSError(f"{url}: the {kind} of what came is {own}, announced was {etag}. Try again.")
+
+
+def _git_sha1(path: Path) -> str:
+    """The hash that git has for a small file."""
+    content = path.read_bytes()
+    return hashlib.sha1(f"blob {len(content)}\0".encode() + content, usedforsecurity=False).hexdigest()

@@ -17,7 +17,8 @@ from .roots import files_named, roots, target_of
 
 __all__ = ["find_folder", "first_folder", "folder_names", "offered"]
 
-FILES = ("config.json", "preprocessor_config.json", "model.safetensors")
+WEIGHTS = "model.safetensors"
+FILES = ("config.json", "preprocessor_config.json", WEIGHTS)
 
 
 CACHE_KEY = "zeroctl/annotators"
@@ -25,11 +26,15 @@ CACHE_KEY = "zeroctl/annotators"
 
 @dataclass(frozen=True)
 class Published:
-    """A repository of Hugging Face that holds a model for a task; `size` is about how many bytes it has."""
+    """A repository of Hugging Face that holds a model for a task.
+
+    `size` is about how many bytes it has, `sha256` the hash of its model.safetensors where that is known.
+    """
 
     repo: str
     size: int
     licence: str
+    sha256: str | None = None
 
     @property
     def name(self) -> str:
@@ -41,9 +46,21 @@ class Published:
 
 
 OFFERED = {
-    "depth": Published("depth-anything/Depth-Anything-V2-Small-hf", 99_000_000, "Apache-2.0"),
+    # revision 5426e4f: scripts and adapters of three repositories pin this hash
+    "depth": Published(
+        "depth-anything/Depth-Anything-V2-Small-hf",
+        99_000_000,
+        "Apache-2.0",
+        sha256="3152477ce0d8d6978d76b995120de97cb5b928701fd0f817769f59e249a16b70",
+    ),
     "segmentation": Published("openmmlab/upernet-convnext-tiny", 240_000_000, "MIT"),
-    "pose": Published("usyd-community/vitpose-base-simple", 344_000_000, "Apache-2.0"),
+    # revision a93ac0c: two repositories pin this hash
+    "pose": Published(
+        "usyd-community/vitpose-base-simple",
+        344_000_000,
+        "Apache-2.0",
+        sha256="85375373893ddd3641f3912821073e53f5435f9e966e1dca59d004454bfe4fdf",
+    ),
     "people": Published("PekingU/rtdetr_r50vd_coco_o365", 172_000_000, "Apache-2.0"),
 }
 """What a task's list offers first; its weights may be used for anything."""
@@ -134,7 +151,8 @@ def _download(task: str, published: Published, target: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent, ignore_cleanup_errors=True) as aside:
         whole = Path(aside) / published.name
         for name in FILES:
-            fetch(published.repo, name, whole, target=target / name)
+            sha256 = published.sha256 if name == WEIGHTS else None
+            fetch(published.repo, name, whole, target=target / name, sha256=sha256)
         shutil.rmtree(whole / ".cache", ignore_errors=True)  # huggingface_hub's own notes
         load_model(whole, task)
         os.replace(whole, target)

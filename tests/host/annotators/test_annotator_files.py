@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import re
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from annotator_graphs import annotated, random_state, settings
 from host_graphs import node
-from host_process import NodeFailed
+from host_process import Host, NodeFailed
 from safetensors.torch import load_file, save_file
 from tiny_transformers import write_tiny
 from torch import Tensor
@@ -187,27 +189,55 @@ def hub(monkeypatch) -> Iterator[type[Hub]]:
     server.shutdown()
 
 
-def test_a_file_is_fetched_only_when_asked_for_and_then_whole(host, images, files, hub) -> None:
-    told = NETWORKS["hed"]
-    body = _pickled(random_state("hed"))
-    hub.files = {told.file: body}
+@pytest.fixture()
+def publish(host: Host, hub: type[Hub], monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], bytes]:
+    """Publish random weights as those of hed, with this recorded hash or that of the file itself; -> the file."""
+    nets = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.annotators.nets"]
+
+    def publish(sha256: str | None = None) -> bytes:
+        body = _pickled(random_state("hed"))
+        hub.files = {NETWORKS["hed"].file: body}
+        recorded = replace(NETWORKS["hed"], sha256=sha256 or hashlib.sha256(body).hexdigest())
+        monkeypatch.setattr(nets, "NETWORKS", {**NETWORKS, "hed": recorded})
+        return body
+
+    return publish
+
+
+@pytest.mark.parametrize("name", NEEDING)
+def test_every_network_has_a_recorded_hash(name) -> None:
+    assert re.fullmatch("[0-9a-f]{64}", NETWORKS[name].sha256)
+    assert len({network.sha256 for network in NETWORKS.values()}) == len(NETWORKS)
+
+
+def test_a_file_is_fetched_only_when_asked_for_and_then_whole(host, images, files, hub, publish) -> None:
+    body, file = publish(), NETWORKS["hed"].file
     with pytest.raises(NodeFailed, match="set download to true"):
         annotated(host, "softedge", images)
     assert hub.asked == []
     annotated(host, "softedge", images, download=True)
-    assert (files / told.file).read_bytes() == body
+    assert (files / file).read_bytes() == body
     asked = len(hub.asked)
     assert asked > 0
     annotated(host, "softedge", images, download=True)
     assert len(hub.asked) == asked
 
 
-@pytest.mark.parametrize("what", ["damaged", "another file"])
-def test_a_wrong_file_leaves_nothing_behind(host, images, files, hub, what) -> None:
-    body = _pickled(random_state("hed")) if what == "damaged" else b"<html>not here</html>"
-    hub.files = {NETWORKS["hed"].file: body}
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("damaged", "the SHA-256 of what came is"),
+        ("another file", "the SHA-256 of ControlNetHED.pth is"),
+        ("replaced", "the SHA-256 of ControlNetHED.pth is .*, expected .*recorded for the published file.*Try again"),
+    ],
+)
+def test_a_wrong_file_leaves_nothing_behind(host, images, files, hub, publish, what, message) -> None:
+    """Also one that is whole and fits the network, but is not the file that was published."""
+    publish("0" * 64 if what == "replaced" else None)
+    if what == "another file":
+        hub.files = {NETWORKS["hed"].file: b"<html>not here</html>"}
     hub.etag = hashlib.sha256(b"other").hexdigest() if what == "damaged" else ""
-    with pytest.raises(NodeFailed):
+    with pytest.raises(NodeFailed, match=message):
         annotated(host, "softedge", images, download=True)
     assert not [path for path in files.rglob("*") if path.is_file()]
 
@@ -228,22 +258,26 @@ def test_a_folder_that_is_in_the_way_is_named_before_anything_is_fetched(host, i
     (files / "Depth-Anything-V2-Small-hf").rmdir()
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_a_folder_is_fetched_whole_or_not_at_all(host, images, files, hub, tmp_path, whole) -> None:
+@pytest.mark.parametrize("whole", ["whole", "incomplete", "replaced"])
+def test_a_folder_is_fetched_whole_or_not_at_all(host, images, files, hub, tmp_path, monkeypatch, whole) -> None:
     pytest.importorskip("transformers", reason="the host has no transformers")
     name = "Depth-Anything-V2-Small-hf"
     hub.files = {path.name: path.read_bytes() for path in write_tiny("depth", tmp_path / "depth", {}).iterdir()}
-    if not whole:
+    folders = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.annotators.folders"]
+    weights = hashlib.sha256(hub.files["model.safetensors"]).hexdigest() if whole != "replaced" else "0" * 64
+    monkeypatch.setitem(folders.OFFERED, "depth", replace(folders.OFFERED["depth"], sha256=weights))
+    if whole == "incomplete":
         del hub.files["model.safetensors"]
     values = settings(ANNOTATORS["depth"], detect_size=126)
-    if whole:
+    if whole == "whole":
         found = annotated(host, "depth", images, **values, model=name, download=True)
         assert found.shape == images.shape and {path.name for path in (files / name).iterdir()} >= set(hub.files)
         asked = len(hub.asked)
         annotated(host, "depth", images, **values, model=name, download=True)
         assert len(hub.asked) == asked
     else:
-        with pytest.raises(NodeFailed, match=r"model\.safetensors could not be downloaded"):
+        message = " could not be downloaded" if whole == "incomplete" else ": the SHA-256 of model.safetensors is"
+        with pytest.raises(NodeFailed, match=f"model.safetensors{message}"):
             annotated(host, "depth", images, **values, model=name, download=True)
     shutil.rmtree(files / name, ignore_errors=True)
     assert not [path for path in files.rglob("*") if path.is_file()]

@@ -49,6 +49,7 @@ def mean_of_sides(sides: Sequence[Tensor], size: Sequence[int]) -> Tensor:
     url="https://huggingface.co/lllyasviel/Annotators/resolve/main/ControlNetHED.pth",
     size=29_400_000,
     licence="Apache-2.0",
+    sha256="5ca93762ffd68a29fee1af9d495bf6aab80ae86f08905fb35472a083a4c7a8fa",
 )
 class HED(nn.Module):
     """[B, 3, h, w] in 0..1 -> soft edges [B, 1, h, w], white on black in 0..1. Height and width: multiples of 16."""

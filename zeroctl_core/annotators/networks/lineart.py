@@ -36,10 +36,20 @@ def mirrored(x: Tensor, border: int) -> Tensor:
 
 
 @network(
-    "lineart_realistic", file="sk_model.pth", url=f"{ANNOTATORS_REPO}sk_model.pth", size=17_200_000, licence=LICENCE
+    "lineart_realistic",
+    file="sk_model.pth",
+    url=f"{ANNOTATORS_REPO}sk_model.pth",
+    size=17_200_000,
+    licence=LICENCE,
+    sha256="c686ced2a666b4850b4bb6ccf0748031c3eda9f822de73a34b8979970d90f0c6",
 )
 @network(
-    "lineart_coarse", file="sk_model2.pth", url=f"{ANNOTATORS_REPO}sk_model2.pth", size=17_200_000, licence=LICENCE
+    "lineart_coarse",
+    file="sk_model2.pth",
+    url=f"{ANNOTATORS_REPO}sk_model2.pth",
+    size=17_200_000,
+    licence=LICENCE,
+    sha256="30a534781061f34e83bb9406b4335da4ff2616c95d22a585c1245aa8363e74e0",
 )
 class LineartGenerator(nn.Module):
     """[B, 3, h, w] in 0..1 -> dark lines on white, [B, 1, h, w] in 0..1.

@@ -61,6 +61,7 @@ class Level(nn.Module):
     url="https://huggingface.co/lllyasviel/Annotators/resolve/main/netG.pth",
     size=218_000_000,
     licence="MIT (Anime2Sketch)",
+    sha256="ccabdcc3f5cf3c07cf65d58776acb21df7dfda825cdc70c9766a93fd62bfc488",
 )
 class LineartAnimeNet(nn.Module):
     """[B, 3, h, w] in 0..1 -> dark lines on white, [B, 1, h, w] in 0..1. Height and width: multiples of 256."""

@@ -121,6 +121,7 @@ def grey(image: Tensor) -> Tensor:
     url="https://huggingface.co/lllyasviel/Annotators/resolve/main/erika.pth",
     size=173_000_000,
     licence="MIT (MangaLineExtraction_PyTorch)",
+    sha256="badbd6baf013cefbd98993307b02cc14a26c770d067416e4fdecc8720b88feeb",
 )
 class LineartMangaNet(nn.Module):
     """[B, 3, h, w] in 0..1 -> dark lines on white, [B, 1, h, w] in 0..1. Height and width: multiples of 16."""

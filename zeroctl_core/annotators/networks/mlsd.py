@@ -148,6 +148,7 @@ class Predict(nn.Module):
     url="https://huggingface.co/lllyasviel/Annotators/resolve/main/mlsd_large_512_fp32.pth",
     size=6_300_000,
     licence="Apache-2.0 (NAVER Corp.)",
+    sha256="5696f168eb2c30d4374bbfd45436f7415bb4d88da29bea97eea0101520fba082",
 )
 class MLSDLarge(nn.Module):
     """[B, 3, h, w] RGB in 0..1, in the parameters' type and on their device  ->  [B, 9, h / 2, w / 2]

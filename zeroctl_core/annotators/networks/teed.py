@@ -107,6 +107,7 @@ class Fusion(nn.Module):
     url="https://huggingface.co/bdsqlsz/qinglong_controlnet-lllite/resolve/main/Annotators/7_model.pth",
     size=246_000,
     licence="MIT (TEED)",
+    sha256="b9037964149c55156c6adbffdfbd7e8ca7d2ef2a4d90573520efa7f3a1aacf06",
 )
 @network(
     "mteed",
@@ -114,6 +115,7 @@ class Fusion(nn.Module):
     url="https://huggingface.co/TheMistoAI/MistoLine/resolve/main/Anyline/MTEED.pth",
     size=246_000,
     licence="that of MistoLine; see its page",
+    sha256="a3c2d8a8ce9422555c787160bd46362d761325a565333c0e3f6a53e0bae2abdb",
 )
 class TEED(nn.Module):
     """[B, 3, h, w] in 0..1 -> soft edges [B, 1, h, w], white on black in 0..1. Height and width: multiples of 4."""
