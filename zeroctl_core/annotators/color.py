@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from .annotator import annotator
 from .params import Choice, Param
+from .pictures.cubic import cubic_taps
 from .pictures.pixels import from_uint8, to_uint8
 
 PARAMS = (
@@ -61,22 +62,12 @@ def color(image: Tensor, grid: int, method: str) -> Tensor:
 def _cubic(image: Tensor, squares: tuple[int, int]) -> np.ndarray:
     """[B, C, H, W] -> [B, squares down, squares across, C] levels, float64."""
     (rows, down), (columns, across) = (_taps(*sides) for sides in zip(image.shape[2:], squares, strict=True))
-    read = to_uint8(image[:, :, torch.from_numpy(rows.ravel())][:, :, :, torch.from_numpy(columns.ravel())])
-    read = read.reshape(len(image), squares[0], 4, squares[1], 4, image.shape[1])
-    mixed: np.ndarray = np.einsum("bicjdk,ic,jd->bijk", read.astype(np.float64), down, across)
-    return mixed
+    pixels = to_uint8(image[:, :, torch.from_numpy(rows.ravel())][:, :, :, torch.from_numpy(columns.ravel())])
+    taps = pixels.reshape((len(image), squares[0], 4, squares[1], 4, image.shape[1])).astype(np.float64)
+    levels: np.ndarray = np.einsum("bicjdk,ic,jd->bijk", taps, down, across)
+    return levels
 
 
 def _taps(side: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pixels [count, 4] that make each of `count` pixels of a side, and their shares.
-
-    Source: Keys 1981, "Cubic convolution interpolation for digital image processing", Eq. 4, with a = -0.75.
-    """
-    place = (np.arange(count) + 0.5) * side / count - 0.5
-    first = np.floor(place)
-    away = np.abs(place[:, None] - (first[:, None] + np.arange(-1, 3)))
-    a = -0.75
-    near = (a + 2) * away**3 - (a + 3) * away**2 + 1
-    far = a * away**3 - 5 * a * away**2 + 8 * a * away - 4 * a
-    pixels = (first[:, None] + np.arange(-1, 3)).clip(0, side - 1).astype(np.int64)
-    return pixels, np.where(away <= 1, near, far)
+    """The pixels [count, 4] that make each of `count` pixels of a side, and their shares."""
+    return cubic_taps((np.arange(count) + 0.5) * side / count - 0.5, side)

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from .annotator import annotator
 from .params import Param
+from .pictures.cubic import cubic_taps
 from .pictures.pixels import in_range
 
 PARAMS = (
@@ -72,19 +73,9 @@ def _smooth_noise(random: np.random.RandomState, height: int, width: int, f: int
 def _enlarge(count: int, size: int, f: int) -> np.ndarray:
     """Bicubic enlargement of `count` samples to `size + 2 * f` pixels, `f` cut off at each end. -> [size, count]
 
-    Pixel centres lie at halves, a = -0.75, the outer samples go on outside: OpenCV's INTER_CUBIC.
+    Pixel centres lie at halves, as in OpenCV's INTER_CUBIC.
     """
-    at = (np.arange(f, f + size) + 0.5) * count / (size + 2 * f) - 0.5
-    first = np.floor(at).astype(int)
+    samples, shares = cubic_taps((np.arange(f, f + size) + 0.5) * count / (size + 2 * f) - 0.5, count)
     weights = np.zeros((size, count))
-    for tap in range(-1, 3):
-        sample = np.clip(first + tap, 0, count - 1)
-        np.add.at(weights, (np.arange(size), sample), _cubic(np.abs(at - first - tap)))
+    np.add.at(weights, (np.arange(size)[:, None], samples), shares)
     return weights
-
-
-def _cubic(distance: np.ndarray, a: float = -0.75) -> np.ndarray:
-    """Keys' cubic at distances of up to 2 samples."""
-    near: np.ndarray = ((a + 2) * distance - (a + 3)) * distance**2 + 1
-    far = a * (((distance - 5) * distance + 8) * distance - 4)
-    return np.where(distance <= 1, near, far)
