@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..pictures.check import check_picture
-from ..pictures.pixels import from_uint8, to_uint8
+from ..pictures.pixels import from_uint8
 from .palette import palette_colors
 
 NO_CLASS = -1
@@ -36,41 +33,6 @@ def paint_classes(ids: Tensor, palette: str = "ade20k") -> Tensor:
     table = np.concatenate([colors, np.zeros((1, 3), np.uint8)])  # black last, so that -1 is black too
     rows = ids.long().cpu().numpy()
     return from_uint8(table[np.where((rows >= 0) & (rows < len(colors)), rows, -1)], ids.device)
-
-
-def paint_masks(masks: Tensor, classes: Sequence[int], palette: str = "ade20k") -> Tensor:
-    """One picture from a set of masks, a class for each; later masks lie on top, what none covers is black.
-
-    [N, H, W] bool, N numbers  ->  [1, 3, H, W] float32 in 0..1
-
-    Raises `ValueError` for another shape or type, another number of classes, and one that the palette lacks.
-    """
-    if masks.ndim != 3 or masks.dtype != torch.bool:
-        raise ValueError(
-            f"masks have the shape {tuple(masks.shape)} and the type {masks.dtype}; expected [N, H, W] of bool: "
-            "use mask > 0.5"
-        )
-    if len(classes) != len(masks):
-        raise ValueError(f"{len(masks)} masks came with {len(classes)} classes; expected one for each")
-    count = len(palette_colors(palette))
-    ids = torch.full((1, *masks.shape[1:]), NO_CLASS, device=masks.device)
-    for mask, number in zip(masks, classes, strict=True):
-        if not 0 <= number < count:
-            raise ValueError(f"a mask is of class {number}; {palette} has the classes 0 to {count - 1}")
-        ids[0, mask] = int(number)
-    return paint_classes(ids, palette)
-
-
-def classes_of(image: Tensor, palette: str = "ade20k") -> Tensor:
-    """The class whose colour is nearest to each pixel, -1 where that is black.
-
-    [B, 3, H, W] in 0..1  ->  [B, H, W] int64 on the same device
-
-    Of classes that share a colour the first is given: in ade20k a 48 (skyscraper) comes back as 6 (road).
-    """
-    check_picture("classes_of", image)
-    ids = [nearest_classes(picture, palette_colors(palette)) for picture in to_uint8(image)]
-    return torch.from_numpy(np.stack(ids)).to(image.device)
 
 
 def nearest_classes(pixels: np.ndarray, colors: np.ndarray, smallest: int = 1) -> np.ndarray:

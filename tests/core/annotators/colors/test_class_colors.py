@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from zeroctl_core.annotators import ANNOTATORS
-from zeroctl_core.annotators.colors.class_colors import classes_of, paint_classes, paint_masks
+from zeroctl_core.annotators.colors.class_colors import nearest_classes, paint_classes
 from zeroctl_core.annotators.colors.palette import ADE20K, palette_colors
+from zeroctl_core.annotators.pictures.pixels import to_uint8
 
 snap = ANNOTATORS["segment_snap"]
 CLASSES = (0, 2, 4, 12, 17, 21, 46, 66, 104, 149)
@@ -19,6 +20,11 @@ CLASSES = (0, 2, 4, 12, 17, 21, 46, 66, 104, 149)
 
 def as_image(picture: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(picture.copy()).movedim(-1, 0)[None].float() / 255
+
+
+def classes_of(image: torch.Tensor) -> torch.Tensor:
+    """[B, 3, H, W] -> [B, H, W], the class whose colour is nearest; of classes that share a colour the first."""
+    return torch.from_numpy(np.stack([nearest_classes(picture, ADE20K) for picture in to_uint8(image)]))
 
 
 def a_map(side: int = 256) -> np.ndarray:
@@ -62,19 +68,6 @@ def test_classes_come_back_but_for_the_shared_colour():
     assert torch.equal(back, ids)
 
 
-def test_masks_lie_on_top_of_each_other():
-    masks = torch.zeros(3, 4, 6, dtype=torch.bool)
-    masks[0, :, :4] = masks[1, 1:3, 2:] = masks[2, 2, 2:3] = True
-    ids = classes_of(paint_masks(masks, [2, 12, 4]))[0]
-    assert ids.tolist() == [
-        [2, 2, 2, 2, -1, -1],
-        [2, 2, 12, 12, 12, 12],
-        [2, 2, 4, 12, 12, 12],
-        [2, 2, 2, 2, -1, -1],
-    ]
-    assert paint_masks(masks[:0], []).abs().max() == 0
-
-
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
@@ -83,23 +76,9 @@ def test_masks_lie_on_top_of_each_other():
         (torch.zeros(1, 2, 2, dtype=torch.bool), "torch.bool"),
     ],
 )
-def test_refuses_what_are_no_class_numbers(ids, message):
+def test_refuses_what_are_not_class_numbers(ids, message):
     with pytest.raises(ValueError, match=message):
         paint_classes(ids)
-
-
-@pytest.mark.parametrize(
-    ("masks", "classes", "message"),
-    [
-        (torch.zeros(1, 2, 2), [0], "use mask > 0.5"),
-        (torch.zeros(2, 2, dtype=torch.bool), [0], r"expected \[N, H, W\]"),
-        (torch.zeros(2, 2, 2, dtype=torch.bool), [0], "2 masks came with 1 classes"),
-        (torch.zeros(1, 2, 2, dtype=torch.bool), [150], "a mask is of class 150; ade20k has the classes 0 to 149"),
-    ],
-)
-def test_refuses_masks_that_do_not_fit(masks, classes, message):
-    with pytest.raises(ValueError, match=message):
-        paint_masks(masks, classes)
 
 
 def jpeg(picture: np.ndarray) -> np.ndarray:
