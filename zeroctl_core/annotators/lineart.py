@@ -8,12 +8,10 @@ import numpy as np
 from torch import Tensor, nn
 
 from .annotator import annotator
+from .networks.lineart import LineartGenerator
 from .networks.run_net import run_net
 from .params import Choice, Param
 from .pictures.pixels import from_uint8, to_uint8
-
-MULTIPLE = 8
-"""The nets need multiples of 4, and at 4 itself their deepest layer would be one pixel, which they cannot normalise."""
 
 PARAMS = (
     Choice(
@@ -53,14 +51,13 @@ def lineart(image: Tensor, style: str, sigma: float, intensity: int, net: nn.Mod
 
     [B, 3, H, W] in 0..1  ->  [B, 3, H, W] in 0..1, three equal channels, white lines on black
 
-    `net` is the network of the styles that need one: [B, 3, h, w] in 0..1 -> [B, 1, h, w], dark lines on white, sides
-    that are multiples of 4.
+    `net` is the network of the styles that need one: [B, 3, h, w] in 0..1 -> [B, 1, h, w], dark lines on white.
 
     Source: the released gradio_lineart.py, whose ControlNet gets `1 - map`; standard as in other packs.
     """
     if net is None:
         return _standard(image, sigma, intensity)
-    return (1 - run_net(net, image, MULTIPLE)).repeat(1, 3, 1, 1)
+    return (1 - run_net(net, image, LineartGenerator.multiple)).repeat(1, 3, 1, 1)
 
 
 def _standard(image: Tensor, sigma: float, intensity: int) -> Tensor:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from .annotator import annotator
+from .networks.lineart_anime import LineartAnimeNet
 from .networks.run_net import run_net
-
-MULTIPLE = 256  # the net halves the picture eight times
 
 
 @annotator(
@@ -24,4 +23,4 @@ def lineart_anime(image: Tensor, net: nn.Module) -> Tensor:
     Source: annotator/lineart_anime and gradio_lineart_anime.py of CN1.1. Released code stretches the picture to
     multiples of 256 and the drawing back; here it is padded, which keeps its proportions.
     """
-    return (1 - run_net(net, image, MULTIPLE)).repeat(1, 3, 1, 1)
+    return (1 - run_net(net, image, LineartAnimeNet.multiple)).repeat(1, 3, 1, 1)

@@ -14,9 +14,6 @@ from torch import Tensor, nn
 
 from .network import check_size, network
 
-MULTIPLE = 16
-"""Four poolings: smaller rests would be cut off, and the sides would be stretched against each other."""
-
 LEVELS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 """Channels and 3x3 convolutions of each level."""
 
@@ -52,7 +49,9 @@ def mean_of_sides(sides: Sequence[Tensor], size: Sequence[int]) -> Tensor:
     sha256="5ca93762ffd68a29fee1af9d495bf6aab80ae86f08905fb35472a083a4c7a8fa",
 )
 class HED(nn.Module):
-    """[B, 3, h, w] in 0..1 -> soft edges [B, 1, h, w], white on black in 0..1. Height and width: multiples of 16."""
+    """[B, 3, h, w] in 0..1 -> soft edges [B, 1, h, w], white on black in 0..1."""
+
+    multiple = 16  # four poolings: smaller rests would be cut off, and the sides stretched against each other
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +62,7 @@ class HED(nn.Module):
             c_in = c_out
 
     def forward(self, image: Tensor) -> Tensor:
-        check_size("hed", image, MULTIPLE)
+        check_size("hed", image, self.multiple)
         x = image.to(self.norm) * 255 - self.norm
         sides = []
         for number in range(1, len(LEVELS) + 1):

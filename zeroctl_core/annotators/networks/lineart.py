@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from .network import check_size, network
 
-MULTIPLE = 4
 WIDTHS = (64, 128, 256)
 RESIDUAL_BLOCKS = 3
 ANNOTATORS_REPO = "https://huggingface.co/lllyasviel/Annotators/resolve/main/"
@@ -52,10 +51,9 @@ def mirrored(x: Tensor, border: int) -> Tensor:
     sha256="30a534781061f34e83bb9406b4335da4ff2616c95d22a585c1245aa8363e74e0",
 )
 class LineartGenerator(nn.Module):
-    """[B, 3, h, w] in 0..1 -> dark lines on white, [B, 1, h, w] in 0..1.
+    """[B, 3, h, w] in 0..1 -> dark lines on white, [B, 1, h, w] in 0..1."""
 
-    Height and width: multiples of 4, 8 or more, or the mirrored borders have nothing to mirror.
-    """
+    multiple = 8  # two halvings; at 4 pixels the deepest layer is one, which has no border to mirror
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,7 +75,7 @@ class LineartGenerator(nn.Module):
         self.model4 = nn.ModuleDict({"1": nn.Conv2d(fine, 1, 7)})
 
     def forward(self, image: Tensor) -> Tensor:
-        check_size("lineart", image, MULTIPLE)
+        check_size("lineart", image, self.multiple)
         first, last = self.model0["1"], self.model4["1"]
         x = F.relu(F.instance_norm(first(mirrored(image.to(next(self.parameters())), 3))))
         for down in self.model1.values():

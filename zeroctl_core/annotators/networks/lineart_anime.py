@@ -12,9 +12,6 @@ from torch import Tensor, nn
 
 from .network import check_size, network
 
-MULTIPLE = 256
-"""Eight halvings down to one pixel."""
-
 WIDTHS = (64, 128, 256, 512, 512, 512, 512, 512)
 """Channels below each halving."""
 
@@ -45,8 +42,8 @@ class Level(nn.Module):
         """[B, c, h, w] -> [B, 2c, h, w], what came in (activated) beside what was made; the top: the picture alone."""
         down, below, up = self.places
         if self.is_top:
-            made: Tensor = self.model[up](F.relu(self.model[below](self.model[down](x))))
-            return made
+            output: Tensor = self.model[up](F.relu(self.model[below](self.model[down](x))))
+            return output
         # the skip carries the activated features: the released net activates them in place
         x = F.leaky_relu(x, 0.2)
         inner = self.model[down](x)
@@ -64,13 +61,15 @@ class Level(nn.Module):
     sha256="ccabdcc3f5cf3c07cf65d58776acb21df7dfda825cdc70c9766a93fd62bfc488",
 )
 class LineartAnimeNet(nn.Module):
-    """[B, 3, h, w] in 0..1 -> dark lines on white, [B, 1, h, w] in 0..1. Height and width: multiples of 256."""
+    """[B, 3, h, w] in 0..1 -> dark lines on white, [B, 1, h, w] in 0..1."""
+
+    multiple = 256  # eight halvings down to one pixel
 
     def __init__(self) -> None:
         super().__init__()
         self.model = Level(0, c_out=1)
 
     def forward(self, image: Tensor) -> Tensor:
-        check_size("lineart_anime", image, MULTIPLE)
+        check_size("lineart_anime", image, self.multiple)
         lines: Tensor = self.model(image.to(next(self.parameters())) * 2 - 1).tanh()
         return lines * 0.5 + 0.5

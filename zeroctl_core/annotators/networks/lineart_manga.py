@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from .network import check_size, network
 
-MULTIPLE = 16
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601, the grey of OpenCV."""
 
@@ -124,7 +123,9 @@ def grey(image: Tensor) -> Tensor:
     sha256="badbd6baf013cefbd98993307b02cc14a26c770d067416e4fdecc8720b88feeb",
 )
 class LineartMangaNet(nn.Module):
-    """[B, 3, h, w] in 0..1 -> dark lines on white, [B, 1, h, w] in 0..1. Height and width: multiples of 16."""
+    """[B, 3, h, w] in 0..1 -> dark lines on white, [B, 1, h, w] in 0..1."""
+
+    multiple = 16  # four halvings
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +134,7 @@ class LineartMangaNet(nn.Module):
         self.conv15 = NormedConv(STAGES[-1].c_out, 1, kernel=1)
 
     def forward(self, image: Tensor) -> Tensor:
-        check_size("lineart_manga", image, MULTIPLE)
+        check_size("lineart_manga", image, self.multiple)
         x = grey(image.to(next(self.parameters())))
         skips: list[Tensor] = []
         for number, spec in enumerate(STAGES):

@@ -12,9 +12,6 @@ from torch import Tensor, nn
 
 from .network import check_size, network
 
-MULTIPLE = 16
-"""Height and width of the input are multiples of this: four halvings, each undone by a doubling or kept."""
-
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1))
 """MobileNetV2's table 2 up to 96 channels: expansion, channels, number of blocks, stride of the first."""
 
@@ -157,6 +154,8 @@ class MLSDLarge(nn.Module):
     centre, in pixels of this map. The other four are for the training.
     """
 
+    multiple = 16  # four halvings, each undone by a doubling or kept
+
     def __init__(self) -> None:
         super().__init__()
         self.backbone = Backbone()
@@ -171,8 +170,7 @@ class MLSDLarge(nn.Module):
         self.block23 = Predict()
 
     def forward(self, image: Tensor) -> Tensor:
-        """Raises `ValueError` where height or width is no multiple of 16."""
-        check_size("mlsd", image, MULTIPLE)
+        check_size("mlsd", image, self.multiple)
         # (RGB 0..255, 1) / 127.5 - 1: the plane of ones is divided like a colour, so that it is nearly -1
         ones = torch.full_like(image[:, :1], 1 / 127.5 - 1)
         half, quarter, eighth, sixteenth, deepest = self.backbone(torch.cat((image * 2 - 1, ones), dim=1))

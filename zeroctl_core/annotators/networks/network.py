@@ -19,7 +19,8 @@ class Network:
     """`build()` makes it with random weights; its state dict has the keys and the shapes of the file, no others.
 
     Most are maps from picture to picture, `net(image [B, 3, h, w] in 0..1) -> [B, 1, h, w] in 0..1`, in the dtype and
-    on the device of their weights; what the published net was fed (0..255, -1..1, grey) is made inside.
+    on the device of their weights; what the published net was fed (0..255, -1..1, grey) is made inside. The class says
+    as `multiple` what h and w have to be multiples of, and refuses others.
 
     `file` is the file's published name, `url` where it is published, `size` about how many bytes it has, `sha256` the
     hash of its content where that is known. `licence` is that of the weights, in words for people.
@@ -65,7 +66,7 @@ def network(
 
 
 def check_size(owner: str, image: Tensor, multiple: int) -> None:
-    """Raises `ValueError` for a height or width that is no multiple of this: the net's levels would not meet again."""
+    """Raises `ValueError` for a height or width that is not a multiple: the net's levels would not meet again."""
     height, width = image.shape[2:]
     if height % multiple or width % multiple:
         raise ValueError(

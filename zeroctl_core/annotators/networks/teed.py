@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from .hed import mean_of_sides
 from .network import check_size, network
 
-MULTIPLE = 4
-
 
 def smish(x: Tensor) -> Tensor:
     """Wang et al., "Smish: A Novel Activation Function for Deep Learning Methods" (2022)."""
@@ -118,7 +116,9 @@ class Fusion(nn.Module):
     sha256="a3c2d8a8ce9422555c787160bd46362d761325a565333c0e3f6a53e0bae2abdb",
 )
 class TEED(nn.Module):
-    """[B, 3, h, w] in 0..1 -> soft edges [B, 1, h, w], white on black in 0..1. Height and width: multiples of 4."""
+    """[B, 3, h, w] in 0..1 -> soft edges [B, 1, h, w], white on black in 0..1."""
+
+    multiple = 4  # two halvings
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class TEED(nn.Module):
         self.block_cat = Fusion()
 
     def forward(self, image: Tensor) -> Tensor:
-        check_size("teed", image, MULTIPLE)
+        check_size("teed", image, self.multiple)
         half = self.block_1(image.to(next(self.parameters())) * 255)
         half_deeper = self.block_2(half)
         quarter = F.max_pool2d(half_deeper, 3, stride=2, padding=1)

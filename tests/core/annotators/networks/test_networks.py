@@ -91,6 +91,15 @@ def test_refuses_sizes_that_its_levels_cannot_halve(name, seeded_net):
         seeded_net(name)(torch.zeros(1, 3, 30, 33))
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_takes_the_multiple_that_it_names_and_refuses_the_half(name, seeded_net):
+    net = seeded_net(name)
+    side = net.multiple
+    assert bool(net(torch.full((1, 3, side, 2 * side), 0.5)).isfinite().all())
+    with pytest.raises(ValueError, match=f"both must be multiples of {side}"):
+        net(torch.zeros(1, 3, side, side // 2))
+
+
 @pytest.mark.parametrize("name", ["hed", "teed"])
 def test_draws_in_the_type_of_its_weights(name, seeded_state, tmp_path):
     save_file(seeded_state(name), tmp_path / "net.safetensors")
