@@ -19,6 +19,7 @@ from .host.annotators.annotated import annotate_batch, read_picture
 from .host.annotators.folders import first_folder
 from .host.annotators.inputs import (
     CATEGORY,
+    condition_output,
     description,
     download_input,
     model_input,
@@ -101,7 +102,7 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
                     *([download_input()] if annotator.networks or annotator.task else []),
                     *([drawing] if annotator.reads_mask_as else []),
                 ],
-                outputs=[io.Image.Output(display_name="condition", tooltip=annotator.summary)],
+                outputs=[condition_output(annotator.summary)],
             )
 
         @classmethod
@@ -151,7 +152,7 @@ class ZeroctlAnnotate(ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="condition", tooltip="The condition image for ZeroctlControl."),
+                condition_output(),
             ],
         )
 

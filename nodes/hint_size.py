@@ -36,8 +36,8 @@ class ZeroctlHintSize(ComfyNode):
                     "mode",
                     options=list(RESIZE_MODES),
                     default="crop",
-                    tooltip="The resize that ZeroctlControl is set to: crop fills the picture, fit shows the whole "
-                    "condition, stretch pulls it.",
+                    tooltip="The resize that ControlNet Control is set to: crop fills the picture, fit shows the "
+                    "whole condition, stretch bends its proportions.",
                 ),
                 io.Latent.Input(
                     "latent", optional=True, tooltip="The latent to generate in; its size wins over width and height."

@@ -23,7 +23,14 @@ from zeroctl_core.annotators.pose import (
 
 from .host.annotators.annotated import annotate_batch, read_picture
 from .host.annotators.folders import offered
-from .host.annotators.inputs import CATEGORY, download_input, model_input, resolution_input, setting_input
+from .host.annotators.inputs import (
+    CATEGORY,
+    condition_output,
+    download_input,
+    model_input,
+    resolution_input,
+    setting_input,
+)
 from .host.annotators.nets import load_folders
 from .host.inputs import check_choice, check_number
 from .host.preview import preview
@@ -67,8 +74,8 @@ class ZeroctlPoseDraw(ComfyNode):
                     "stick_scale",
                     options=STICK_SCALES,
                     default="1",
-                    tooltip="Width of limbs and joints over OpenPose's 4 pixels. auto_xinsir: as xinsir's SDXL model "
-                    "saw them, 2 from 500 pixels on.",
+                    tooltip="Factor on OpenPose's width of limbs and joints, 4 pixels. auto_xinsir: that of xinsir's "
+                    "SDXL model, 2 from 500 pixels on.",
                 ),
                 io.Float.Input(
                     "limb_gain",
@@ -76,13 +83,13 @@ class ZeroctlPoseDraw(ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Brightness of limbs beside that of joints: .6 in the training data of ControlNet.",
+                    tooltip="Brightness of limbs relative to that of joints: .6 in the training data of ControlNet.",
                 ),
                 resolution_input(
                     512, "Pixels of the short side of the drawing, 64 or more; 0: the size named by the key points."
                 ),
             ],
-            outputs=[io.Image.Output(display_name="condition", tooltip="The condition image for ZeroctlControl.")],
+            outputs=[condition_output()],
         )
 
     @classmethod
@@ -139,7 +146,7 @@ class ZeroctlPose(ComfyNode):
                     options=list(DIALECTS),
                     default=DIALECTS[0],
                     tooltip="The form of the key points: for ComfyUI's nodes, or for those of comfyui_controlnet_aux "
-                    "that read what its OpenPose or its DWPose node gives.",
+                    "that read the output of its OpenPose or its DWPose node.",
                 ),
                 Boxes.Input(
                     "bboxes",
@@ -149,8 +156,8 @@ class ZeroctlPose(ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="condition", tooltip="The condition image for ZeroctlControl."),
-                PoseKeypoints.Output(display_name="keypoints", tooltip="For Draw Pose and for the host's pose nodes."),
+                condition_output(),
+                PoseKeypoints.Output(display_name="keypoints", tooltip="For Draw Pose and for ComfyUI's pose nodes."),
             ],
         )
 

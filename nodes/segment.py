@@ -17,6 +17,7 @@ from zeroctl_core.annotators.segment import segment_ids
 from .host.annotators.annotated import annotate_batch, read_picture
 from .host.annotators.inputs import (
     CATEGORY,
+    condition_output,
     description,
     download_input,
     model_input,
@@ -55,7 +56,7 @@ class ZeroctlSegment(ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="condition", tooltip="The condition image for ZeroctlControl."),
+                condition_output(),
                 io.Mask.Output(display_name="mask", tooltip="1 where the picture shows mask_class."),
             ],
         )
@@ -73,9 +74,8 @@ class ZeroctlSegment(ComfyNode):
 
         load = partial(load_folders, {SEGMENT.task: model}, download, SEGMENT.seen_pixels(height, width))
         ids = torch.cat(annotate_batch(SEGMENT.name, picture, run, load=load))
-        condition = paint_classes(ids, palette)
-        shown = condition.movedim(1, -1)
-        return NodeOutput(shown, (ids == mask_class).float(), ui=preview(shown, cls))
+        condition = paint_classes(ids, palette).movedim(1, -1)
+        return NodeOutput(condition, (ids == mask_class).float(), ui=preview(condition, cls))
 
 
 NODES = [ZeroctlSegment]

@@ -99,13 +99,13 @@ class Annotator:
 
     def check(self, **params: Value) -> None:
         """Raises `ValueError` for an unknown setting, and for one that is out of its range."""
-        known = {param.name: param for param in self.params}
+        settings = {param.name: param for param in self.params}
         for name, value in params.items():
-            if name not in known:
+            if name not in settings:
                 raise ValueError(
-                    f"{self.name}: no parameter is called {name!r}; known are: {', '.join(known) or 'none'}"
+                    f"{self.name}: no parameter is called {name!r}; known are: {', '.join(settings) or 'none'}"
                 )
-            known[name].check(self.name, value)
+            settings[name].check(self.name, value)
 
     def _check_inputs(self, inputs: set[str], network: str | None) -> None:
         """Raises `ValueError` where a mask or a net is missing or of no use."""

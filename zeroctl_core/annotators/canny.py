@@ -10,13 +10,14 @@ from .params import Param
 from .pictures.pixels import grey_from_uint8, to_uint8
 
 PARAMS = (
-    Param("low", 100, range=(0, 255), step=1, help="An edge goes on while its gradient is above this."),
+    Param("low", 100, range=(0, 255), step=1, help="An edge continues while its gradient is above this."),
     Param(
         "high",
         200,
         range=(0, 255),
         step=1,
-        help="An edge begins where its gradient is above this. The larger of the two begins, whichever is which.",
+        help="An edge starts where its gradient is above this. Of low and high the larger starts edges, whichever is "
+        "which.",
     ),
     Param(
         "blur_sigma",

@@ -18,8 +18,8 @@ PARAMS = (
         64,
         range=(1, 512),
         step=1,
-        help="Side of a square in pixels. The T2I color adapter was trained with 64 in pictures of 512. A side that is "
-        "no multiple gets slightly larger squares; a picture that is smaller is one square.",
+        help="Side of a square in pixels. The T2I color adapter was trained with 64 in pictures of 512. Squares are "
+        "slightly larger where a side of the picture is not a multiple; a smaller picture is one square.",
     ),
     Choice(
         "method",
@@ -64,8 +64,7 @@ def _cubic(image: Tensor, squares: tuple[int, int]) -> np.ndarray:
     (rows, down), (columns, across) = (_taps(*sides) for sides in zip(image.shape[2:], squares, strict=True))
     pixels = to_uint8(image[:, :, torch.from_numpy(rows.ravel())][:, :, :, torch.from_numpy(columns.ravel())])
     taps = pixels.reshape((len(image), squares[0], 4, squares[1], 4, image.shape[1])).astype(np.float64)
-    levels: np.ndarray = np.einsum("bicjdk,ic,jd->bijk", taps, down, across)
-    return levels
+    return np.einsum("bicjdk,ic,jd->bijk", taps, down, across)
 
 
 def _taps(side: int, count: int) -> tuple[np.ndarray, np.ndarray]:

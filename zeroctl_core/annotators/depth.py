@@ -28,20 +28,20 @@ PARAMS = (
         range=(126, 2044),
         step=14,
         help="Short side in pixels at which the net sees the picture. Depth Anything was trained at 518, DPT and "
-        "ZoeDepth at 384. More shows finer detail but may lose the large forms, and costs time and memory.",
+        "ZoeDepth at 384. Higher values show finer detail, may lose large forms, and cost time and memory.",
     ),
     Choice(
         "normalise",
         ("minmax", "percentile"),
-        help="minmax: the nearest point is white, the farthest black, as depth ControlNets were trained. percentile: "
-        "all beyond 85 % of the distances is black and the nearest 2 % are white, as the released ZoeDepth annotator "
-        "does; for pictures with a sky or a single very near thing.",
+        help="minmax: the nearest point is white and the farthest black, as depth ControlNets were trained. "
+        "percentile: the farthest 15 % are black and the nearest 2 % white, as in the released ZoeDepth annotator; for "
+        "pictures with a sky or one very near thing.",
     ),
     Choice(
         "invert",
         ("auto", "yes", "no"),
-        help="Depth ControlNets expect near as white. auto: turns the maps of nets that give metres (ZoeDepth, metric "
-        "Depth Anything, DPT on DINOv2). yes and no: for a net that is not recognised.",
+        help="Depth ControlNets expect near as white. auto inverts the maps of nets that predict metres (ZoeDepth, "
+        "metric Depth Anything, DPT on DINOv2). yes and no are for a net that is not recognised.",
     ),
 )
 
@@ -64,8 +64,8 @@ def depth(image: Tensor, net: nn.Module, detect_size: int, normalise: str, inver
     Source: near is white and per-image min-max in annotator/midas, percentiles 2 and 85 in annotator/zoe of CN1.1.
     """
     model = model_for("depth", net, "depth")
-    predicted = predict_depth(image, model, int(detect_size))
-    distances = predicted if (is_metric(model) if invert == "auto" else invert == "yes") else -predicted
+    depth_map = predict_depth(image, model, int(detect_size))
+    distances = depth_map if (is_metric(model) if invert == "auto" else invert == "yes") else -depth_map
     near = torch.stack([nearness(plane, normalise) for plane in distances])
     return near[:, None].repeat(1, 3, 1, 1)
 
@@ -87,13 +87,13 @@ def predict_depth(image: Tensor, model: TransformersModel, detect_size: int) -> 
     planes = []
     for part in in_parts(image, model):
         with any_size(model.model, *size) if model.model_type == "dpt" else nullcontext():
-            found = model(pixel_values=model.pixel_values(at_seen_size(part, size))).predicted_depth
-        planes.append(found.to(device=image.device, dtype=torch.float32))
-    predicted = torch.cat(planes)
-    check_finite(f"depth by {model.model_type}", predicted)
-    if predicted.shape[1:] != (height, width):
-        predicted = F.interpolate(predicted[:, None], (height, width), mode="bilinear", antialias=True)[:, 0]
-    return predicted[:, border[0] : height - border[0], border[1] : width - border[1]]
+            output = model(pixel_values=model.pixel_values(at_seen_size(part, size)))
+        planes.append(output.predicted_depth.to(device=image.device, dtype=torch.float32))
+    depth_maps = torch.cat(planes)
+    check_finite(f"depth by {model.model_type}", depth_maps)
+    if depth_maps.shape[1:] != (height, width):
+        depth_maps = F.interpolate(depth_maps[:, None], (height, width), mode="bilinear", antialias=True)[:, 0]
+    return depth_maps[:, border[0] : height - border[0], border[1] : width - border[1]]
 
 
 def nearness(distances: Tensor, normalise: str = "minmax") -> Tensor:

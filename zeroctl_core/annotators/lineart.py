@@ -17,8 +17,8 @@ PARAMS = (
     Choice(
         "style",
         ("standard", "realistic", "coarse"),
-        help="Standard needs no network and draws what is darker than its surroundings; realistic and coarse each run "
-        "a network, coarse draws fewer and freer lines.",
+        help="standard: without a network, what is darker than its surroundings. realistic and coarse: a network each; "
+        "coarse draws fewer and freer lines.",
     ),
     Param(
         "sigma",
@@ -32,8 +32,8 @@ PARAMS = (
         8,
         range=(0, 16),
         step=1,
-        help="For standard: darker than its surroundings by more levels than this, a pixel counts for the typical "
-        "line, which is drawn half bright; more makes weak lines fainter.",
+        help="For standard: pixels this many levels darker than their surroundings set what a typical line is; that is "
+        "drawn at half brightness. Higher values fade weak lines.",
     ),
 )
 

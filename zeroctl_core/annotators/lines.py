@@ -42,7 +42,8 @@ PARAMS = (
         200,
         range=(1, 2000),
         step=1,
-        help="The most lines to draw: the longest of lsd and hough, the surest of mlsd, which was used with 200.",
+        help="At most so many lines are drawn: the longest of lsd and hough, the surest of mlsd, which has 200 in the "
+        "released code.",
     ),
     Param(
         "score",
@@ -96,22 +97,22 @@ def lines(
     a Line Segment Detector" and Matas et al. (2000), "Robust Detection of Lines Using the Progressive Probabilistic
     Hough Transform", as in OpenCV, for the others.
     """
-
     pixels = to_uint8(image, by_opencv=True)
     height, width = image.shape[2:]
     size = height, width
     if net is not None:
         # the network's enlargements depend on the size of the whole picture, so this is more than a matter of memory
         size = height + -height % PADDED_TO, width + -width % PADDED_TO
-        found = mlsd_segments(from_uint8(pixels, image.device), size, net, score, distance, int(max_lines))
+        pictures = from_uint8(pixels, image.device)
+        tables = mlsd_segments(pictures, size, net, score=score, distance=distance, most=int(max_lines))
     else:
         detect = lsd_segments if method == "lsd" else hough_segments
         shortest = min_length * min(size)
-        found = [longest(detect(picture, shortest), shortest, int(max_lines)) for picture in pixels]
+        tables = [longest(detect(picture, shortest), shortest, int(max_lines)) for picture in pixels]
     # drawn at the size that the ends refer to, then cropped: OpenCV draws a line that it has cut at the border
     # through other pixels than the whole one
-    drawn = np.stack([draw(segments, size, int(thickness)) for segments in found])[:, :height, :width]
-    return grey_from_uint8(drawn, image.device)
+    planes = np.stack([draw(segments, size, int(thickness)) for segments in tables])[:, :height, :width]
+    return grey_from_uint8(planes, image.device)
 
 
 def lsd_segments(picture: np.ndarray, shortest: float) -> np.ndarray:
@@ -122,8 +123,8 @@ def lsd_segments(picture: np.ndarray, shortest: float) -> np.ndarray:
     import cv2
 
     detector = cv2.createLineSegmentDetector(cv2.LSD_REFINE_NONE)
-    found = detector.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))[0]
-    return np.empty((0, 4), np.int64) if found is None else np.round(found.reshape(-1, 4)).astype(np.int64)
+    segments = detector.detect(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))[0]
+    return np.empty((0, 4), np.int64) if segments is None else segments.reshape(-1, 4).round().astype(np.int64)
 
 
 def hough_segments(picture: np.ndarray, shortest: float) -> np.ndarray:
@@ -134,12 +135,12 @@ def hough_segments(picture: np.ndarray, shortest: float) -> np.ndarray:
     # OpenCV measures a line by the larger of its width and height: a diagonal one is up to sqrt(2) times as long
     least = shortest / 2**0.5
     edges = cv2.Canny(picture, 100, 200)
-    found = cv2.HoughLinesP(edges, 1, np.pi / 180, votes, minLineLength=least, maxLineGap=HOUGH_GAP)
-    return np.empty((0, 4), np.int64) if found is None else found.reshape(-1, 4).astype(np.int64)
+    segments = cv2.HoughLinesP(edges, 1, np.pi / 180, votes, minLineLength=least, maxLineGap=HOUGH_GAP)
+    return np.empty((0, 4), np.int64) if segments is None else segments.reshape(-1, 4).astype(np.int64)
 
 
 def mlsd_segments(
-    pictures: Tensor, size: tuple[int, int], net: nn.Module, score: float, distance: float, most: int
+    pictures: Tensor, size: tuple[int, int], net: nn.Module, *, score: float, distance: float, most: int
 ) -> list[np.ndarray]:
     """[B, 3, H, W] in 0..1 -> B arrays [n, 4], the ends x, y, x, y of each segment on the picture padded to `size`.
 
@@ -150,7 +151,7 @@ def mlsd_segments(
     weight = next(net.parameters())
     inside = padded.to(weight.device, weight.dtype)
     maps = torch.cat([net(part) for part in in_parts(inside, net)])
-    # truncated towards zero, as the released annotator does
+    # truncated towards 0, as the released annotator does
     return [segments.astype(np.int64) for segments in decode_segments(maps, score, distance, most)]
 
 
@@ -158,8 +159,7 @@ def longest(segments: np.ndarray, shortest: float, most: int) -> np.ndarray:
     """Of [n, 4] the `most` longest that are not shorter than `shortest`, the longest first."""
     lengths = np.hypot(segments[:, 2] - segments[:, 0], segments[:, 3] - segments[:, 1])
     order = np.argsort(-lengths, kind="stable")[:most]
-    kept: np.ndarray = segments[order[lengths[order] >= shortest]]
-    return kept
+    return segments[order[lengths[order] >= shortest]]
 
 
 def draw(segments: np.ndarray, size: tuple[int, int], thickness: int) -> np.ndarray:

@@ -27,7 +27,7 @@ PARAMS = (
         "peer_compat",
         False,
         help="The same pixels as other packs: they take red for blue in L, so that pure red is 82 instead of 136 and "
-        "pure blue 136 instead of 82, and cut instead of round after gamma.",
+        "pure blue 136 instead of 82, and they truncate after gamma instead of rounding.",
     ),
 )
 

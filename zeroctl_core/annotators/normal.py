@@ -16,16 +16,16 @@ PARAMS = (
         6.283,
         range=(0.1, 15.7),
         step=0.001,
-        help="How flat the surface is: the part that faces the viewer, against the slope of the depth. Smaller makes "
-        "steeper normals. The released code has 2 pi.",
+        help="How flat the surface is: the part of a normal that faces the viewer, relative to the slope of the depth. "
+        "Smaller values make steeper normals. The released code has 2 pi.",
     ),
     Param(
         "background",
         0.4,
         range=(0.0, 1.0),
         step=0.01,
-        help="Where the depth is below this, with the picture's farthest point at 0 and its nearest at 1, the normal "
-        "faces the viewer. 0 keeps all. The released normal demo has 0.4.",
+        help="The normal faces the viewer where the depth is below this, counted from 0 at the picture's farthest "
+        "point to 1 at its nearest. 0 keeps all. The released normal demo has 0.4.",
     ),
     Choice(
         "order",
@@ -40,9 +40,9 @@ PARAMS = (
         range=(1.0, 10000.0),
         step=1.0,
         help="What white is worth: the depth is multiplied by this before its slope per pixel is taken. At 255 a slope "
-        "of 1 is one 8-bit level per pixel, and white lies 325 pixels before black, which suits a subject as wide as a "
-        "picture of about 650 pixels; for larger pictures raise it in proportion. ControlNet 1.0 was trained on "
-        "MiDaS's own values, which often span a thousand and more: try 1000 for midas_cn10.",
+        "of 1 is one 8-bit level per pixel, and white lies 325 pixels before black, which suits a subject about 650 "
+        "pixels wide; raise it in proportion for larger pictures. ControlNet 1.0 was trained on MiDaS's own values, "
+        "which often span a thousand and more: try 1000 for midas_cn10.",
     ),
 )
 

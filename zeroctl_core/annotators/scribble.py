@@ -20,13 +20,13 @@ PARAMS = (
     Choice(
         "source",
         ("drawing", "xdog"),
-        help="A drawing or mask is cut at the threshold; xdog draws lines from any picture, photographs too.",
+        help="drawing: a drawing or mask, cut at the threshold. xdog: lines from any picture, photographs too.",
     ),
     Choice(
         "polarity",
         ("auto", "dark_on_light", "light_on_dark"),
-        help="What the picture holds: dark lines on light paper, or light ones as of chalk or a mask. The result is "
-        "white on black in any case. Auto looks at the paper of a drawing; for xdog it means dark lines, as in other "
+        help="What the picture holds: dark lines on light paper, or light lines, as of chalk or a mask. The result is "
+        "white on black in any case. auto decides by the paper of a drawing; for xdog it means dark lines, as in other "
         "tools.",
     ),
     Param(
@@ -41,8 +41,8 @@ PARAMS = (
         32,
         range=(1, 64),
         step=1,
-        help="For xdog: twice the number of levels by which a line differs from its surroundings; less draws more "
-        "lines.",
+        help="For xdog: twice the number of levels by which a line differs from its surroundings; smaller values draw "
+        "more lines.",
     ),
 )
 
@@ -62,7 +62,7 @@ def scribble(image: Tensor, source: str, polarity: str, threshold: int, xdog_thr
     [B, 3, H, W] in 0..1  ->  [B, 3, H, W], 0 or 1, three equal channels
 
     Source: the released gradio_scribble2image.py, `min(RGB) < 127`, and its interactive variant, `mask > 127`; XDoG
-    as in other packs, two Gaussians of sigma 0.5 and 5. Auto: see `paper_is_light`, asked for each picture.
+    as in other packs, two Gaussians of sigma 0.5 and 5. `auto` decides by `paper_is_light`, picture by picture.
     """
     import cv2
 
@@ -72,14 +72,14 @@ def scribble(image: Tensor, source: str, polarity: str, threshold: int, xdog_thr
         # plane by plane: an extreme over interleaved channels is several times slower
         planes = cv2.split(picture)
         if source == "xdog":
-            found = _xdog(planes, polarity, xdog_threshold)
+            is_line = _xdog(planes, polarity, xdog_threshold)
         else:
-            found = _drawn(planes, polarity, threshold)
-        cv2.cvtColor(found.astype(np.float32), cv2.COLOR_GRAY2RGB, dst=lines[row])
+            is_line = _lines_of_drawing(planes, polarity, threshold)
+        cv2.cvtColor(is_line.astype(np.float32), cv2.COLOR_GRAY2RGB, dst=lines[row])
     return torch.from_numpy(lines).to(image.device).movedim(-1, 1)
 
 
-def _drawn(planes: Sequence[np.ndarray], polarity: str, threshold: int) -> np.ndarray:
+def _lines_of_drawing(planes: Sequence[np.ndarray], polarity: str, threshold: int) -> np.ndarray:
     """Where a drawing has its lines. Three [H, W] uint8 -> [H, W] bool"""
     import cv2
 
@@ -115,5 +115,4 @@ def _xdog(planes: Sequence[np.ndarray], polarity: str, threshold: int) -> np.nda
     dogs: list[np.ndarray] = [cv2.GaussianBlur(x, (0, 0), 5.0) - cv2.GaussianBlur(x, (0, 0), 0.5) for x in levels]
     least = reduce(cv2.min, dogs)
     # 2 * whole levels > threshold, and above the noise of the blur on flat paper, which 1 would draw
-    lines: np.ndarray = 255 - least < 255 - max(int(threshold) // 2, 0.5)
-    return lines
+    return 255 - least < 255 - max(int(threshold) // 2, 0.5)

@@ -34,7 +34,7 @@ PARAMS = (PALETTE,)
     params=PARAMS,
     task="segmentation",
     title="Segmentation",
-    summary="Every thing in the exact colour of its class, for segmentation ControlNets: by UperNet, SegFormer, "
+    summary="Everything in the exact colour of its class, for segmentation ControlNets: by UperNet, SegFormer, "
     "Mask2Former or OneFormer, trained on ADE20K, from a folder.",
     own_node=True,
     short_side=SHORT_SIDE,
@@ -70,21 +70,20 @@ def segment_ids(image: Tensor, net: nn.Module, palette: str = "ade20k") -> Tenso
 
 
 def class_scores(model: TransformersModel, pixel_values: Tensor) -> Tensor:
-    """What speaks for each class at each place: [B, 3, h, w] -> [B, classes, h', w'] float32, smaller than the picture.
+    """The score of each class at each place: [B, 3, h, w] -> [B, classes, h', w'] float32, smaller than the picture.
 
-    Mask2Former and OneFormer answer masks and what they are masks of, "nothing" last; the sum over the masks, each by
-    how likely it is of a class, speaks for that class (Cheng et al. 2021, "Per-Pixel Classification is Not All You
+    Mask2Former and OneFormer return masks and the class of each, "nothing" last; the score of a class is the sum of the
+    masks, each weighted by how likely it is of that class (Cheng et al. 2021, "Per-Pixel Classification is Not All You
     Need", section 3.4).
     """
     if model.model_type in ("upernet", "segformer"):
-        logits: Tensor = model(pixel_values=pixel_values).logits
-        return logits.float()
+        return model(pixel_values=pixel_values).logits.float()
     words: dict[str, Tensor] = {}
     if model.model_type == "oneformer":
         words["task_inputs"] = _task(model, pixel_values)
-    found = model(pixel_values=pixel_values, **words)
-    classes = found.class_queries_logits.float().softmax(dim=-1)[..., :-1]
-    masks = found.masks_queries_logits.float().sigmoid()
+    output = model(pixel_values=pixel_values, **words)
+    classes = output.class_queries_logits.float().softmax(dim=-1)[..., :-1]
+    masks = output.masks_queries_logits.float().sigmoid()
     return torch.einsum("bqc,bqhw->bchw", classes, masks)
 
 

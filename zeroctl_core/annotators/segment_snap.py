@@ -19,8 +19,8 @@ PARAMS = (
         5,
         range=(1, 64),
         step=1,
-        help="Side in pixels of the smallest square that a class must fill somewhere to be in the map. The mixed "
-        "colours along a blurred border look like other classes; they are narrow and drop out. 1 keeps all.",
+        help="Side in pixels of the smallest square that a class must fill somewhere; other classes are dropped. The "
+        "mixed colours along a blurred border look like other classes, but they are narrow. 1 keeps all.",
     ),
 )
 

@@ -14,21 +14,21 @@ def parse_settings(annotator: Annotator, text: str) -> dict[str, Value]:
     Raises `ValueError` for what is not `name=value`, a setting that is named twice or not known, and a value that it
     may not have.
     """
-    known = {param.name: param for param in annotator.params}
-    found: dict[str, Value] = {}
+    params = {param.name: param for param in annotator.params}
+    settings: dict[str, Value] = {}
     for part in filter(None, (piece.strip() for piece in text.replace("\n", ",").split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not name or not value:
             raise ValueError(f"settings hold {part!r}; expected name=value, such as low=50, high=150")
-        if name in found:
+        if name in settings:
             raise ValueError(f"settings name {name} twice")
-        found[name] = _value(known[name], value) if name in known else value
-    annotator.check(**found)
-    return found
+        settings[name] = _value(params[name], value) if name in params else value
+    annotator.check(**settings)
+    return settings
 
 
 def _value(param: Setting, text: str) -> Value:
-    """What a text means for a setting; a text that means nothing is handed on, to be refused with the others."""
+    """The value that a text stands for; any other text is returned as it is, for the check to refuse."""
     if isinstance(param, Switch):
         return WORDS.get(text.lower(), text)
     if isinstance(param, Param):

@@ -18,7 +18,7 @@ PARAMS = (
         0,
         range=(0, 2**32 - 1),
         step=1,
-        help="The seed of the noise; 0 is a seed as any other. All pictures of a batch are bent in the same way.",
+        help="The seed of the noise; 0 is a seed like any other. All pictures of a batch are bent in the same way.",
     ),
     Param(
         "f",
@@ -34,7 +34,7 @@ PARAMS = (
     "shuffle",
     params=PARAMS,
     title="Content Shuffle",
-    summary="The picture bent along smooth noise, for the Shuffle ControlNet: it keeps colours and textures and loses "
+    summary="The picture bent along smooth noise, for the Shuffle ControlNet: it keeps colours and textures, and loses "
     "where things are.",
 )
 def shuffle(image: Tensor, seed: int, f: int) -> Tensor:

@@ -33,8 +33,8 @@ PARAMS = (
     Switch(
         "safe",
         True,
-        help="Soft edges in a few steps of grey, which hide what faint greys tell of the picture. The soft edge "
-        "ControlNet 1.1 was trained on both, the HED ControlNet 1.0 on maps without steps.",
+        help="Draw soft edges in a few steps of grey, so that faint greys give away nothing of the picture. The soft "
+        "edge ControlNet 1.1 was trained on both, the HED ControlNet 1.0 on maps without steps.",
     ),
     Param(
         "safe_steps",
@@ -46,7 +46,7 @@ PARAMS = (
     Switch(
         "safe_scribble",
         False,
-        help="Steps of grey before the strokes are drawn, which draws other strokes. Training maps had none.",
+        help="Use the steps of grey for strokes, too, which changes the strokes. Training maps had none.",
     ),
 )
 
@@ -73,9 +73,8 @@ def softedge(image: Tensor, net: nn.Module, mode: str, safe: bool, safe_steps: i
         edges = safe_step(edges, int(safe_steps))
     edges = to_eight_bits(edges)
     if mode == "scribble":
-        edges = from_uint8(
-            np.stack([strokes(plane) for plane in to_uint8(edges, by_opencv=True)[..., 0]])[..., None], image.device
-        )
+        planes = to_uint8(edges, by_opencv=True)[..., 0]
+        edges = from_uint8(np.stack([strokes(plane) for plane in planes])[..., None], image.device)
     return edges.repeat(1, 3, 1, 1)
 
 
@@ -84,8 +83,7 @@ def strokes(edges: np.ndarray) -> np.ndarray:
     import cv2
 
     blurred = cv2.GaussianBlur(ridges(edges), (0, 0), STROKE_SIGMA)
-    drawn: np.ndarray = np.where(blurred > STROKE_FLOOR, np.uint8(255), np.uint8(0))
-    return drawn
+    return np.where(blurred > STROKE_FLOOR, np.uint8(255), np.uint8(0))
 
 
 def ridges(edges: np.ndarray) -> np.ndarray:
@@ -99,5 +97,4 @@ def ridges(edges: np.ndarray) -> np.ndarray:
     highest = np.zeros(edges.shape, bool)
     for direction in DIRECTIONS:
         highest |= cv2.dilate(blurred, kernel=np.array(direction, np.uint8)) == blurred
-    found: np.ndarray = np.where(highest & (blurred > STROKE_THRESHOLD), np.uint8(255), np.uint8(0))
-    return found
+    return np.where(highest & (blurred > STROKE_THRESHOLD), np.uint8(255), np.uint8(0))

@@ -21,8 +21,8 @@ PARAMS = (
         2,
         range=(0, 10),
         step=1,
-        help="Steps of grey above black, which hide what faint greys tell of the picture; 0 keeps all shades. Soft "
-        "edge ControlNets were mostly trained on 2.",
+        help="Steps of grey above black, so that faint greys give away nothing of the picture; 0 keeps all shades. "
+        "Soft edge ControlNets were mostly trained on 2.",
     ),
 )
 

@@ -14,7 +14,7 @@ PARAMS = (
     Choice(
         "mode",
         ("resize", "pyramid", "area"),
-        help="Resize hands the picture on as it is, which is what the Tile ControlNet was released with. Pyramid and "
+        help="resize hands the picture on as it is, which is what the Tile ControlNet was released with. pyramid and "
         "area remove detail: a Gaussian pyramid down and up again, or the mean of squares.",
     ),
     Param(

@@ -46,7 +46,7 @@ def in_chunks(count: int, device: torch.device, run: Callable[[slice], T]) -> li
 
 
 def _fitting(first: Callable[[], None], device: torch.device) -> int:
-    """Run the first picture; how many of the others may go together: half of the free memory by what the first took.
+    """Run the first picture; how many of the others may go together: half of the free memory by what the first needed.
 
     On a CPU one: a chunk of four takes four times as long there as one picture, and four times the memory.
     """
@@ -56,5 +56,5 @@ def _fitting(first: Callable[[], None], device: torch.device) -> int:
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     first()
-    took = max(torch.cuda.max_memory_allocated(device) - before, 1)
-    return min(max(1, int(comfy.model_management.get_free_memory(device) / 2 / took)), LONGEST)
+    memory = max(torch.cuda.max_memory_allocated(device) - before, 1)
+    return min(max(1, int(comfy.model_management.get_free_memory(device) / 2 / memory)), LONGEST)

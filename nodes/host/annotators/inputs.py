@@ -11,7 +11,15 @@ from zeroctl_core.annotators.pictures.resolution import RESOLUTIONS
 from ..schema import io, option
 from .folders import folder_names, offered
 
-__all__ = ["CATEGORY", "description", "download_input", "model_input", "resolution_input", "setting_input"]
+__all__ = [
+    "CATEGORY",
+    "condition_output",
+    "description",
+    "download_input",
+    "model_input",
+    "resolution_input",
+    "setting_input",
+]
 
 CATEGORY = "zeroctl/annotate"
 
@@ -52,6 +60,10 @@ def download_input() -> Any:
         tooltip="Fetch the files of the network when they are not on disk. Off: nothing is ever fetched, and what is "
         "missing is an error that says where it belongs.",
     )
+
+
+def condition_output(tooltip: str = "The condition image, for ControlNet Control.") -> Any:
+    return io.Image.Output(display_name="condition", tooltip=tooltip)
 
 
 def description(annotator: Annotator) -> str:

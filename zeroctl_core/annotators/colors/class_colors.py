@@ -44,15 +44,15 @@ def nearest_classes(pixels: np.ndarray, colors: np.ndarray, smallest: int = 1) -
     targets = np.concatenate([colors, np.zeros((1, 3), np.uint8)])  # black last
     # every colour is decided once, however many pixels have it
     packed = pixels.astype(np.int64) @ (1 << 16, 1 << 8, 1)
-    found, where = np.unique(packed, return_inverse=True)
+    codes, where = np.unique(packed, return_inverse=True)
     where = where.reshape(packed.shape)  # flat in some versions of NumPy
-    found_colors = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1)
-    rows = _nearest(found_colors, targets)
-    if smallest > 1 and not np.array_equal(targets[rows], found_colors):
-        kept = _that_fill_a_square(rows[where], smallest)
-        dropped = ~np.isin(rows, kept)
-        if len(kept) and dropped.any():
-            rows[dropped] = kept[_nearest(found_colors[dropped], targets[kept])]
+    distinct = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
+    rows = _nearest(distinct, targets)
+    if smallest > 1 and not np.array_equal(targets[rows], distinct):
+        wide = _that_fill_a_square(rows[where], smallest)
+        is_narrow = ~np.isin(rows, wide)
+        if len(wide) and is_narrow.any():
+            rows[is_narrow] = wide[_nearest(distinct[is_narrow], targets[wide])]
     ids: np.ndarray = rows[where]
     return np.where(ids == len(colors), NO_CLASS, ids)
 

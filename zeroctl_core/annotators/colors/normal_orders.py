@@ -26,9 +26,9 @@ def reorder(pixels: np.ndarray, source: str, target: str) -> np.ndarray:
 
     [..., 3] uint8  ->  [..., 3] uint8, new
 
-    Black is no normal but an empty background, and stays black. A colour that would become black, say (255, 0, 0) from
-    opengl to bae, is no normal either (all three axes at their end); it gets the colour that black gave up, so that
-    there and back is the identity for every colour.
+    Black stands for an empty background, not for a normal, and stays black. A colour that would become black, say
+    (255, 0, 0) from opengl to bae, is not a normal either (all three axes at their end); it gets the colour that black
+    gave up, so that there and back is the identity for every colour.
     """
     have, want = ORDERS[source], ORDERS[target]
     planes, empty = [], []
@@ -45,5 +45,4 @@ def reorder(pixels: np.ndarray, source: str, target: str) -> np.ndarray:
 
 def _black(pixels: np.ndarray) -> np.ndarray:
     """[..., 3] -> [...] bool."""
-    black: np.ndarray = (pixels[..., 0] | pixels[..., 1] | pixels[..., 2]) == 0
-    return black
+    return (pixels[..., 0] | pixels[..., 1] | pixels[..., 2]) == 0

@@ -83,5 +83,4 @@ class LineartGenerator(nn.Module):
         x = self.model2(x)
         for up in self.model3.values():
             x = F.relu(F.instance_norm(up(x)))
-        lines: Tensor = last(mirrored(x, 3)).sigmoid()
-        return lines
+        return last(mirrored(x, 3)).sigmoid()

@@ -42,8 +42,7 @@ class Level(nn.Module):
         """[B, c, h, w] -> [B, 2c, h, w], what came in (activated) beside what was made; the top: the picture alone."""
         down, below, up = self.places
         if self.is_top:
-            output: Tensor = self.model[up](F.relu(self.model[below](self.model[down](x))))
-            return output
+            return self.model[up](F.relu(self.model[below](self.model[down](x))))
         # the skip carries the activated features: the released net activates them in place
         x = F.leaky_relu(x, 0.2)
         inner = self.model[down](x)
@@ -71,5 +70,4 @@ class LineartAnimeNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         check_size("lineart_anime", image, self.multiple)
-        lines: Tensor = self.model(image.to(next(self.parameters())) * 2 - 1).tanh()
-        return lines * 0.5 + 0.5
+        return self.model(image.to(next(self.parameters())) * 2 - 1).tanh() * 0.5 + 0.5

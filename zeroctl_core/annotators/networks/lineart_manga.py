@@ -84,8 +84,7 @@ class Block(nn.Module):
         self.shortcut = nn.Identity() if c_in == c_out and scale == "same" else Shortcut(c_in, c_out, scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        total: Tensor = self.shortcut(x) + self.residual(self.conv1(x))
-        return total
+        return self.shortcut(x) + self.residual(self.conv1(x))
 
 
 class Stage(nn.Module):
@@ -99,8 +98,7 @@ class Stage(nn.Module):
         self.model = nn.Sequential(*(Block(widths[i], widths[i + 1], scale) for i, scale in enumerate(scales)))
 
     def forward(self, x: Tensor) -> Tensor:
-        made: Tensor = self.model(x)
-        return made
+        return self.model(x)
 
 
 def doubled(x: Tensor, scale: Scale) -> Tensor:
@@ -143,5 +141,4 @@ class LineartMangaNet(nn.Module):
                 x = x + skips.pop()
             elif STAGES[number + 1 :] and STAGES[number + 1].scale == "half":
                 skips.append(x)
-        lines: Tensor = self.conv15(x)
-        return (lines / 255).clamp(0, 1)
+        return (self.conv15(x) / 255).clamp(0, 1)

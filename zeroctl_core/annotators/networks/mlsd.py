@@ -61,7 +61,7 @@ class InvertedResidual(nn.Module):
         self.adds = stride == 1 and channels == out
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv(x)
+        y = self.conv(x)
         return x + y if self.adds else y
 
 
@@ -121,8 +121,7 @@ class Refine(nn.Module):
         self.conv2 = conv_norm_relu(128, 64, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv2(x + self.conv1(x))
-        return y
+        return self.conv2(x + self.conv1(x))
 
 
 class Predict(nn.Module):
@@ -135,8 +134,7 @@ class Predict(nn.Module):
         self.conv3 = nn.Conv2d(64, 16, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv3(self.conv2(self.conv1(x)))
-        return y
+        return self.conv3(self.conv2(self.conv1(x)))
 
 
 @network(
@@ -178,5 +176,4 @@ class MLSDLarge(nn.Module):
         x = self.block18(self.block17(eighth, x))
         x = self.block20(self.block19(quarter, x))
         x = self.block22(self.block21(half, x))
-        maps: Tensor = self.block23(x)
-        return maps[:, SKIPPED:]
+        return self.block23(x)[:, SKIPPED:]

@@ -29,9 +29,9 @@ def decode_segments(maps: Tensor, score: float, distance: float, most: int) -> l
     width = maps.shape[3]
     scores, cells = peaks.flatten(1).topk(min(most, peaks[0].numel()))
     ends = maps[:, 1:].flatten(2).gather(2, cells[:, None].expand(-1, 4, -1))
-    long = (ends[:, :2] - ends[:, 2:]).square().sum(1).sqrt() > distance
-    kept = ((scores > score) & long).cpu().numpy()
+    is_long = (ends[:, :2] - ends[:, 2:]).square().sum(1).sqrt() > distance
+    is_line = ((scores > score) & is_long).cpu().numpy()
     # float64 from here: the pixel an end falls into is found by truncation, and a sum that is rounded twice may miss it
     centres = np.stack(((cells % width).cpu().numpy(), (cells // width).cpu().numpy()) * 2, axis=-1).astype(np.float64)
     segments = 2 * (centres + ends.movedim(1, 2).cpu().numpy())
-    return [found[those] for found, those in zip(segments, kept, strict=True)]
+    return [table[rows] for table, rows in zip(segments, is_line, strict=True)]

@@ -43,8 +43,7 @@ class DenseLayer(nn.Module):
         self.conv2 = nn.Conv2d(c_out, c_out, 3)
 
     def forward(self, x: Tensor, past: Tensor) -> Tensor:
-        made: Tensor = self.conv2(smish(self.conv1(smish(x))))
-        return (made + past) / 2
+        return (self.conv2(smish(self.conv1(smish(x)))) + past) / 2
 
 
 class Projection(nn.Module):
@@ -55,8 +54,7 @@ class Projection(nn.Module):
         self.conv = nn.Conv2d(c_in, c_out, 1, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        made: Tensor = self.conv(x)
-        return made
+        return self.conv(x)
 
 
 class Enlarge(nn.Module):

@@ -45,9 +45,9 @@ def in_range(image: Tensor) -> Tensor:
 
 def from_uint8(pixels: np.ndarray, device: torch.device) -> Tensor:
     """[B, H, W, C] uint8 -> [B, C, H, W] float32 in 0..1, channels last in memory, as hosts want their pictures."""
-    given = torch.from_numpy(pixels).to(device)
-    image = torch.empty(given.shape, dtype=torch.float32, device=device)
-    for target, picture in zip(image, given, strict=True):
+    levels = torch.from_numpy(pixels).to(device)
+    image = torch.empty(levels.shape, dtype=torch.float32, device=device)
+    for target, picture in zip(image, levels, strict=True):
         torch.div(picture, 255, out=target)
     return image.movedim(-1, 1)
 

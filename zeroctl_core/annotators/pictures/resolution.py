@@ -19,7 +19,7 @@ def size_at_resolution(height: int, width: int, resolution: int) -> tuple[int, i
     """(height, width) with the short side at `resolution` and the proportions kept; 0 keeps the size.
 
     The released code rounds both sides to 64, which bends the proportions by up to 32 pixels a side; we do not,
-    because nothing here needs it: nets that do, pad inside and crop after.
+    because nothing here needs it: networks that need it are padded, and their maps cropped.
 
     Raises `ValueError` for a resolution that is neither 0 nor in 64..16384.
     """
@@ -65,7 +65,7 @@ def at_resolution(image: Tensor, resolution: int, *, in_floats: bool = False) ->
     Source: `resize_image` of the released annotator/util.py without its rounding to 64: AREA to shrink, LANCZOS4 to
     grow. CUBIC, which other packs use, gives other pixels in OpenCV 4 than in 5.
 
-    Raises `ValueError` for a resolution or an image that is none, `ImportError` without OpenCV.
+    Raises what `size_at_resolution` and `check_picture` raise, and `ImportError` without OpenCV.
     """
     height, width = image.shape[2:]
     size = size_at_resolution(height, width, resolution)
@@ -84,14 +84,15 @@ def at_resolution(image: Tensor, resolution: int, *, in_floats: bool = False) ->
 
 
 def mask_at(mask: Tensor, image: Tensor) -> Tensor:
-    """Bring a mask [B or 1, H, W] to the batch and the size of an image [B, C, h, w]: [B, 1, h, w], bilinear, as
-    the released gradio_inpaint.py does before it cuts at one half.
+    """A mask at the batch and the size of an image: [B or 1, H, W], [B, C, h, w] -> [B, 1, h, w].
+
+    Bilinear, as in the released gradio_inpaint.py before it cuts at one half.
 
     Raises `ValueError` for a number of masks that is neither 1 nor the number of images.
     """
     if len(mask) not in (1, len(image)):
         raise ValueError(f"there are {len(mask)} masks for {len(image)} images; expected one for all, or one each")
-    placed: Tensor = mask[:, None].float()
-    if placed.shape[2:] != image.shape[2:]:
-        placed = F.interpolate(placed, image.shape[2:], mode="bilinear")
-    return placed.expand(len(image), -1, -1, -1)
+    planes = mask[:, None].float()
+    if planes.shape[2:] != image.shape[2:]:
+        planes = F.interpolate(planes, image.shape[2:], mode="bilinear")
+    return planes.expand(len(image), -1, -1, -1)

@@ -1,4 +1,4 @@
-"""Pictures through a network: how many at once, and that what comes out is finite."""
+"""Pictures through a network: how many at once, and whether what comes out is finite."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def at_once(device: torch.device) -> int:
     return 1 if device.type == "cpu" else 1 << 30
 
 
-def check_finite(owner: str, *made: Tensor) -> None:
-    """Raises `ValueError` for what holds NaN or infinity."""
-    if not all(bool(part.isfinite().all()) for part in made):
+def check_finite(owner: str, *outputs: Tensor) -> None:
+    """Raises `ValueError` for outputs that hold NaN or infinity."""
+    if not all(bool(output.isfinite().all()) for output in outputs):
         raise ValueError(
             f"{owner}: the network gives NaN or infinity; its file is damaged, or float16 is too small for it: run it "
             "in float32 (ComfyUI: --force-fp32)"

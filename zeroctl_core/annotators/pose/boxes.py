@@ -67,8 +67,8 @@ def _read_picture(where: str, boxes: object) -> np.ndarray:
     return _with_area(np.array([row for row in rows if row is not None], dtype=np.float64).reshape(-1, 5))
 
 
-def _read_array(where: str, given: Any) -> np.ndarray:
-    rows = np.asarray(given, dtype=np.float64)
+def _read_array(where: str, array: Any) -> np.ndarray:
+    rows = np.asarray(array, dtype=np.float64)
     if rows.size == 0:
         return np.zeros((0, 5))
     if rows.ndim != 2 or rows.shape[1] not in (4, 5):

@@ -41,7 +41,7 @@ FINGER_COLORS = tuple(bytes.fromhex(
 HALF_WIDTH, DOT, FINGER_WIDTH, FACE_DOT = 4, 4, 2, 3  # pixels: of a limb, radius, thickness, radius
 FINGER_DOT_COLOR, FACE_DOT_COLOR = (0, 0, 255), (255, 255, 255)
 FARTHEST = 2**20
-"""Pixels from the corner beyond which a point is taken for not found: OpenCV's coordinates are whole 32-bit numbers."""
+"""Pixels from the corner beyond which a point counts as not found: OpenCV's coordinates are whole 32-bit numbers."""
 
 Point = tuple[float, float]
 
@@ -66,9 +66,10 @@ def draw_pose(
     never saw them, the 1.1 did. `threshold`: points that score below are left out, and those of score 0 always.
 
     Source: the released annotator/openpose of ControlNet 1.1, pixel for pixel. That draws limb by limb and within a
-    limb person by person, all bodies before all hands before all faces; comfyui_controlnet_aux draws a person after the
-    other, which differs where two overlap. `auto_xinsir`: the model card of controlnet-openpose-sdxl-1.0.
-    Raises `ValueError` for key points that `read_keypoints` refuses, and for a size, factor or threshold that is none.
+    limb person by person, all bodies before all hands before all faces; comfyui_controlnet_aux draws one person
+    after the other, which differs where two overlap. `auto_xinsir`: the model card of controlnet-openpose-sdxl-1.0.
+    Raises `ValueError` for key points that `read_keypoints` refuses, and for a size, factor or threshold
+    out of its range.
     """
     scale = _stick_scale(stick_scale, height, width)
     if not 0 <= threshold <= 1:
@@ -76,11 +77,11 @@ def draw_pose(
     if not 0 <= limb_gain <= 1:
         raise ValueError(f"draw_pose: limb_gain is {limb_gain!r}; expected 0 to 1 (default 0.6)")
     check_opencv("draw_pose")
-    read = read_keypoints(frames)
-    canvases = np.zeros((max(1, len(read)), height, width, 3), np.uint8)
-    for number, frame in enumerate(read):
+    poses = read_keypoints(frames)
+    canvases = np.zeros((max(1, len(poses)), height, width, 3), np.uint8)
+    for number, frame in enumerate(poses):
         canvas = canvases[number]
-        people = [[_found(part, frame, height, width, threshold) for part in person.parts] for person in frame.people]
+        people = [[_points(part, frame, height, width, threshold) for part in person.parts] for person in frame.people]
         if body:
             _draw_bodies(canvas, [parts[0] for parts in people], limb_gain, scale)
         if hands:
@@ -103,14 +104,14 @@ def _stick_scale(stick_scale: float | str, height: int, width: int) -> float:
     return stick_scale
 
 
-def _found(points: np.ndarray, frame: Frame, height: int, width: int, threshold: float) -> list[Point | None]:
-    """The points in pixels of the drawing, None for those that are not to be drawn."""
+def _points(part: np.ndarray, frame: Frame, height: int, width: int, threshold: float) -> list[Point | None]:
+    """The points of a part in pixels of the drawing, None for those that are not to be drawn."""
     # multiplied first: whole pixels that land on whole pixels must not fall short of them
-    scaled = points[:, :2] * (width, height) / (frame.width, frame.height)
-    score = points[:, 2]
+    points = part[:, :2] * (width, height) / (frame.width, frame.height)
+    score = part[:, 2]
     # NaN compares false with everything
-    drawn = (score > 0) & (score >= threshold) & (np.abs(scaled) < FARTHEST).all(axis=1)
-    return [(float(x), float(y)) if there else None for (x, y), there in zip(scaled, drawn, strict=True)]
+    visible = (score > 0) & (score >= threshold) & (np.abs(points) < FARTHEST).all(axis=1)
+    return [(float(x), float(y)) if is_visible else None for (x, y), is_visible in zip(points, visible, strict=True)]
 
 
 def _draw_bodies(canvas: np.ndarray, bodies: list[list[Point | None]], limb_gain: float, scale: float) -> None:
@@ -130,14 +131,14 @@ def _draw_bodies(canvas: np.ndarray, bodies: list[list[Point | None]], limb_gain
 
 
 def _limb(a: Point, b: Point, half_width: int) -> Any:
-    """The outline of an ellipse from joint to joint, a corner per degree; center, length and angle are truncated."""
+    """The outline of an ellipse from joint to joint, a corner per degree; centre, length and angle are truncated."""
     import cv2
 
-    center = _pixel(((a[0] + b[0]) / 2, (a[1] + b[1]) / 2))
+    centre = _pixel(((a[0] + b[0]) / 2, (a[1] + b[1]) / 2))
     along, down = a[0] - b[0], a[1] - b[1]
     half_length = int(math.sqrt(along * along + down * down) / 2)
     return cv2.ellipse2Poly(
-        center, (half_length, half_width), int(math.degrees(math.atan2(down, along))), arcStart=0, arcEnd=360, delta=1
+        centre, (half_length, half_width), int(math.degrees(math.atan2(down, along))), arcStart=0, arcEnd=360, delta=1
     )
 
 

@@ -33,21 +33,21 @@ POSE_PARAMS = (
         0.5,
         range=(0.0, 1.0),
         step=0.01,
-        help="How sure the detector must be of a person; lower finds more people, and more that are none.",
+        help="How sure the detector must be of a person; lower finds more people, and more things that are not people.",
     ),
     Param(
         "keypoint_threshold",
         0.3,
         range=(0.0, 1.0),
         step=0.01,
-        help="How sure the estimator must be of a key point; the others are left out, and limbs that need them.",
+        help="How sure the estimator must be of a key point; others are left out, and limbs that end in them.",
     ),
     Param(
         "max_people",
         20,
         range=(1, 100),
         step=1,
-        help="At most so many people a picture, those that the detector is surest of.",
+        help="At most so many people a picture, those of whom the detector is surest.",
     ),
 )
 """The settings of `detect_poses`."""
@@ -64,20 +64,19 @@ def detect_poses(
 ) -> list[Frame]:
     """The people of each picture: [B, 3, H, W] in 0..1 -> B frames, for `draw_pose` and `write_keypoints`.
 
-    `boxes`, if given, say where the people are: BOUNDING_BOX, or what `read_boxes` makes of it. They go before the
-    `detector`, and `person_threshold` is none of theirs. Without both, each picture is taken for one person.
+    `boxes` say where the people are: BOUNDING_BOX, or what `read_boxes` makes of it. With them the `detector` is not
+    asked and `person_threshold` does not count. Without both, each picture counts as one person.
     Raises `ValueError` for settings that are out of range, and for what `find_people`, `read_boxes` and
     `estimate_poses` refuse.
     """
-    given = (person_threshold, keypoint_threshold, max_people)
-    for param, value in zip(POSE_PARAMS, given, strict=True):
+    for param, value in zip(POSE_PARAMS, (person_threshold, keypoint_threshold, max_people), strict=True):
         param.check("pose", value)
-    found: list[np.ndarray] | None = None
+    people: list[np.ndarray] | None = None
     if boxes is not None:
-        found = [surest(picture, max_people) for picture in read_boxes(boxes)]
+        people = [surest(rows, max_people) for rows in read_boxes(boxes)]
     elif detector is not None:
-        found = find_people(image, detector, person_threshold, max_people)
-    return estimate_poses(image, found, estimator, keypoint_threshold)
+        people = find_people(image, detector, person_threshold, max_people)
+    return estimate_poses(image, people, estimator, keypoint_threshold)
 
 
 def estimate_poses(
@@ -85,7 +84,7 @@ def estimate_poses(
 ) -> list[Frame]:
     """Key points of the people in the boxes, in OpenPose's order: [B, 3, H, W] in 0..1 -> B frames.
 
-    `boxes`: an array a picture or one for all, [n, 4] or [n, 5], x0, y0, x1, y1 in pixels; None: each picture is one.
+    `boxes`: an array a picture or one for all, [n, 4] or [n, 5], x0, y0, x1, y1 in pixels; None: one box, the picture.
     `net`: `load_model(folder, "pose")`. Points that score below `keypoint_threshold` are not found, all zero; a person
     of whom none is found is left out.
 
@@ -93,7 +92,7 @@ def estimate_poses(
     of the crop lie on the corners of that (UDP), black beyond the picture. Crops of all people of all pictures go
     through the network together, a few at once. A ViTPose++ takes its first set of experts, that of COCO.
     Raises `ValueError` for another network or one that does not find COCO's 17 points, for one that gives NaN or
-    infinity, and for what is no image.
+    infinity, and for what `check_picture` refuses.
     """
     check_picture("pose", image)
     model = model_for("pose", net, "pose")
@@ -101,22 +100,22 @@ def estimate_poses(
     whole = [np.array([[0, 0, width, height]], dtype=np.float64)]
     each = boxes_for_each(read_boxes(whole if boxes is None else list(boxes)), len(image))
     people: list[list[Person]] = [[] for _ in each]
-    wanted = [(number, box[:4]) for number, rows in enumerate(each) for box in rows]
-    if wanted:
+    boxes_to_crop = [(number, box[:4]) for number, rows in enumerate(each) for box in rows]
+    if boxes_to_crop:
         check_opencv("pose")
         pictures = to_uint8(image, by_opencv=True)
         size = _crop_size(model.config)
         on_cpu = next(model.parameters()).device.type == "cpu"
-        rest = iter(wanted)
+        rest = iter(boxes_to_crop)
         while part := list(islice(rest, CROPS_AT_ONCE_ON_CPU if on_cpu else CROPS_AT_ONCE)):
             areas = np.array([_area(box, size) for _, box in part])
             crops = [_crop(pictures[number], area, size) for (number, _), area in zip(part, areas, strict=True)]
-            found = _points(model, np.stack(crops), areas)
-            found[~(found[..., 2] >= keypoint_threshold)] = 0
-            for (number, _), body in zip(part, openpose_from_coco(found, keypoint_threshold), strict=True):
+            points = _points(model, np.stack(crops), areas)
+            points[~(points[..., 2] >= keypoint_threshold)] = 0
+            for (number, _), body in zip(part, openpose_from_coco(points, keypoint_threshold), strict=True):
                 if (body[:, 2] > 0).any():
                     people[number].append(Person(body=np.where(body[:, 2:] > 0, body, 0.0)))
-    return [Frame(tuple(found), height, width) for found in people]
+    return [Frame(tuple(persons), height, width) for persons in people]
 
 
 def _crop_size(config: Any) -> tuple[int, int]:
@@ -141,10 +140,9 @@ def _crop(picture: np.ndarray, area: np.ndarray, size: tuple[int, int]) -> np.nd
     left, top, width, height = area
     across, down = (size[1] - 1) / width, (size[0] - 1) / height
     matrix = np.array([[across, 0, -left * across], [0, down, -top * down]])
-    crop: np.ndarray = cv2.warpAffine(
+    return cv2.warpAffine(
         picture, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0
     )
-    return crop
 
 
 def _points(model: TransformersModel, crops: np.ndarray, areas: np.ndarray) -> np.ndarray:
@@ -154,9 +152,9 @@ def _points(model: TransformersModel, crops: np.ndarray, areas: np.ndarray) -> n
     if getattr(model.config.backbone_config, "num_experts", 1) > 1:
         experts["dataset_index"] = torch.zeros(len(crops), dtype=torch.long, device=device)
     with torch.no_grad():
-        made = model(pixel_values=model.pixel_values(from_uint8(crops, device).contiguous()), **experts)
-    check_finite(f"pose by {model.model_type}", made.heatmaps)
-    heatmaps = made.heatmaps.float().cpu().numpy()
+        output = model(pixel_values=model.pixel_values(from_uint8(crops, device).contiguous()), **experts)
+    check_finite(f"pose by {model.model_type}", output.heatmaps)
+    heatmaps = output.heatmaps.float().cpu().numpy()
     if heatmaps.shape[1] != 17:
         raise ValueError(
             f"this pose network finds {heatmaps.shape[1]} points; expected the 17 of COCO, "

@@ -12,7 +12,7 @@ LOWEST, HIGHEST = 0.001, 50.0
 
 
 def points_from_heatmaps(heatmaps: np.ndarray) -> np.ndarray:
-    """[N, K, h, w] -> [N, K, 3] float64: x and y in pixels of the map, 0 the center of the first one, and a score.
+    """[N, K, h, w] -> [N, K, 3] float64: x and y in pixels of the map, 0 the centre of the first one, and a score.
 
     The score is the highest value. Where it is not above 0 nothing was found and all three are 0.
 
@@ -32,14 +32,13 @@ def points_from_heatmaps(heatmaps: np.ndarray) -> np.ndarray:
     padded = np.pad(logs, ((0, 0), (1, 1), (1, 1)), mode="edge")
 
     def at(right: int, down: int) -> np.ndarray:
-        around: np.ndarray = padded[number, y + 1 + down, x + 1 + right]
-        return around
+        return padded[number, y + 1 + down, x + 1 + right]
 
     here = at(0, 0)
     slope_x, slope_y = (at(1, 0) - at(-1, 0)) / 2, (at(0, 1) - at(0, -1)) / 2
     bend_x, bend_y = at(1, 0) - 2 * here + at(-1, 0), at(0, 1) - 2 * here + at(0, -1)
     twist = (at(1, 1) - at(1, 0) - at(0, 1) + 2 * here - at(-1, 0) - at(0, -1) + at(-1, -1)) / 2
-    # a hair's breadth, so that a flat map is no division by zero
+    # a little more than 0, so that a flat map does not divide by it
     bend_x, bend_y = bend_x + np.finfo(np.float32).eps, bend_y + np.finfo(np.float32).eps
     with np.errstate(divide="ignore", invalid="ignore"):
         determinant = bend_x * bend_y - twist * twist

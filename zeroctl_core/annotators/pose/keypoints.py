@@ -35,7 +35,7 @@ PARTS = {
 FEET = "foot_keypoints_2d"
 
 DIALECTS = ("comfyui", "aux_openpose", "aux_dwpose")
-"""That `write_keypoints` knows; a reader finds out by itself."""
+"""That `write_keypoints` knows; `read_keypoints` recognises them."""
 
 
 def read_keypoints(keypoints: object) -> list[Frame]:
@@ -75,9 +75,9 @@ def _written(person: Person, frame: Frame, dialect: str, threshold: float) -> di
         points = getattr(person, name)
         if dialect != "comfyui":
             # of a score those dialects keep only whether there is one
-            there = (points[:, 2:] > 0) & (points[:, 2:] >= threshold)
+            visible = (points[:, 2:] > 0) & (points[:, 2:] >= threshold)
             scale = (frame.width, frame.height) if dialect == "aux_openpose" else (1, 1)
-            points = np.where(there, np.concatenate([points[:, :2] / scale, there], axis=1), 0.0)
+            points = np.where(visible, np.concatenate([points[:, :2] / scale, visible], axis=1), 0.0)
         parts[key] = points.ravel().tolist() if dialect == "comfyui" or points.any() else None
     return {**parts, FEET: [0.0] * 18} if dialect == "comfyui" else parts
 
@@ -95,7 +95,7 @@ def _read_frame(where: str, frame: object) -> Frame:
     if not isinstance(people, (list, tuple)):
         raise ValueError(f"{where}: people are {_what(people)}; expected a list")
     read = [_read_person(f"{where}, person {number}", person) for number, person in enumerate(people)]
-    if _normalised(read):
+    if _is_normalised(read):
         read = [_in_pixels(person, height, width) for person in read]
     return Frame(tuple(read), height, width)
 
@@ -121,7 +121,7 @@ def _read_person(where: str, person: object) -> Person:
 
 
 def _read_part(where: str, numbers: object, counts: tuple[int, ...]) -> np.ndarray | None:
-    """[x, y, score] * n, flat or in threes -> [points, 3], or None where nothing was found."""
+    """[x, y, score] * n, flat or in threes -> [points, 3]; None for a part of which nothing was found."""
     if numbers is None:
         return None
     try:
@@ -134,7 +134,7 @@ def _read_part(where: str, numbers: object, counts: tuple[int, ...]) -> np.ndarr
         expected = " or ".join(f"{3 * count} ({count} points)" for count in counts)
         hint = "; 17 points are COCO's: use openpose_from_coco" if flat.size == 51 and BODY in counts else ""
         raise ValueError(f"{where} holds {flat.size} numbers; expected {expected}, each x, y, score{hint}")
-    points: np.ndarray = flat.reshape(-1, 3).copy()
+    points = flat.reshape(-1, 3).copy()
     points[~np.isfinite(points).all(axis=1)] = 0
     if len(points) == 25:
         points = points[list(FROM_BODY_25)]
@@ -143,11 +143,11 @@ def _read_part(where: str, numbers: object, counts: tuple[int, ...]) -> np.ndarr
     return points
 
 
-def _normalised(people: list[Person]) -> bool:
-    """Whether the frame is in 0..1: all its people and parts together, so that a hand near a corner misleads nobody."""
+def _is_normalised(people: list[Person]) -> bool:
+    """Whether a frame is in 0..1, by all its people and parts together: a hand alone may lie near a corner."""
     points = np.concatenate([np.zeros((0, 3)), *(part for person in people for part in person.parts)])
-    found = points[points[:, 2] > 0, :2]
-    return len(found) > 0 and bool(np.abs(found).max() <= NORMALISED_REACH)
+    visible = points[points[:, 2] > 0, :2]
+    return len(visible) > 0 and bool(np.abs(visible).max() <= NORMALISED_REACH)
 
 
 def _in_pixels(person: Person, height: int, width: int) -> Person:
@@ -156,6 +156,6 @@ def _in_pixels(person: Person, height: int, width: int) -> Person:
 
 
 def _what(thing: object) -> str:
-    """How an error names what was given: its type, and its value where that is short."""
+    """How an error names a thing: its type, and its value where that is short."""
     text = repr(thing)
     return f"a {type(thing).__name__}" + (f" ({text})" if len(text) <= 40 else "")

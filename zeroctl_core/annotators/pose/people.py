@@ -33,30 +33,29 @@ def find_people(image: Tensor, net: nn.Module, threshold: float = 0.5, max_peopl
     `net`: `load_model(folder, "people")`, its labels those of COCO or others with a "person".
 
     Source: transformers' RTDetrImageProcessor. Pictures are resized by an antialiased bilinear filter and not
-    normalised, unless the folder says so; scores are sigmoids, boxes are center and size as fractions of the picture.
+    normalised, unless the folder says so; scores are sigmoids, boxes are centre and size as fractions of the picture.
     Raises `ValueError` for another network or one without the label "person", for one that gives NaN or infinity, and
-    for what is no image.
+    for what `check_picture` refuses.
     """
     check_picture("people", image)
     model = model_for("people", net, "people")
     person = _person_label(model.config)
-    seen = model.preprocessing.size or SIZE
+    size = model.preprocessing.size or SIZE
     height, width = image.shape[2:]
-    size = torch.tensor([width, height, width, height], dtype=torch.float64)
-    found: list[np.ndarray] = []
+    scale = torch.tensor([width, height, width, height], dtype=torch.float64)
+    people: list[np.ndarray] = []
     with torch.no_grad():
         for part in in_parts(image, model, PICTURES_AT_ONCE):
-            squeezed = F.interpolate(part.float().clamp(0, 1), seen, mode="bilinear", antialias=True)
-            made = model(pixel_values=model.pixel_values(squeezed))
-            check_finite(f"people by {model.model_type}", made.logits, made.pred_boxes)
-            scores = made.logits[..., person].float().sigmoid().cpu().double()
-            center, extent = made.pred_boxes.float().cpu().double().split(2, dim=-1)
-            corners = torch.cat([center - extent / 2, center + extent / 2], dim=-1) * size
-            for boxes, sure in zip(corners, scores, strict=True):
-                kept = sure > threshold
-                rows = torch.cat([boxes, sure[:, None]], dim=1)[kept].numpy()
-                found.append(surest(rows, max_people))
-    return found
+            squeezed = F.interpolate(part.float().clamp(0, 1), size, mode="bilinear", antialias=True)
+            output = model(pixel_values=model.pixel_values(squeezed))
+            check_finite(f"people by {model.model_type}", output.logits, output.pred_boxes)
+            scores = output.logits[..., person].float().sigmoid().cpu().double()
+            centre, extent = output.pred_boxes.float().cpu().double().split(2, dim=-1)
+            corners = torch.cat([centre - extent / 2, centre + extent / 2], dim=-1) * scale
+            for boxes, score in zip(corners, scores, strict=True):
+                rows = torch.cat([boxes, score[:, None]], dim=1)[score > threshold].numpy()
+                people.append(surest(rows, max_people))
+    return people
 
 
 def _person_label(config: Any) -> int:

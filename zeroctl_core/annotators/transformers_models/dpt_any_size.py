@@ -1,4 +1,4 @@
-"""Let DPT see pictures that are no squares."""
+"""Let DPT see pictures that are not square."""
 
 from __future__ import annotations
 

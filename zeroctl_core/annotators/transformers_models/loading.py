@@ -30,11 +30,11 @@ TASKS: dict[str, dict[str, str]] = {
     "pose": {"vitpose": "VitPoseForPoseEstimation"},
     "people": {"rt_detr": "RTDetrForObjectDetection", "rt_detr_v2": "RTDetrV2ForObjectDetection"},
 }
-"""What a model is for -> `model_type` of its config.json -> its class. No other class is ever made."""
+"""Task of a model -> `model_type` of its config.json -> its class. No other class is ever built."""
 
 CONFIG_FILE = "config.json"
 OLDEST = "4.50"
-"""The version of transformers from which on all of these classes are there."""
+"""The version of transformers from which on it has all of these classes."""
 
 NOT_NEEDED = (
     "neck.fusion_stage.layers.0.residual_layer1.",  # DPT: the first fusion has nothing to add; Intel's files lack it
@@ -75,21 +75,13 @@ class TransformersModel(nn.Module):
         return self.model(*args, **kwargs)
 
 
-def model_type_of(path: str | Path) -> str:
-    """The `model_type` of a folder's config.json.
-
-    Raises `CheckpointError` for what is no folder of a model; the message says what is there.
-    """
-    return str(_config(Path(path))["model_type"])
-
-
 def check_transformers(task: str) -> None:
     """Raises `ImportError` with its first cause where transformers cannot be imported for a task of `TASKS`."""
     _import_class(next(iter(TASKS[task].values())))
 
 
 def folder_tasks(path: str | Path) -> set[str]:
-    """What the model of a folder can do, by its config.json alone; nothing where that is no folder of a known model."""
+    """What the model of a folder can do, by its config.json alone; nothing for any other folder."""
     try:
         config = _config(Path(path))
     except CheckpointError:
@@ -100,8 +92,8 @@ def folder_tasks(path: str | Path) -> set[str]:
 def load_model(path: str | Path, task: str) -> TransformersModel:
     """Load a folder for one task of `TASKS`: float32, on the CPU, in eval mode, without gradients.
 
-    Raises `CheckpointError` for a folder that is no model, is one for something else, lacks weights or has broken ones,
-    `ImportError` with its first cause where transformers cannot be imported, and `KeyError` for an unknown task.
+    Raises `CheckpointError` for a folder without a model, with one for another task, without weights or with broken
+    ones, `ImportError` with its first cause where transformers cannot be imported, and `KeyError` for an unknown task.
     """
     folder = Path(path)
     config = _config(folder)
@@ -147,32 +139,32 @@ def model_for(owner: str, net: nn.Module, task: str) -> TransformersModel:
 def _config(folder: Path) -> Mapping[str, Any]:
     """A folder's config.json, which says at least its model_type."""
     if not folder.is_dir():
-        there = "is a file" if folder.exists() else "does not exist"
-        raise CheckpointError(f"{folder} {there}; expected a folder with {CONFIG_FILE} and model.safetensors")
+        state = "is a file" if folder.exists() else "does not exist"
+        raise CheckpointError(f"{folder} {state}; expected a folder with {CONFIG_FILE} and model.safetensors")
     file = folder / CONFIG_FILE
     if not file.is_file():
-        raise CheckpointError(f"{folder} is no folder of a model: it has no {CONFIG_FILE}, but {_content(folder)}")
+        raise CheckpointError(f"{folder} does not hold a model: it has no {CONFIG_FILE}, but {_content(folder)}")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{file} cannot be read ({error.strerror}); look at its rights") from error
     except ValueError as error:
-        raise CheckpointError(f"{file} is no JSON text ({error}); download it again") from error
+        raise CheckpointError(f"{file} is not JSON text ({error}); download it again") from error
     if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise CheckpointError(f"{file} names no model_type, so it is not of a transformers model")
     return config
 
 
 def _wrong_for(config: Mapping[str, Any], task: str) -> str | None:
-    """Why this model is none for the task, for people; None where it is one."""
+    """Why a model cannot do the task, for people; None where it can."""
     names, model_type = TASKS[task], config["model_type"]
     if model_type not in names:
         return f"is of the model_type {model_type!r}; for {task} it must be one of {', '.join(names)}"
-    made_as = config.get("architectures") or [names[model_type]]
-    if not isinstance(made_as, list):
-        return f"names no list of architectures in its config.json, but {made_as!r}"
-    if names[model_type] not in made_as:
-        return f"holds a {made_as[0]}; for {task} it must be a {names[model_type]}"
+    architectures = config.get("architectures") or [names[model_type]]
+    if not isinstance(architectures, list):
+        return f"names no list of architectures in its config.json, but {architectures!r}"
+    if names[model_type] not in architectures:
+        return f"holds a {architectures[0]}; for {task} it must be a {names[model_type]}"
     if config.get("use_pretrained_backbone"):
         return "has only a part of its weights, the rest would be downloaded (use_pretrained_backbone in config.json)"
     return None
@@ -209,7 +201,7 @@ def _import_class(name: str) -> Any:
 
 
 def _cannot_import(name: str, error: Exception) -> ImportError:
-    """The error to raise: the innermost cause, which transformers hides under its own words, and the remedy."""
+    """The error to raise: the innermost cause, which transformers hides behind its own words, and the remedy."""
     if isinstance(error, ModuleNotFoundError) and error.name == "transformers":
         return ImportError(f"{name} needs transformers, which is not installed: pip install 'transformers>={OLDEST}'")
     if isinstance(error, AttributeError):
@@ -222,12 +214,12 @@ def _cannot_import(name: str, error: Exception) -> ImportError:
     cause = chain[-1]
     reason = str(cause).strip().split("\n")[0]
     files = " ".join(frame.filename for frame in traceback.extract_tb(cause.__traceback__))
-    told = " ".join((files, *map(str, chain))).lower()
+    trace = " ".join((files, *map(str, chain))).lower()
     remedy = "repair or uninstall that package"
     if isinstance(cause, ModuleNotFoundError) and cause.name:
         remedy = f"install what is missing: pip install {cause.name.split('.')[0]}"
     for package in ("torchaudio", "torchvision"):
-        if package in told:
+        if package in trace:
             remedy = (
                 f"{package} does not fit torch {torch.__version__}: install the two of one release and one CUDA "
                 f"version (pytorch.org/get-started), or, if nothing else needs it, pip uninstall {package}"

@@ -1,4 +1,4 @@
-"""How a transformers model wants its pictures: what its preprocessor_config.json says, or its family is used to."""
+"""How a transformers model wants its pictures: by its preprocessor_config.json, or else by its family."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Preprocessing:
 
 
 def preprocessing_of(folder: Path, model_type: str, backbone_type: str = "") -> Preprocessing:
-    """Read mean, standard deviation and size of a folder; nothing else of its file is looked at.
+    """Mean, standard deviation and size by a folder's preprocessor_config.json, of which nothing else is read.
 
-    Without the file, the mean and standard deviation of the family, or of its backbone where that is DINOv2, and no
-    size. Raises `CheckpointError` for a file that is no JSON, and for numbers that make no sense.
+    Without the file, mean and standard deviation are those of the family, or of its backbone where that is DINOv2, and
+    the size is not known. Raises `CheckpointError` for a file that is not JSON and for numbers that make no sense.
     """
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -43,17 +43,17 @@ def preprocessing_of(folder: Path, model_type: str, backbone_type: str = "") -> 
     if not path.exists():
         return Preprocessing(mean, std)
     try:
-        said: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if not said.get("do_normalize", True):
+        config: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not config.get("do_normalize", True):
             mean, std = AS_IT_IS
-        elif "image_mean" in said and "image_std" in said:
-            # some files, as those of DPT on DINOv2, count in 0..255
-            scale = 255 * said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 255
-            mean = tuple(float(value) / scale for value in said["image_mean"])
-            std = tuple(float(value) / scale for value in said["image_std"])
-        size = _size(said.get("size"))
+        elif "image_mean" in config and "image_std" in config:
+            # some files, such as those of DPT on DINOv2, count in 0..255
+            scale = 255 * config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 255
+            mean = tuple(float(value) / scale for value in config["image_mean"])
+            std = tuple(float(value) / scale for value in config["image_std"])
+        size = _size(config.get("size"))
     except (ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); download it again, or do without it") from error
+        raise CheckpointError(f"{path} cannot be read ({error}); download it again, or remove it") from error
     if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
         raise CheckpointError(
             f"{path} has the mean {mean} and the standard deviation {std}; expected three numbers each"
@@ -61,15 +61,15 @@ def preprocessing_of(folder: Path, model_type: str, backbone_type: str = "") -> 
     return Preprocessing(mean, std, size)
 
 
-def _size(said: object) -> tuple[int, int] | None:
+def _size(value: object) -> tuple[int, int] | None:
     """512, [512, 384], {"shortest_edge": 512, ...} or {"height": 512, "width": 384} -> (height, width)."""
-    if isinstance(said, Mapping):
-        if "shortest_edge" in said:
-            said = said["shortest_edge"]
-        elif "height" in said and "width" in said:
-            said = (said["height"], said["width"])
-    if isinstance(said, int):
-        return (said, said)
-    if isinstance(said, (list, tuple)) and len(said) == 2:
-        return (int(said[0]), int(said[1]))
+    if isinstance(value, Mapping):
+        if "shortest_edge" in value:
+            value = value["shortest_edge"]
+        elif "height" in value and "width" in value:
+            value = (value["height"], value["width"])
+    if isinstance(value, int):
+        return (value, value)
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        return (int(value[0]), int(value[1]))
     return None

@@ -21,7 +21,6 @@ from zeroctl_core.annotators.transformers_models.loading import (
     folder_tasks,
     load_model,
     model_for,
-    model_type_of,
 )
 from zeroctl_core.annotators.transformers_models.preprocessing import HALF, IMAGENET, Preprocessing, preprocessing_of
 from zeroctl_core.files.weight_file import CheckpointError
@@ -52,7 +51,7 @@ def test_loads_every_class_without_network(task, name, tiny_folder, no_network):
     folder = tiny_folder(name)
     net = load_model(str(folder), task)
     assert type(net.model).__name__ == TINY[name][0]
-    assert folder_tasks(folder) == {task} and model_type_of(folder) == net.model_type == net.config.model_type
+    assert folder_tasks(folder) == {task} and net.model_type == net.config.model_type
     assert not net.training and not net.model.training
     assert all(weight.dtype == torch.float32 and not weight.requires_grad for weight in net.parameters())
     expected = tiny_model(name).state_dict()
@@ -171,18 +170,18 @@ def test_other_folders_are_refused_with_the_reason(config, message, tmp_path):
 
 def test_what_is_no_folder_of_a_model_says_what_is_there(tmp_path):
     with pytest.raises(CheckpointError, match="does not exist"):
-        model_type_of(tmp_path / "nothing")
+        load_model(tmp_path / "nothing", "depth")
     with pytest.raises(CheckpointError, match="has no config.json, but nothing"):
         load_model(tmp_path, "depth")
     for number in range(10):
         (tmp_path / f"{number}.txt").touch()
     with pytest.raises(CheckpointError, match=r"but 0.txt, .*7.txt and 2 more"):
-        model_type_of(tmp_path)
+        load_model(tmp_path, "depth")
     with pytest.raises(CheckpointError, match="is a file"):
-        model_type_of(tmp_path / "0.txt")
+        load_model(tmp_path / "0.txt", "depth")
     (tmp_path / "config.json").write_text("<html>")
-    with pytest.raises(CheckpointError, match="is no JSON text"):
-        model_type_of(tmp_path)
+    with pytest.raises(CheckpointError, match="is not JSON text"):
+        load_model(tmp_path, "depth")
     assert folder_tasks(tmp_path) == folder_tasks(tmp_path / "nothing") == set()
 
 
