@@ -18,13 +18,13 @@ PARAMS = (
         64,
         range=(1, 512),
         step=1,
-        help="Side of a square in pixels. The T2I color adapter was trained with 64 in pictures of 512. Squares are "
+        help="Side of a square in pixels. The T2I colour adapter was trained with 64 in pictures of 512. Squares are "
         "slightly larger where a side of the picture is not a multiple; a smaller picture is one square.",
     ),
     Choice(
         "method",
         ("cubic", "area"),
-        help="Where a square's colour comes from. cubic: the 16 pixels at its centre, as the T2I color adapter was "
+        help="Where a square's colour comes from. cubic: the 16 pixels at its centre, as the T2I colour adapter was "
         "trained. area: the mean of the whole square, which is less noisy.",
     ),
 )
@@ -34,7 +34,7 @@ PARAMS = (
     "color",
     params=PARAMS,
     title="Color Grid",
-    summary="The picture as large squares of one colour each, for the T2I color adapter and palette ControlNets.",
+    summary="The picture as large squares of one colour each, for the T2I colour adapter and palette ControlNets.",
 )
 def color(image: Tensor, grid: int, method: str) -> Tensor:
     """Shrink to one pixel a square, and enlarge that without smoothing.

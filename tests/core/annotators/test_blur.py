@@ -41,8 +41,8 @@ def test_is_a_gaussian_of_that_width(sigma):
     image[..., 300] = 1
     x = np.arange(-300, 301)
     curve = np.exp(-0.5 * (x / sigma) ** 2)
-    found = as_pixels(blur(image, sigma=sigma))[2, :, 0].astype(float)
-    assert np.abs(found - 255 * curve / curve.sum()).max() <= 2
+    profile = as_pixels(blur(image, sigma=sigma))[2, :, 0].astype(float)
+    assert np.abs(profile - 255 * curve / curve.sum()).max() <= 2
 
 
 def test_a_tiny_sigma_changes_nothing_and_a_large_one_more_than_a_small():

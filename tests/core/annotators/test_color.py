@@ -1,4 +1,4 @@
-"""The colour grid is that of the T2I color adapter, and works for small and odd pictures too."""
+"""The colour grid is that of the T2I colour adapter, and works for small and odd pictures too."""
 
 from __future__ import annotations
 

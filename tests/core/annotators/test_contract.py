@@ -26,13 +26,13 @@ Run = Callable[..., Tensor]
 
 def cases() -> dict[str, tuple[str, dict[str, str]]]:
     """Id -> name and settings: every annotator at its defaults, and with each option that needs a network."""
-    found: dict[str, tuple[str, dict[str, str]]] = {}
+    table: dict[str, tuple[str, dict[str, str]]] = {}
     for name, entry in ANNOTATORS.items():
-        found[name] = (name, {})
+        table[name] = (name, {})
         for param in entry.params:
             for option in set(getattr(param, "options", ())) & set(entry.networks):
-                found[f"{name}-{option}"] = (name, {param.name: option})
-    return found
+                table[f"{name}-{option}"] = (name, {param.name: option})
+    return table
 
 
 CASES = cases()
@@ -146,10 +146,10 @@ def test_a_batch_that_goes_through_at_once_equals_its_items(case, run, pictures,
     """As on an accelerator; on a CPU pictures go one by one."""
     image = pictures(case)
     singles = run(case, image)
-    asked = []
-    monkeypatch.setattr(through_net, "at_once", lambda device: asked.append(device) or len(image))
+    calls = []
+    monkeypatch.setattr(through_net, "at_once", lambda device: calls.append(device) or len(image))
     together = run(case, image)
-    assert asked
+    assert calls
     assert_same_up_to_addition(together, singles)
 
 
@@ -263,9 +263,9 @@ def test_uint8_round_trip_is_exact_and_rounds():
     assert torch.equal(from_uint8(to_uint8(levels), torch.device("cpu")), levels)
     image = torch.rand(2, 3, 33, 57, generator=torch.manual_seed(0)) * 1.5 - 0.25
     halves = (torch.arange(300).reshape(1, 3, 10, 10) + 0.5) / 255
-    for given in (image, image.contiguous(memory_format=torch.channels_last), halves, levels, image[:, :1]):
-        fast = to_uint8(given, by_opencv=True)
-        assert fast.flags.c_contiguous and np.array_equal(fast, to_uint8(given))
+    for array in (image, image.contiguous(memory_format=torch.channels_last), halves, levels, image[:, :1]):
+        fast = to_uint8(array, by_opencv=True)
+        assert fast.flags.c_contiguous and np.array_equal(fast, to_uint8(array))
     assert to_uint8(torch.tensor([[[[1.004, -0.2, 0.5]]]])).ravel().tolist() == [255, 0, 128]
 
 

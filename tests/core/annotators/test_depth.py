@@ -63,22 +63,22 @@ def net(tiny_folder):
 def test_keeps_the_contract_of_an_annotator(name, net, no_network):
     picture, model = soft_picture(97, 161, count=2), net(name)
     before = picture.clone()
-    drawn = depth(picture, net=model, detect_size=126)
+    condition = depth(picture, net=model, detect_size=126)
     assert torch.equal(picture, before)
-    assert drawn.shape == picture.shape and drawn.dtype == torch.float32 and drawn.is_contiguous()
-    assert torch.equal(drawn[:, 0], drawn[:, 1]) and torch.equal(drawn[:, 0], drawn[:, 2])
-    assert drawn.amin((1, 2, 3)).tolist() == [0, 0] and drawn.amax((1, 2, 3)).tolist() == [1, 1]
-    assert drawn.std() > 0.03
-    assert torch.equal(drawn, torch.cat([depth(one[None], net=model, detect_size=126) for one in picture]))
-    assert len(drawn[0, 0].unique()) > 256  # never through 8 bits
-    assert torch.equal(drawn, depth(picture, net=model, detect_size=126))
+    assert condition.shape == picture.shape and condition.dtype == torch.float32 and condition.is_contiguous()
+    assert torch.equal(condition[:, 0], condition[:, 1]) and torch.equal(condition[:, 0], condition[:, 2])
+    assert condition.amin((1, 2, 3)).tolist() == [0, 0] and condition.amax((1, 2, 3)).tolist() == [1, 1]
+    assert condition.std() > 0.03
+    assert torch.equal(condition, torch.cat([depth(one[None], net=model, detect_size=126) for one in picture]))
+    assert len(condition[0, 0].unique()) > 256  # never through 8 bits
+    assert torch.equal(condition, depth(picture, net=model, detect_size=126))
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 517), (200, 60)])
 def test_takes_any_size_and_flat_pictures(name, size, net):
-    drawn = depth(torch.full((1, 3, *size), 0.5), net=net(name), detect_size=126)
-    assert drawn.shape == (1, 3, *size) and drawn.isfinite().all()
+    condition = depth(torch.full((1, 3, *size), 0.5), net=net(name), detect_size=126)
+    assert condition.shape == (1, 3, *size) and condition.isfinite().all()
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "zoedepth"])
@@ -93,7 +93,7 @@ def test_predicts_what_transformers_does_of_the_same_pixels(name, net, tiny_fold
     kind = getattr(transformers, type(model.model).__name__)
     with torch.no_grad():
         expected = kind.from_pretrained(tiny_folder(name))((picture - mean) / std).predicted_depth
-    if name == "dpt_dinov2":  # answers 16 pixels for each patch of 14
+    if name == "dpt_dinov2":  # returns 16 pixels for each patch of 14
         assert expected.shape[-1] == side // 14 * 16
         expected = F.interpolate(expected[:, None], (side, side), mode="bilinear", antialias=True)[:, 0]
     assert torch.equal(predict_depth(picture, model, side), expected)
@@ -110,8 +110,8 @@ def test_prediction_equals_the_pipeline_of_transformers_on_a_wide_picture(net):
     pixels = processor(picture[0].mul(255).round().byte().movedim(0, -1).numpy(), return_tensors="pt")["pixel_values"]
     with torch.no_grad():
         expected = model(pixel_values=pixels).predicted_depth
-        found = predict_depth(picture.mul(255).round().div(255), model, 126)
-    assert torch.allclose(found, expected, rtol=0, atol=1e-5 * float(expected.max()))
+        output = predict_depth(picture.mul(255).round().div(255), model, 126)
+    assert torch.allclose(output, expected, rtol=0, atol=1e-5 * float(expected.max()))
     assert expected.std() > 0
 
 
@@ -122,9 +122,9 @@ def test_dpt_keeps_the_proportions_of_its_patches(net):
         hidden = model.dpt(pixels, output_hidden_states=True).hidden_states
         expected = model.head(model.neck(list(hidden[1:]), 8, 18))
         with any_size(model, 128, 288):
-            found = model(pixels).predicted_depth
+            output = model(pixels).predicted_depth
         mixed_up = model(pixels).predicted_depth
-    assert torch.equal(found, expected) and found.shape == (1, 128, 288)
+    assert torch.equal(output, expected) and output.shape == (1, 128, 288)
     assert mixed_up.shape == (1, 192, 192)  # the hooks are gone
 
 
@@ -133,14 +133,14 @@ def test_hybrid_dpt_keeps_the_proportions_of_its_patches(net):
     embeddings = model.dpt.embeddings
     with torch.no_grad():
         with any_size(model, 128, 256):
-            found = model(pixels).predicted_depth
+            output = model(pixels).predicted_depth
         with pytest.raises(ValueError, match="doesn't match model"):
             model(pixels)  # the hooks are gone
         embeddings.image_size = (128, 256)
         raw = model.dpt(pixels, output_hidden_states=True)
         hidden = [*raw.intermediate_activations, *raw.hidden_states[3:]]
         expected = model.head(model.neck(hidden, 8, 16))
-    assert torch.equal(found, expected) and found.shape == (1, 128, 256) and found.std() > 0
+    assert torch.equal(output, expected) and output.shape == (1, 128, 256) and output.std() > 0
 
 
 def test_zoedepth_sees_a_border_as_its_own_processor_adds_it(net):
@@ -148,8 +148,8 @@ def test_zoedepth_sees_a_border_as_its_own_processor_adds_it(net):
 
     height, width = 72, 98  # sqrt(36) * 3 = 18 and sqrt(49) * 3 = 21 pixels around it: 108 x 140
     picture, model = soft_picture(height, width), net("zoedepth")
-    found = predict_depth(picture, model, 128)
-    assert found.shape == (1, height, width)
+    output = predict_depth(picture, model, 128)
+    assert output.shape == (1, height, width)
     padded = F.pad(picture, (21, 21, 18, 18), mode="reflect")
     with torch.no_grad():
         raw = model(pixel_values=model.pixel_values(at_seen_size(padded, (128, 160))))
@@ -159,7 +159,7 @@ def test_zoedepth_sees_a_border_as_its_own_processor_adds_it(net):
     except (ImportError, NameError) as error:
         pytest.skip(f"transformers' post-processing needs torchvision: {error}")
     # theirs is bicubic
-    assert (found[0] - expected).abs().mean() < 0.01 * expected.std()
+    assert (output[0] - expected).abs().mean() < 0.01 * expected.std()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -184,9 +184,9 @@ def test_sides_are_multiples_that_the_net_gives_back_whole(name, multiple, net):
     assert multiple_of(model) == multiple
     size = (multiple * 3, multiple * 5)
     with any_size(model.model, *size) if name.startswith("dpt") else nullcontext(), torch.no_grad():
-        found = model(pixel_values=torch.zeros(1, 3, *size)).predicted_depth
+        output = model(pixel_values=torch.zeros(1, 3, *size)).predicted_depth
     expected = (6 * 16, 10 * 16) if name == "dpt_dinov2" else size  # 16 pixels for each patch of 14
-    assert found.shape == (1, *expected)
+    assert output.shape == (1, *expected)
 
 
 def test_near_is_white():
@@ -200,8 +200,8 @@ def test_near_is_white():
 
 def test_every_picture_of_a_batch_has_its_own_black_and_white():
     pictures = torch.cat([soft_picture(126, 126), soft_picture(126, 126) * 0.1 + 0.5])
-    drawn = depth(pictures, net=red(gain=7, offset=-3), detect_size=126)
-    assert torch.allclose(drawn[0], drawn[1], atol=1e-5)
+    condition = depth(pictures, net=red(gain=7, offset=-3), detect_size=126)
+    assert torch.allclose(condition[0], condition[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("offset", [0.0, 3.7, 1000.0])
@@ -262,8 +262,8 @@ def test_the_net_sees_that_size_and_values_in_range():
     assert model.model.seen == (1, 3, 252, 448)
     steps = torch.zeros(1, 3, 9, 9)
     steps[..., 4:] = 1.2
-    seen = at_seen_size(steps, (126, 126))
-    assert seen.min() == 0 and seen.max() == 1
+    resized = at_seen_size(steps, (126, 126))
+    assert resized.min() == 0 and resized.max() == 1
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "dpt_dinov2"])  # 256 channels are slow so
@@ -276,8 +276,8 @@ def test_half_precision_predicts_nearly_the_same(name, net):
 
 def test_mean_and_deviation_of_the_folder_are_used(tiny_folder, tmp_path):
     folder = shutil.copytree(tiny_folder("depth_anything"), tmp_path / "net")
-    said = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
-    (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    values = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(values))
     model = load_model(folder, "depth")
     assert (model.preprocessing.mean, model.preprocessing.std) == HALF
     picture = soft_picture(126, 126)

@@ -142,12 +142,12 @@ def test_the_network_sees_the_picture_padded_by_its_last_pixels():
     net = Paper()
     picture = as_image(PHOTOS["cat"][:21, :30])
     lineart(picture * 1.2, style="coarse", net=net)
-    (seen,) = net.seen
+    (padded,) = net.seen
     inside = (picture * 1.2).clamp(0, 1)
-    assert seen.shape == (1, 3, 24, 32)
-    assert torch.equal(seen[:, :, :21, :30], inside)
-    assert torch.equal(seen[:, :, 21:, :30], inside[:, :, -1:].expand(-1, -1, 3, -1))
-    assert torch.equal(seen[:, :, :21, 30:], inside[..., -1:].expand(-1, -1, -1, 2))
+    assert padded.shape == (1, 3, 24, 32)
+    assert torch.equal(padded[:, :, :21, :30], inside)
+    assert torch.equal(padded[:, :, 21:, :30], inside[:, :, -1:].expand(-1, -1, 3, -1))
+    assert torch.equal(padded[:, :, :21, 30:], inside[..., -1:].expand(-1, -1, -1, 2))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -42,13 +42,13 @@ def frame(height: int = 200, width: int = 300) -> Tensor:
 def plain_lsd(picture: np.ndarray, shortest: float, most: int, thickness: int = 1) -> np.ndarray:
     """LSD, straight from OpenCV."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    found = cv2.createLineSegmentDetector(0).detect(grey)[0].reshape(-1, 4)
-    found = np.rint(found).astype(int)
-    lengths = [np.hypot(x1 - x0, y1 - y0) for x0, y0, x1, y1 in found]
+    table = cv2.createLineSegmentDetector(0).detect(grey)[0].reshape(-1, 4)
+    table = np.rint(table).astype(int)
+    lengths = [np.hypot(x1 - x0, y1 - y0) for x0, y0, x1, y1 in table]
     canvas = np.zeros_like(grey)
-    for place in sorted(range(len(found)), key=lambda i: -lengths[i])[:most]:
+    for place in sorted(range(len(table)), key=lambda i: -lengths[i])[:most]:
         if lengths[place] >= shortest:
-            x0, y0, x1, y1 = found[place].tolist()
+            x0, y0, x1, y1 = table[place].tolist()
             cv2.line(canvas, (x0, y0), (x1, y1), 255, thickness, cv2.LINE_8)
     return canvas
 
@@ -58,8 +58,8 @@ def plain_lsd(picture: np.ndarray, shortest: float, most: int, thickness: int = 
 def test_lsd_is_opencv_on_photographs(name, min_length, max_lines, thickness):
     picture = PHOTOS[name]
     expected = plain_lsd(picture, min_length * min(picture.shape[:2]), max_lines, thickness)
-    drawn = lines(as_image(picture), min_length=min_length, max_lines=max_lines, thickness=thickness)
-    assert np.array_equal(as_pixels(drawn), expected)
+    condition = lines(as_image(picture), min_length=min_length, max_lines=max_lines, thickness=thickness)
+    assert np.array_equal(as_pixels(condition), expected)
     assert expected.max() == 255
 
 
@@ -71,29 +71,29 @@ def test_defaults_are_lsd_200_lines_of_a_25th():
 @pytest.mark.parametrize("method", METHODS)
 def test_finds_the_four_sides_of_a_frame(method):
     """Nothing further than two pixels from a side, and most of every side."""
-    drawn = as_pixels(lines(frame(), method=method))
-    sides = np.zeros_like(drawn)
+    condition = as_pixels(lines(frame(), method=method))
+    sides = np.zeros_like(condition)
     cv2.rectangle(sides, (60, 50), (239, 149), 255)
     near = cv2.dilate(sides, np.ones((5, 5), np.uint8))
-    assert drawn[near == 0].max() == 0
-    covered = cv2.dilate(drawn, np.ones((5, 5), np.uint8))[sides > 0]
+    assert condition[near == 0].max() == 0
+    covered = cv2.dilate(condition, np.ones((5, 5), np.uint8))[sides > 0]
     assert (covered > 0).mean() > 0.9
 
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_hough_lines_lie_on_canny_edges(name):
     edges = cv2.Canny(PHOTOS[name], 100, 200)
-    drawn = as_pixels(lines(as_image(PHOTOS[name]), method="hough", max_lines=2000))
-    off = cv2.dilate(edges, np.ones((3, 3), np.uint8))[drawn > 0] == 0
-    assert drawn.max() == 255 and off.mean() < 0.05
+    condition = as_pixels(lines(as_image(PHOTOS[name]), method="hough", max_lines=2000))
+    off = cv2.dilate(edges, np.ones((3, 3), np.uint8))[condition > 0] == 0
+    assert condition.max() == 255 and off.mean() < 0.05
 
 
 def test_hough_keeps_a_diagonal_that_is_long_enough():
     """OpenCV measures a line by the larger of width and height; a diagonal of 60 pixels is 43 wide."""
     picture = np.zeros((200, 200, 3), np.uint8)
     cv2.line(picture, (70, 70), (113, 113), (255, 255, 255), 3)
-    found = longest(hough_segments(picture, 52.0), 52.0, 9)
-    assert len(found) > 0 and (np.abs(found[:, 2] - found[:, 0]) < 50).all()
+    table = longest(hough_segments(picture, 52.0), 52.0, 9)
+    assert len(table) > 0 and (np.abs(table[:, 2] - table[:, 0]) < 50).all()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -132,17 +132,17 @@ def test_a_flat_image_has_no_lines(method):
 def test_keeps_any_size(method, size):
     image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     for min_length in (0.0, 0.04):
-        drawn = lines(image, method=method, min_length=min_length)
-        assert drawn.shape == image.shape and set(drawn.unique().tolist()) <= {0, 1}
+        condition = lines(image, method=method, min_length=min_length)
+        assert condition.shape == image.shape and set(condition.unique().tolist()) <= {0, 1}
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_batch_equals_its_items_and_nothing_is_changed(method):
     images = torch.cat([as_image(PHOTOS[name][:299, :450]) for name in ("rocket", "coffee", "cat")])
     before = images.clone()
-    drawn = lines(images, method=method)
-    assert torch.equal(drawn, torch.cat([lines(image[None], method=method) for image in images]))
-    assert torch.equal(images, before) and torch.equal(drawn, lines(images, method=method))
+    condition = lines(images, method=method)
+    assert torch.equal(condition, torch.cat([lines(image[None], method=method) for image in images]))
+    assert torch.equal(images, before) and torch.equal(condition, lines(images, method=method))
 
 
 @pytest.mark.parametrize("method", METHODS)

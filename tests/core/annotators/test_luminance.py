@@ -75,8 +75,8 @@ def test_gamma_rounds_and_keeps_black_and_white():
     levels = torch.arange(256).float().div(255).reshape(1, 1, 16, 16).repeat(1, 3, 1, 1)
     for gamma in (0.1, 0.5, 1.0, 2.0):
         expected = np.round(255 * (np.arange(256) / 255) ** gamma)
-        found = as_pixels(luminance(levels, mode="V", gamma=gamma))[..., 0].ravel()
-        assert np.array_equal(found, expected) and found[0] == 0 and found[-1] == 255
+        levels_out = as_pixels(luminance(levels, mode="V", gamma=gamma))[..., 0].ravel()
+        assert np.array_equal(levels_out, expected) and levels_out[0] == 0 and levels_out[-1] == 255
 
 
 def test_channels_are_equal_at_odd_sizes():

@@ -97,8 +97,8 @@ def test_the_default_scale_gives_a_ball_of_650_pixels_its_true_normals():
     height = np.sqrt(np.clip(radius**2 - x**2 - y**2, 0, None))
     true = np.stack([-x, -y, height], axis=-1) / radius
     inside = height > 0.3 * radius
-    found = as_pixels(normal(as_depth(height / radius), background=0.0)) / 127.5 - 1
-    cosine = (found * true).sum(-1) / np.linalg.norm(found, axis=-1)
+    normals = as_pixels(normal(as_depth(height / radius), background=0.0)) / 127.5 - 1
+    cosine = (normals * true).sum(-1) / np.linalg.norm(normals, axis=-1)
     assert np.degrees(np.arccos(cosine[inside].clip(-1, 1))).mean() < 0.5
 
 

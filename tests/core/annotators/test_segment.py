@@ -50,12 +50,12 @@ def pixels_of(model, picture: Tensor, size: tuple[int, int]) -> Tensor:
 def test_keeps_the_contract_of_an_annotator(name, net, no_network):
     picture, model = soft_picture(97, 161, count=2), net(name)
     before = picture.clone()
-    drawn = segment(picture, net=model)
+    condition = segment(picture, net=model)
     assert torch.equal(picture, before)
-    assert drawn.shape == picture.shape and drawn.dtype == torch.float32 and drawn.is_contiguous()
-    assert torch.equal(drawn, segment(picture, net=model))
-    assert torch.equal(drawn, torch.cat([segment(one[None], net=model) for one in picture]))
-    colors = {tuple(color) for color in drawn.movedim(1, -1).reshape(-1, 3).mul(255).round().int().tolist()}
+    assert condition.shape == picture.shape and condition.dtype == torch.float32 and condition.is_contiguous()
+    assert torch.equal(condition, segment(picture, net=model))
+    assert torch.equal(condition, torch.cat([segment(one[None], net=model) for one in picture]))
+    colors = {tuple(color) for color in condition.movedim(1, -1).reshape(-1, 3).mul(255).round().int().tolist()}
     assert 1 < len(colors) and colors <= {tuple(color) for color in ADE20K.tolist()}
 
 
@@ -85,8 +85,8 @@ def test_equals_the_post_processing_of_transformers(name, net):
     with torch.no_grad():
         raw = model.model(pixel_values=pixels, **words)
     expected = kind.post_process_semantic_segmentation(None, raw, target_sizes=[(97, 161)])[0]
-    found = segment_ids(picture, model)[0]
-    assert torch.equal(found, expected) and len(found.unique()) > 1
+    output = segment_ids(picture, model)[0]
+    assert torch.equal(output, expected) and len(output.unique()) > 1
 
 
 @pytest.mark.parametrize("name", ["mask2former", "oneformer"])
@@ -96,14 +96,14 @@ def test_masks_are_summed_by_how_likely_each_is_of_a_class(name, net):
     words = {"task_inputs": torch.tensor([[*SEMANTIC, *[0] * 70]])} if name == "oneformer" else {}
     with torch.no_grad():
         raw = model.model(pixel_values=pixels, **words)
-        found = class_scores(model, pixels)
+        output = class_scores(model, pixels)
     likely = raw.class_queries_logits[0].softmax(-1)
     assert likely.shape[-1] == 151  # nothing is the last
     expected = sum(
         likely[query, :150, None, None] * raw.masks_queries_logits[0, query].sigmoid()
         for query in range(likely.shape[0])
     )
-    assert torch.allclose(found[0], expected, rtol=0, atol=1e-5 * float(expected.max()))
+    assert torch.allclose(output[0], expected, rtol=0, atol=1e-5 * float(expected.max()))
 
 
 def test_mask2former_equals_transformers_where_its_masks_already_have_the_size_it_forces(net):
@@ -127,17 +127,17 @@ def test_mask2former_equals_transformers_where_its_masks_already_have_the_size_i
 
 
 def test_oneformer_is_told_the_task_in_clip_tokens(net):
-    seen = {}
+    inputs = {}
     model = net("oneformer")
     forward = model.model.forward
 
     def look(**words: Tensor):
-        seen.update(words)
+        inputs.update(words)
         return forward(**words)
 
     model.model.forward = look
     segment_ids(soft_picture(30, 40, count=1), model)
-    tokens = seen["task_inputs"]
+    tokens = inputs["task_inputs"]
     assert tokens.shape == (1, 77) and tokens[0, :8].tolist() == [49406, 518, 10549, 533, 29119, 1550, 49407, 0]
 
 
@@ -154,16 +154,16 @@ def test_of_equal_classes_the_first_is_taken():
 
 def test_the_folder_says_at_which_size_the_net_sees(tiny_folder, tmp_path):
     folder = Path(shutil.copytree(tiny_folder("segformer"), tmp_path / "net"))
-    seen = []
-    for said, expected in ((None, (512, 1024)), ({"size": {"height": 256, "width": 256}}, (256, 512))):
-        if said is not None:
-            (folder / "preprocessor_config.json").write_text(json.dumps(said))
+    sizes = []
+    for config, expected in ((None, (512, 1024)), ({"size": {"height": 256, "width": 256}}, (256, 512))):
+        if config is not None:
+            (folder / "preprocessor_config.json").write_text(json.dumps(config))
         model = load_model(folder, "segmentation")
         model.model.register_forward_pre_hook(
-            lambda module, args, kwargs: seen.append(tuple(kwargs["pixel_values"].shape[2:])), with_kwargs=True
+            lambda module, args, kwargs: sizes.append(tuple(kwargs["pixel_values"].shape[2:])), with_kwargs=True
         )
         segment_ids(soft_picture(60, 120), model)
-        assert seen[-1] == expected
+        assert sizes[-1] == expected
 
 
 def test_other_classes_are_refused_with_what_the_folder_has(tmp_path):

@@ -63,14 +63,14 @@ def places(height: int, width: int) -> torch.Tensor:
 
 @pytest.mark.parametrize(("seed", "f"), PLACES)
 def test_pixels_come_from_where_the_released_code_takes_them(seed, f):
-    found = shuffle(places(160, 250), seed=seed, f=f)[0, :2, ::40, ::50] * 1000
-    assert (found - torch.tensor(PLACES[seed, f])).abs().max() <= 0.6
+    result = shuffle(places(160, 250), seed=seed, f=f)[0, :2, ::40, ::50] * 1000
+    assert (result - torch.tensor(PLACES[seed, f])).abs().max() <= 0.6
 
 
 @pytest.mark.parametrize(("seed", "f"), COLORS)
 def test_colors_are_those_of_the_released_code(seed, f):
-    found = shuffle(as_image(ASTRONAUT), seed=seed, f=f)[0, :, 32::64, 32::64].sum(0) * 255
-    assert (found - torch.tensor(COLORS[seed, f])).abs().max() <= 3
+    result = shuffle(as_image(ASTRONAUT), seed=seed, f=f)[0, :, 32::64, 32::64].sum(0) * 255
+    assert (result - torch.tensor(COLORS[seed, f])).abs().max() <= 3
 
 
 @pytest.mark.parametrize(("height", "width", "f"), [(512, 512, 256), (333, 517, 256), (100, 70, 32), (40, 50, 1024)])
@@ -83,9 +83,9 @@ def test_equals_opencv_step_by_step(height, width, f):
         noise = cv2.resize(noise, (width + 2 * f, height + 2 * f), interpolation=cv2.INTER_CUBIC)
         noise = noise[f : f + height, f : f + width]
         flow.append((noise - noise.min()) / (noise.max() - noise.min()) * (side - 1))
-    found = shuffle(places(height, width), seed=42, f=f)[0] * 1000
+    result = shuffle(places(height, width), seed=42, f=f)[0] * 1000
     for channel, expected in enumerate(flow):
-        assert np.abs(found[channel].numpy() - expected).max() < 0.01
+        assert np.abs(result[channel].numpy() - expected).max() < 0.01
     picture = np.ascontiguousarray(np.tile(ASTRONAUT, (1, 2, 1))[:height, :width])
     bent = cv2.remap(picture, np.stack(flow, axis=-1).astype(np.float32), None, cv2.INTER_LINEAR)
     difference = np.abs(shuffle(as_image(picture), seed=42, f=f)[0].movedim(0, -1).numpy() * 255 - bent)

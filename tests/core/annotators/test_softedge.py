@@ -53,14 +53,15 @@ def levels(*values: float) -> Tensor:
 
 def test_two_safe_steps_cut_at_thirds_and_clip_white():
     # safe_step of CN1.1 gives 0, 0, 0.5, 0.5, 0.5, 1, 1, 1.5 for these, and the 8-bit map 0, 0, 127 ..., 255
-    edges = levels(0, 0.3333, 0.33334, 0.5, 0.6666, 0.66667, 0.999, 1)
-    drawn = softedge(edges, net=Red())
-    assert drawn[0, 0, 0].mul(255).round().tolist() == [0, 0, 127, 127, 127, 255, 255, 255]
+    steps = (0, 0.3333, 0.33334, 0.5, 0.6666, 0.66667, 0.999, 1)
+    edges = levels(*steps)
+    condition = softedge(edges, net=Red())
+    assert condition[0, 0, 0].mul(255).round().tolist() == [0, 0, 127, 127, 127, 255, 255, 255]
 
 
 def test_five_safe_steps_are_six_levels():
-    drawn = softedge(torch.linspace(0, 1, 100).expand(1, 3, 4, -1), net=Red(), safe_steps=5)
-    assert drawn[0, 0].mul(255).round().unique().tolist() == [0, 51, 102, 153, 204, 255]
+    condition = softedge(torch.linspace(0, 1, 100).expand(1, 3, 4, -1), net=Red(), safe_steps=5)
+    assert condition[0, 0].mul(255).round().unique().tolist() == [0, 51, 102, 153, 204, 255]
 
 
 def test_safe_step_of_one_is_a_threshold():
@@ -68,16 +69,16 @@ def test_safe_step_of_one_is_a_threshold():
 
 
 def test_without_steps_all_shades_stay_cut_off_to_eight_bits():
-    drawn = softedge(levels(0.0, 0.1, 0.5, 0.999, 1.0), net=Red(), safe=False)
-    assert drawn[0, 0, 0].mul(255).tolist() == pytest.approx([0, 25, 127, 254, 255])
+    condition = softedge(levels(0.0, 0.1, 0.5, 0.999, 1.0), net=Red(), safe=False)
+    assert condition[0, 0, 0].mul(255).tolist() == pytest.approx([0, 25, 127, 254, 255])
 
 
 @pytest.mark.parametrize("safe", [False, True])
 def test_strokes_are_those_of_the_released_scribble(safe):
-    drawn = softedge(curves(), net=Red(), mode="scribble", safe_scribble=safe)[0, 0].numpy()
-    assert set(np.unique(drawn)) == {0, 1}
+    condition = softedge(curves(), net=Red(), mode="scribble", safe_scribble=safe)[0, 0].numpy()
+    assert set(np.unique(condition)) == {0, 1}
     bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b85decode(STROKES[safe])), np.uint8))
-    assert (drawn == bits.reshape(drawn.shape)).mean() >= 0.999
+    assert (condition == bits.reshape(condition.shape)).mean() >= 0.999
 
 
 def test_a_scribble_ignores_safe_and_a_soft_edge_ignores_safe_scribble():
@@ -95,18 +96,18 @@ def test_values_above_one_are_white_and_below_zero_black():
 @pytest.mark.parametrize("mode", ["softedge", "scribble"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 517), (133, 117)])
 def test_takes_any_size_and_flat_pictures(mode, size):
-    drawn = softedge(torch.full((2, 3, *size), 0.5), net=Red(), mode=mode)
-    assert drawn.shape == (2, 3, *size) and drawn.isfinite().all()
+    condition = softedge(torch.full((2, 3, *size), 0.5), net=Red(), mode=mode)
+    assert condition.shape == (2, 3, *size) and condition.isfinite().all()
 
 
 def test_keeps_its_contract_with_the_real_architecture(seeded_net):
     picture = torch.rand(3, 3, 133, 117, generator=torch.Generator().manual_seed(0)) * 1.02
     before, net = picture.clone(), seeded_net("hed")
-    drawn = softedge(picture, net=net, safe=False)
+    condition = softedge(picture, net=net, safe=False)
     assert torch.equal(picture, before)
-    assert drawn.shape == picture.shape and drawn.dtype == torch.float32 and drawn.is_contiguous()
-    assert torch.equal(drawn[:, 0], drawn[:, 1]) and torch.equal(drawn[:, 0], drawn[:, 2])
-    assert 0 <= drawn.min() and drawn.max() <= 1 and drawn.std() > 0
+    assert condition.shape == picture.shape and condition.dtype == torch.float32 and condition.is_contiguous()
+    assert torch.equal(condition[:, 0], condition[:, 1]) and torch.equal(condition[:, 0], condition[:, 2])
+    assert 0 <= condition.min() and condition.max() <= 1 and condition.std() > 0
     singles = torch.cat([softedge(one[None], net=net, safe=False) for one in picture])
-    assert torch.allclose(drawn, singles, rtol=0, atol=1e-5)
+    assert torch.allclose(condition, singles, rtol=0, atol=1e-5)
     assert softedge(picture[:1].half(), net=net).dtype == torch.float32

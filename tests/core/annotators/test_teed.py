@@ -35,17 +35,17 @@ def test_steps_count_the_shades(seeded_net):
 def test_keeps_its_contract_with_the_real_architecture(seeded_net):
     picture = torch.cat([photo(133, 117), photo(133, 117).flip(-1), photo(133, 117).flip(1)]) * 1.02
     before, net = picture.clone(), seeded_net("teed")
-    drawn = teed(picture, net=net, safe_steps=0)
+    condition = teed(picture, net=net, safe_steps=0)
     assert torch.equal(picture, before)
-    assert drawn.shape == picture.shape and drawn.dtype == torch.float32 and drawn.is_contiguous()
-    assert torch.equal(drawn[:, 0], drawn[:, 1]) and torch.equal(drawn[:, 0], drawn[:, 2])
-    assert 0 <= drawn.min() and drawn.max() <= 1 and drawn.std() > 0
+    assert condition.shape == picture.shape and condition.dtype == torch.float32 and condition.is_contiguous()
+    assert torch.equal(condition[:, 0], condition[:, 1]) and torch.equal(condition[:, 0], condition[:, 2])
+    assert 0 <= condition.min() and condition.max() <= 1 and condition.std() > 0
     singles = torch.cat([teed(one[None], net=net, safe_steps=0) for one in picture])
-    assert torch.allclose(drawn, singles, rtol=0, atol=1e-5)
+    assert torch.allclose(condition, singles, rtol=0, atol=1e-5)
     assert teed(picture[:1].half(), net=net).dtype == torch.float32
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 517)])
 def test_takes_any_size_and_flat_pictures(size, seeded_net):
-    drawn = teed(torch.full((1, 3, *size), 0.5), net=seeded_net("teed"))
-    assert drawn.shape == (1, 3, *size) and drawn.isfinite().all()
+    condition = teed(torch.full((1, 3, *size), 0.5), net=seeded_net("teed"))
+    assert condition.shape == (1, 3, *size) and condition.isfinite().all()

@@ -35,12 +35,12 @@ def test_the_nodes_map_is_the_cores(host, images, name) -> None:
 
 
 def test_the_map_is_shown_below_the_node_as_far_as_a_few_pictures(host, images) -> None:
-    for count, shown in ((2, 2), (20, 16)):
+    for count, number in ((2, 2), (20, 16)):
         result = run_node(host, "canny", images[:1].expand(count, -1, -1, -1))
         files = [Path(host.base, one["type"], one["subfolder"], one["filename"]) for one in result.ui["map"]["images"]]
-        assert len(files) == shown
-        seen = np.asarray(Image.open(files[0]).convert("RGB"), dtype=np.float32) / 255
-        assert np.array_equal(seen, result["map"][0].numpy())
+        assert len(files) == number
+        pixels_of_file = np.asarray(Image.open(files[0]).convert("RGB"), dtype=np.float32) / 255
+        assert np.array_equal(pixels_of_file, result["map"][0].numpy())
 
 
 @pytest.mark.parametrize("name", [name for name, entry in ANNOTATORS.items() if entry.kind == "masked"])
@@ -58,8 +58,9 @@ def test_the_node_for_all_takes_settings_by_name(host, images) -> None:
         return host.run(graph, keep={"map": ["map", 0]})["map"]
 
     assert torch.equal(run(settings="low=20, high=60"), annotated(host, "canny", images, low=20, high=60))
-    for wrong, said in (("lo=3", "no parameter is called 'lo'"), ("low", "expected name=value"), ("low=x", "low is")):
-        with pytest.raises(NodeFailed, match=said):
+    messages = {"lo=3": "no parameter is called 'lo'", "low": "expected name=value", "low=x": "low is"}
+    for wrong, message in messages.items():
+        with pytest.raises(NodeFailed, match=message):
             run(settings=wrong)
     with pytest.raises(NodeFailed, match="needs a mask"):
         run(annotator="inpaint")
@@ -147,9 +148,10 @@ def frame(width: int, height: int, *people: list[float]) -> dict[str, Any]:
 def test_key_points_are_scaled_and_not_the_drawing(host) -> None:
     person = [0.2 + 0.6 * (step * 7 % 18) / 18 for step in range(36)]
     small, large = frame(128, 192, person), frame(256, 384, person)
-    drawn = pose(host, [small], resolution=256)
-    assert drawn.shape == (1, 384, 256, 3)
-    assert torch.equal(drawn, pose(host, [large])) and torch.equal(drawn, draw_pose([large], 384, 256).movedim(1, -1))
+    pose_map = pose(host, [small], resolution=256)
+    assert pose_map.shape == (1, 384, 256, 3)
+    assert torch.equal(pose_map, pose(host, [large]))
+    assert torch.equal(pose_map, draw_pose([large], 384, 256).movedim(1, -1))
     two = pose(host, [small, frame(128, 192)], resolution=64)
     assert two.shape == (2, 96, 64, 3) and two[0].any() and not two[1].any()
 
@@ -178,10 +180,10 @@ def folders(files: Path) -> Iterator[Path]:
 
 def test_depth_is_the_cores(host, images, folders) -> None:
     values = settings(ANNOTATORS["depth"], detect_size=126)
-    found = annotated(host, "depth", images, **values, model="tiny/depth_anything")
+    depth = annotated(host, "depth", images, **values, model="tiny/depth_anything")
     net = load_model(folders / "tiny" / "depth_anything", "depth")
-    assert (found - ANNOTATORS["depth"](images.movedim(-1, 1), net=net, **values).movedim(1, -1)).abs().max() < 1e-5
-    assert float(found.min()) == 0.0 and float(found.max()) == 1.0
+    assert (depth - ANNOTATORS["depth"](images.movedim(-1, 1), net=net, **values).movedim(1, -1)).abs().max() < 1e-5
+    assert float(depth.min()) == 0.0 and float(depth.max()) == 1.0
 
 
 @pytest.fixture()
@@ -224,9 +226,9 @@ def test_segmentation_has_colours_and_a_mask(host, images, folders) -> None:
             "image": host.give(images),
             "map": node("ZeroctlSegment", image=["image", 0], **{**values, "mask_class": mask_class}),
         }
-        kept = host.run(graph, keep={"map": ["map", 0], "mask": ["map", 1]})
-        assert torch.equal(kept["map"].movedim(-1, 1), paint_classes(ids))
-        assert torch.equal(kept["mask"], (ids == mask_class).float())
+        outputs = host.run(graph, keep={"map": ["map", 0], "mask": ["map", 1]})
+        assert torch.equal(outputs["map"].movedim(-1, 1), paint_classes(ids))
+        assert torch.equal(outputs["mask"], (ids == mask_class).float())
 
 
 def test_poses_of_given_boxes_are_drawn_and_handed_on(host, images, folders) -> None:
@@ -241,11 +243,11 @@ def test_poses_of_given_boxes_are_drawn_and_handed_on(host, images, folders) -> 
         "download": False,
     }
     graph = {"image": host.give(images), "pose": node("ZeroctlPose", image=["image", 0], **values)}
-    kept = host.run(graph, keep={"map": ["pose", 0], "points": ["pose", 1]})
-    assert kept["map"].shape == images.shape and len(kept["points"]) == len(images)
-    assert all(len(frame["people"]) <= 3 for frame in kept["points"])
+    outputs = host.run(graph, keep={"map": ["pose", 0], "points": ["pose", 1]})
+    assert outputs["map"].shape == images.shape and len(outputs["points"]) == len(images)
+    assert all(len(frame["people"]) <= 3 for frame in outputs["points"])
     graph["boxes"] = host.give([[{"x": 10, "y": 10, "width": 40, "height": 80}]])
     graph["pose"]["inputs"]["bboxes"] = ["boxes", 0]
-    kept = host.run(graph, keep={"map": ["pose", 0], "points": ["pose", 1]})
-    assert [len(frame["people"]) for frame in kept["points"]] == [1, 1]
-    assert kept["points"][0]["canvas_width"] == SIZE and kept["map"].any()
+    outputs = host.run(graph, keep={"map": ["pose", 0], "points": ["pose", 1]})
+    assert [len(frame["people"]) for frame in outputs["points"]] == [1, 1]
+    assert outputs["points"][0]["canvas_width"] == SIZE and outputs["map"].any()

@@ -32,15 +32,15 @@ NEEDING = sorted({name for entry in ANNOTATORS.values() for name in entry.networ
 def test_a_network_on_disk_is_found_and_run(host, images, files, name) -> None:
     entry = ANNOTATORS[name]
     for option, network in entry.networks.items():
-        chosen = {param.name: option for param in entry.params if option in getattr(param, "options", ())}
+        options = {param.name: option for param in entry.params if option in getattr(param, "options", ())}
         path = files / "somewhere" / NETWORKS[network].file
         path.parent.mkdir(exist_ok=True)
         torch.save(random_state(network), path)
         net = NETWORKS[network].build().eval()
         net.load_state_dict(random_state(network))
-        expected = entry(images.movedim(-1, 1), net=net, **chosen).movedim(1, -1)
-        found = annotated(host, name, images, **chosen)
-        assert found.shape == expected.shape and (found - expected).abs().mean() < 1e-3
+        expected = entry(images.movedim(-1, 1), net=net, **options).movedim(1, -1)
+        condition = annotated(host, name, images, **options)
+        assert condition.shape == expected.shape and (condition - expected).abs().mean() < 1e-3
 
 
 @pytest.mark.parametrize("network", NEEDING)
@@ -48,25 +48,25 @@ def test_a_missing_file_is_named_with_its_source_place_and_licence(host, images,
     name, option = next(
         (name, option)
         for name, entry in ANNOTATORS.items()
-        for option, needed in entry.networks.items()
-        if needed == network
+        for option, need in entry.networks.items()
+        if need == network
     )
-    chosen = {param.name: option for param in ANNOTATORS[name].params if option in getattr(param, "options", ())}
+    options = {param.name: option for param in ANNOTATORS[name].params if option in getattr(param, "options", ())}
     with pytest.raises(NodeFailed) as failed:
-        annotated(host, name, images, **chosen)
-    told = NETWORKS[network]
-    size = f"{told.size / 1e6:.1f} MB"
-    for part in (told.file, size, told.url, str(files / told.file), told.licence, "set download to true"):
+        annotated(host, name, images, **options)
+    published = NETWORKS[network]
+    parts = (f"{published.size / 1e6:.1f} MB", published.url, str(files / published.file), published.licence)
+    for part in (published.file, *parts, "set download to true"):
         assert part in str(failed.value)
 
 
 @pytest.mark.parametrize("where", ["aux", "variable", "link", "more"])
 def test_a_file_is_found_where_others_keep_it(host, images, files, tmp_path, monkeypatch, where) -> None:
     """In what comfyui_controlnet_aux has fetched, behind a link, and in a folder of extra_model_paths.yaml."""
-    told, elsewhere = NETWORKS["hed"], tmp_path / "elsewhere"
+    published, elsewhere = NETWORKS["hed"], tmp_path / "elsewhere"
     if where == "aux":
         elsewhere = host.base / "custom_nodes" / "comfyui_controlnet_aux" / "ckpts"
-    path = elsewhere / "lllyasviel" / "Annotators" / told.file
+    path = elsewhere / "lllyasviel" / "Annotators" / published.file
     path.parent.mkdir(parents=True)
     torch.save(random_state("hed"), path)
     if where == "variable":
@@ -155,7 +155,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
     files: dict[str, bytes] = {}
     etag = ""  # "": that of each file
-    asked: list[str] = []
+    requests: list[str] = []
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -164,7 +164,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
         self.wfile.write(self._answer())
 
     def _answer(self) -> bytes:
-        self.asked.append(self.path)
+        self.requests.append(self.path)
         body = self.files.get(self.path.split("/")[-1], b"")
         self.send_response(200 if body else 404)
         self.send_header("Content-Length", str(len(body)))
@@ -180,7 +180,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 @pytest.fixture()
 def hub(monkeypatch) -> Iterator[type[Hub]]:
     class Own(Hub):
-        asked: list[str] = []
+        requests: list[str] = []
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Own)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -214,13 +214,13 @@ def test_a_file_is_fetched_only_when_asked_for_and_then_whole(host, images, file
     body, file = publish(), NETWORKS["hed"].file
     with pytest.raises(NodeFailed, match="set download to true"):
         annotated(host, "softedge", images)
-    assert hub.asked == []
+    assert hub.requests == []
     annotated(host, "softedge", images, download=True)
     assert (files / file).read_bytes() == body
-    asked = len(hub.asked)
-    assert asked > 0
+    count = len(hub.requests)
+    assert count > 0
     annotated(host, "softedge", images, download=True)
-    assert len(hub.asked) == asked
+    assert len(hub.requests) == count
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_a_folder_that_is_in_the_way_is_named_before_anything_is_fetched(host, i
     (files / "Depth-Anything-V2-Small-hf").mkdir()
     with pytest.raises(NodeFailed, match="but it is not a folder with a model for depth"):
         annotated(host, "depth", images, model="Depth-Anything-V2-Small-hf", download=True)
-    assert hub.asked == []
+    assert hub.requests == []
     (files / "Depth-Anything-V2-Small-hf").rmdir()
 
 
@@ -270,11 +270,11 @@ def test_a_folder_is_fetched_whole_or_not_at_all(host, images, files, hub, tmp_p
         del hub.files["model.safetensors"]
     values = settings(ANNOTATORS["depth"], detect_size=126)
     if whole == "whole":
-        found = annotated(host, "depth", images, **values, model=name, download=True)
-        assert found.shape == images.shape and {path.name for path in (files / name).iterdir()} >= set(hub.files)
-        asked = len(hub.asked)
+        condition = annotated(host, "depth", images, **values, model=name, download=True)
+        assert condition.shape == images.shape and {path.name for path in (files / name).iterdir()} >= set(hub.files)
+        count = len(hub.requests)
         annotated(host, "depth", images, **values, model=name, download=True)
-        assert len(hub.asked) == asked
+        assert len(hub.requests) == count
     else:
         message = " could not be downloaded" if whole == "incomplete" else ": the SHA-256 of model.safetensors is"
         with pytest.raises(NodeFailed, match=f"model.safetensors{message}"):

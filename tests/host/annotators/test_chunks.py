@@ -35,8 +35,8 @@ def test_a_chunk_that_does_not_fit_is_halved(chunks, monkeypatch) -> None:
         return list(range(part.start, part.stop))
 
     monkeypatch.setattr(chunks, "_fitting", fitting)
-    said = chunks.in_chunks(8, torch.device("cuda"), run)
-    assert [len(part) for part in said] == [1, 2, 2, 2, 1] and sum(said, []) == list(range(8))
+    results = chunks.in_chunks(8, torch.device("cuda"), run)
+    assert [len(part) for part in results] == [1, 2, 2, 2, 1] and sum(results, []) == list(range(8))
 
     def never(part: slice) -> None:
         raise management.OOM_EXCEPTION("full")
@@ -48,12 +48,12 @@ def test_a_chunk_that_does_not_fit_is_halved(chunks, monkeypatch) -> None:
 def test_an_interruption_is_heard_between_chunks(chunks) -> None:
     import comfy.model_management as management
 
-    done = []
+    starts = []
 
     def run(part: slice) -> None:
-        done.append(part.start)
+        starts.append(part.start)
         management.interrupt_current_processing()
 
     with pytest.raises(management.InterruptProcessingException):
         chunks.in_chunks(3, torch.device("cpu"), run)
-    assert done == [0]
+    assert starts == [0]

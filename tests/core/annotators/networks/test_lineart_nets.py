@@ -36,25 +36,25 @@ def photos(height: int, width: int) -> Tensor:
 def test_inverts_and_takes_any_size(name, multiple, size):
     paper = torch.ones(2, 3, *size)
     paper[..., -1] = 0.25
-    drawn = ANNOTATORS[name](paper, net=Paper(multiple))
-    assert drawn.shape == paper.shape
-    assert (drawn[..., -1] == 0.75).all() and (drawn[..., :-1] == 0).all()
+    lines = ANNOTATORS[name](paper, net=Paper(multiple))
+    assert lines.shape == paper.shape
+    assert (lines[..., -1] == 0.75).all() and (lines[..., :-1] == 0).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_keeps_its_contract_with_the_real_architecture(name, seeded_net):
     picture = photos(133, 117) * 1.02
     before, net = picture.clone(), seeded_net(name)
-    drawn = ANNOTATORS[name](picture, net=net)
+    lines = ANNOTATORS[name](picture, net=net)
     assert torch.equal(picture, before)
-    assert drawn.shape == picture.shape and drawn.dtype == torch.float32 and drawn.is_contiguous()
-    assert torch.equal(drawn[:, 0], drawn[:, 1]) and torch.equal(drawn[:, 0], drawn[:, 2])
-    assert 0 <= drawn.min() and drawn.max() <= 1 and drawn.std() > 0
+    assert lines.shape == picture.shape and lines.dtype == torch.float32 and lines.is_contiguous()
+    assert torch.equal(lines[:, 0], lines[:, 1]) and torch.equal(lines[:, 0], lines[:, 2])
+    assert 0 <= lines.min() and lines.max() <= 1 and lines.std() > 0
     single = ANNOTATORS[name](picture[1:2], net=net)
-    assert torch.allclose(drawn[1:2], single, rtol=0, atol=1e-5)
+    assert torch.allclose(lines[1:2], single, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_takes_flat_pictures_and_half_precision(name, seeded_net):
-    drawn = ANNOTATORS[name](torch.full((1, 3, 5, 7), 0.5, dtype=torch.float16), net=seeded_net(name))
-    assert drawn.shape == (1, 3, 5, 7) and drawn.dtype == torch.float32 and drawn.isfinite().all()
+    lines = ANNOTATORS[name](torch.full((1, 3, 5, 7), 0.5, dtype=torch.float16), net=seeded_net(name))
+    assert lines.shape == (1, 3, 5, 7) and lines.dtype == torch.float32 and lines.isfinite().all()

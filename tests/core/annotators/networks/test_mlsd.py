@@ -60,7 +60,7 @@ def seeded_mlsd() -> MLSDLarge:
 
 
 class Given(nn.Module):
-    """Answers with a map of its own, whatever the picture; remembers what it was shown."""
+    """Returns a map of its own, whatever the picture; remembers its inputs."""
 
     def __init__(self, maps: Tensor, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -118,9 +118,9 @@ def test_computes_in_the_type_of_its_weights():
 
 
 def test_a_centre_and_its_ends_are_doubled():
-    (found,) = decode_segments(one_line(), score=0.1, distance=0.1, most=200)
-    assert found.dtype == np.float64
-    assert found == pytest.approx(np.array([[2 * 5.7, 24, 30, 26]]), abs=1e-5)
+    (segments,) = decode_segments(one_line(), score=0.1, distance=0.1, most=200)
+    assert segments.dtype == np.float64
+    assert segments == pytest.approx(np.array([[2 * 5.7, 24, 30, 26]]), abs=1e-5)
 
 
 def test_score_and_distance_are_strict_and_in_pixels_of_the_map():
@@ -135,16 +135,16 @@ def test_a_neighbour_that_is_less_sure_is_no_centre():
     maps[0, :5, 13, 11] = torch.tensor([1.9, -4.0, 0.0, 5.0, 1.0])
     maps[0, :5, 12, 12] = torch.tensor([1.8, -4.0, 0.0, 5.0, 1.0])  # two away from the first, but next to the second
     maps[0, :5, 12, 14] = torch.tensor([1.7, -4.0, 0.0, 5.0, 1.0])
-    (found,) = decode_segments(maps, score=0.1, distance=0.1, most=200)
-    assert found[:, 0] == pytest.approx([2 * 5.7, 2 * 10])
+    (segments,) = decode_segments(maps, score=0.1, distance=0.1, most=200)
+    assert segments[:, 0] == pytest.approx([2 * 5.7, 2 * 10])
 
 
 def test_the_surest_come_first_and_no_more_than_asked_for():
     maps = one_line()
     for column, logit in ((2, 0.5), (5, 1.0), (20, 3.0)):
         maps[0, :5, 20, column] = torch.tensor([logit, 0.0, 0.0, 9.0, 0.0])
-    (found,) = decode_segments(maps, score=0.1, distance=0.1, most=3)
-    assert found[:, 0] == pytest.approx([40, 2 * 5.7, 10])
+    (segments,) = decode_segments(maps, score=0.1, distance=0.1, most=3)
+    assert segments[:, 0] == pytest.approx([40, 2 * 5.7, 10])
     # the peers count before they measure: a short one takes a place
     maps[0, 3, 20, 20] = 0
     assert len(decode_segments(maps, score=0.1, distance=0.1, most=3)[0]) == 2
@@ -154,7 +154,7 @@ def test_each_map_of_a_batch_is_read_by_itself(net):
     maps = net(torch.cat([photo(128, 128), photo(128, 128).flip(3), torch.zeros(1, 3, 128, 128)]))
     together = decode_segments(maps, score=0.1, distance=0.1, most=200)
     singles = [decode_segments(maps[i : i + 1], score=0.1, distance=0.1, most=200)[0] for i in range(3)]
-    assert [len(found) for found in together] == [len(found) for found in singles]
+    assert [len(segments) for segments in together] == [len(segments) for segments in singles]
     assert all(np.array_equal(one, other) for one, other in zip(together, singles, strict=True))
 
 
@@ -171,8 +171,8 @@ def test_a_map_with_nan_is_refused():
 def test_draws_the_lines_that_the_released_annotator_draws(net):
     bits = np.frombuffer(zlib.decompress(base64.b85decode(DRAWN)), np.uint8)
     expected = np.unpackbits(bits)[: 123 * 181].reshape(123, 181)
-    drawn = lines(photo(), method="mlsd", score=0.3, distance=8.0, net=net)[0, 0].numpy()
-    equal = (drawn == expected).mean()
+    condition = lines(photo(), method="mlsd", score=0.3, distance=8.0, net=net)[0, 0].numpy()
+    equal = (condition == expected).mean()
     assert equal >= 0.999, f"{equal:.2%} of the pixels are equal"
     assert 0.01 < expected.mean() < 0.02
 
@@ -181,15 +181,15 @@ def test_the_net_sees_eight_bits_padded_by_repetition_to_multiples_of_64():
     net = Given(one_line(), torch.bfloat16)
     image = photo(63, 62) + 0.3 / 255
     lines(image, method="mlsd", net=net)
-    (shown,) = net.shown
-    assert shown.shape == (1, 3, 64, 64) and shown.dtype == torch.bfloat16
-    assert torch.equal(shown[..., :63, :62], photo(63, 62).bfloat16())
-    assert torch.equal(shown[..., 63, :62], shown[..., 62, :62]) and torch.equal(shown[..., 63], shown[..., 61])
+    (padded,) = net.shown
+    assert padded.shape == (1, 3, 64, 64) and padded.dtype == torch.bfloat16
+    assert torch.equal(padded[..., :63, :62], photo(63, 62).bfloat16())
+    assert torch.equal(padded[..., 63, :62], padded[..., 62, :62]) and torch.equal(padded[..., 63], padded[..., 61])
 
 
 def test_ends_are_truncated_and_lines_are_one_pixel_wide():
-    drawn = lines(photo(64, 64), method="mlsd", net=Given(one_line()))
-    rows, columns = drawn[0, 0].nonzero(as_tuple=True)
+    condition = lines(photo(64, 64), method="mlsd", net=Given(one_line()))
+    rows, columns = condition[0, 0].nonzero(as_tuple=True)
     # 2 * (10 - 4.3) = 11.4
     assert columns.tolist().count(11) == 1 and columns.min() == 11 and columns.max() == 30
     assert len(columns) == 20 and rows.min() == 24 and rows.max() == 26
@@ -222,8 +222,8 @@ def test_errors_of_the_net_are_not_hidden():
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 517), (333, 517)])
 def test_keeps_any_size(net, size):
     image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
-    drawn = lines(image, method="mlsd", net=net)
-    assert drawn.shape == image.shape and set(drawn.unique().tolist()) <= {0, 1}
+    condition = lines(image, method="mlsd", net=net)
+    assert condition.shape == image.shape and set(condition.unique().tolist()) <= {0, 1}
 
 
 def test_no_line_is_black(net):
@@ -234,7 +234,7 @@ def test_no_line_is_black(net):
 def test_a_batch_equals_its_items_and_nothing_is_changed(net):
     images = torch.cat([photo(95, 111), photo(95, 111).flip(3), photo(95, 111).flip(2)])
     before = images.clone()
-    drawn = lines(images, method="mlsd", net=net)
-    assert torch.equal(drawn, torch.cat([lines(image[None], method="mlsd", net=net) for image in images]))
-    assert torch.equal(images, before) and torch.equal(drawn, lines(images, method="mlsd", net=net))
-    assert drawn[0].sum() > 0 and not torch.equal(drawn[0], drawn[1])
+    condition = lines(images, method="mlsd", net=net)
+    assert torch.equal(condition, torch.cat([lines(image[None], method="mlsd", net=net) for image in images]))
+    assert torch.equal(images, before) and torch.equal(condition, lines(images, method="mlsd", net=net))
+    assert condition[0].sum() > 0 and not torch.equal(condition[0], condition[1])

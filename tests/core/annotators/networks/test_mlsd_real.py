@@ -50,7 +50,7 @@ def trained_net() -> MLSDLarge:
 
     graph = onnx.load(FILE).graph
     arrays = {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
-    found = [node.input[1:3] for node in graph.node if node.op_type == "Conv"]
+    inputs = [node.input[1:3] for node in graph.node if node.op_type == "Conv"]
 
     def place(weight: str) -> int:
         """The pyramid's in the order of their numbers, which is ours; those before it as the graph has them."""
@@ -58,11 +58,11 @@ def trained_net() -> MLSDLarge:
         number = int(numbered[1] or numbered[2]) if numbered else 0
         return number if number >= PYRAMID else 0
 
-    found.sort(key=lambda names: place(names[0]))
+    inputs.sort(key=lambda names: place(names[0]))
     net = MLSDLarge()
     convs = [(name, module) for name, module in net.named_modules() if isinstance(module, nn.Conv2d)]
     state = net.state_dict()
-    for (name, _), (weight, bias) in zip(convs, found, strict=True):
+    for (name, _), (weight, bias) in zip(convs, inputs, strict=True):
         state[f"{name}.weight"] = arrays[weight]
         if name == "block23.conv3":
             state[f"{name}.bias"] = arrays[bias]
@@ -92,14 +92,14 @@ def rocket() -> Tensor:
     return torch.from_numpy(picture).movedim(-1, 0)[None].float() / 255
 
 
-def relative(drawn: Tensor, expected: Tensor) -> float:
+def relative(lines: Tensor, expected: Tensor) -> float:
     """The norm of the difference, as a part of the norm."""
-    return ((drawn - expected).norm() / expected.norm()).item()
+    return ((lines - expected).norm() / expected.norm()).item()
 
 
-def largest(drawn: Tensor, expected: Tensor) -> float:
+def largest(lines: Tensor, expected: Tensor) -> float:
     """The largest difference, as a part of the largest value."""
-    return ((drawn - expected).abs().max() / expected.abs().max()).item()
+    return ((lines - expected).abs().max() / expected.abs().max()).item()
 
 
 @pytest.fixture(scope="module")
@@ -136,18 +136,18 @@ def test_equals_another_runtime(net, other_runtime, monkeypatch):
     assert both.float().mean() > 0.995 and torch.maximum(peaks, scores)[~both].max() < 0.1
     assert relative(peaks[both], scores[both]) < 1e-4
 
-    (drawn,) = decode_segments(maps, score=0.1, distance=10, most=200)
+    (lines,) = decode_segments(maps, score=0.1, distance=10, most=200)
     (expected,) = decode_segments(torch.cat((scores.logit(1e-6), offsets), dim=1), score=0.1, distance=10, most=200)
-    assert len(drawn) > 20
-    assert np.abs(drawn - expected).max() < 0.05
+    assert len(lines) > 20
+    assert np.abs(lines - expected).max() < 0.05
 
 
 def test_the_released_order_finds_the_same_lines(net, other_runtime):
     """The released annotators enlarge corner to corner, which moves ends by a few pixels; the lines stay."""
     offsets, scores = other_runtime
     (expected,) = decode_segments(torch.cat((scores.logit(1e-6), offsets), dim=1), score=0.2, distance=10, most=200)
-    (drawn,) = decode_segments(net(rocket()), score=0.1, distance=5, most=200)
-    moved = np.abs(expected[:, None] - drawn[None]).max(axis=2).min(axis=1)
+    (lines,) = decode_segments(net(rocket()), score=0.1, distance=5, most=200)
+    moved = np.abs(expected[:, None] - lines[None]).max(axis=2).min(axis=1)
     assert len(expected) > 50
     assert np.mean(moved < 8) > 0.9
 
@@ -161,8 +161,8 @@ def test_an_edge_is_one_line(net):
     """A bright slab on a dark ground: the line is where it ends, and nowhere else."""
     image = torch.full((1, 3, 256, 256), 0.2)
     image[..., 100:, :] = 0.8
-    drawn = ANNOTATORS["lines"](image, method="mlsd", net=net)[0, 0]
-    rows = drawn.sum(dim=1)
+    lines = ANNOTATORS["lines"](image, method="mlsd", net=net)[0, 0]
+    rows = lines.sum(dim=1)
     assert rows[98:102].sum() > 200 and rows[:98].sum() == 0 and rows[102:].sum() == 0
 
 

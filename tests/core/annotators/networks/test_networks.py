@@ -79,9 +79,9 @@ def test_says_where_its_file_is_and_under_which_licence(name):
 @pytest.mark.parametrize("name", GOLDEN)
 def test_draws_what_the_published_architecture_draws(name, seeded_net):
     height, width = (256, 256) if name == "lineart_anime" else (96, 128)
-    drawn = seeded_net(name)(photo(height, width))
-    assert drawn.shape == (1, 1, height, width)
-    grid = drawn[0, 0, height // 8 :: height // 4, width // 8 :: width // 4]
+    output = seeded_net(name)(photo(height, width))
+    assert output.shape == (1, 1, height, width)
+    grid = output[0, 0, height // 8 :: height // 4, width // 8 :: width // 4]
     assert torch.allclose(grid, torch.tensor(GOLDEN[name]), rtol=0, atol=TOLERANCE.get(name, 1e-4))
 
 

@@ -90,8 +90,8 @@ def test_depth_keeps_its_floats_and_pictures_have_8_bits():
 def test_a_mask_is_interpolated_and_serves_a_batch():
     mask = torch.zeros(1, 2, 2)
     mask[:, :, 1] = 1
-    placed = mask_at(mask, torch.zeros(3, 3, 8, 8))
-    assert placed.shape == (3, 1, 8, 8) and bool((placed[0, 0, 0].diff() >= 0).all())
-    assert 0 < float(placed[0, 0, 0, 3]) < 0.5 < float(placed[0, 0, 0, 4]) < 1
+    planes = mask_at(mask, torch.zeros(3, 3, 8, 8))
+    assert planes.shape == (3, 1, 8, 8) and bool((planes[0, 0, 0].diff() >= 0).all())
+    assert 0 < float(planes[0, 0, 0, 3]) < 0.5 < float(planes[0, 0, 0, 4]) < 1
     with pytest.raises(ValueError, match="2 masks for 3 images"):
         mask_at(torch.zeros(2, 8, 8), torch.zeros(3, 3, 8, 8))

@@ -66,7 +66,7 @@ def logit(probability: float) -> float:
 
 
 def answering(*queries: tuple[tuple[float, float, float, float], tuple[float, float, float]]) -> Any:
-    """The same boxes (center and size in 0..1) and probabilities of three labels for every picture."""
+    """The same boxes (centre and size in 0..1) and probabilities of three labels for every picture."""
     boxes = torch.tensor([box for box, _ in queries]).reshape(-1, 4)
     logits = torch.tensor([[logit(p) for p in chances] for _, chances in queries]).reshape(-1, 3)
 
@@ -85,9 +85,9 @@ THREE = answering(
 
 
 def test_boxes_are_in_pixels_and_the_surest_come_first() -> None:
-    found = find_people(torch.rand(2, 3, 100, 200), detector(THREE))
-    assert len(found) == 2
-    for boxes in found:
+    people = find_people(torch.rand(2, 3, 100, 200), detector(THREE))
+    assert len(people) == 2
+    for boxes in people:
         assert boxes.dtype == np.float64
         np.testing.assert_allclose(boxes, [[100, 25, 200, 75, 0.9], [0, 0, 100, 100, 0.6]], atol=1e-4)
 
@@ -122,9 +122,9 @@ def test_pictures_are_squeezed_and_not_normalised() -> None:
 def test_any_size_and_any_precision(size: tuple[int, int]) -> None:
     net = detector(THREE, dtype=torch.bfloat16)
     for picture in (torch.rand(2, 3, *size), torch.zeros(2, 3, *size, dtype=torch.float16)):
-        found = find_people(picture, net)
-        assert [boxes.shape for boxes in found] == [(2, 5), (2, 5)]
-        assert all(np.isfinite(boxes).all() for boxes in found)
+        people = find_people(picture, net)
+        assert [boxes.shape for boxes in people] == [(2, 5), (2, 5)]
+        assert all(np.isfinite(boxes).all() for boxes in people)
     assert {call.dtype for call in net.model.shown} == {torch.bfloat16}
 
 
@@ -146,12 +146,12 @@ def test_boxes_are_those_of_the_processor_of_transformers(model_type: str) -> No
     net = tiny_detector(model_type)
     processor = _processor()
     picture = _eight_bits(2, 640, 640)
-    found = find_people(picture, net, threshold=0.0, max_people=1000)
+    people = find_people(picture, net, threshold=0.0, max_people=1000)
     with torch.no_grad():
-        made = net(pixel_values=processor(_pixels(picture), return_tensors="pt")["pixel_values"])
-    made.logits = made.logits[..., :1]  # of the other labels it would report boxes, too
-    theirs = processor.post_process_object_detection(made, threshold=0.0, target_sizes=torch.tensor([[640, 640]] * 2))
-    for ours, their in zip(found, theirs, strict=True):
+        output = net(pixel_values=processor(_pixels(picture), return_tensors="pt")["pixel_values"])
+    output.logits = output.logits[..., :1]  # of the other labels it would report boxes, too
+    theirs = processor.post_process_object_detection(output, threshold=0.0, target_sizes=torch.tensor([[640, 640]] * 2))
+    for ours, their in zip(people, theirs, strict=True):
         np.testing.assert_allclose(ours[:, :4], their["boxes"].numpy(), atol=0.01)
         np.testing.assert_allclose(ours[:, 4], their["scores"].numpy(), atol=1e-5)
         assert np.ptp(ours[:, 0]) > 100  # not all boxes are one
@@ -203,8 +203,8 @@ def test_from_a_folder_without_a_network(model_type: str, tmp_path: Path, monkey
     monkeypatch.setattr(socket.socket, "connect", refuse)
     picture = torch.rand(1, 3, 90, 120, generator=torch.Generator().manual_seed(1))
     (loaded,) = find_people(picture, load_model(tmp_path, "people"), threshold=0.0, max_people=1000)
-    (made,) = find_people(picture, net, threshold=0.0, max_people=1000)
-    np.testing.assert_allclose(loaded, made, atol=1e-3)
+    (output,) = find_people(picture, net, threshold=0.0, max_people=1000)
+    np.testing.assert_allclose(loaded, output, atol=1e-3)
 
 
 def test_a_network_for_something_else_is_refused() -> None:

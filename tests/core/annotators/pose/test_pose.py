@@ -137,14 +137,14 @@ def test_three_dialects_give_one_picture(size):
 @pytest.mark.parametrize("name", dialects())
 def test_what_is_written_reads_back_and_is_the_hosts(name):
     frames = dialects()[name]
-    written = write_keypoints(read_keypoints(frames))
-    person = written[0]["people"][0]
+    keypoints = write_keypoints(read_keypoints(frames))
+    person = keypoints[0]["people"][0]
     # SDPoseDrawKeypoints reshapes each part to this many points of three numbers, and takes no None
     counts = {"pose": 18, "foot": 6, "face": 70, "hand_right": 21, "hand_left": 21}
     assert {key: len(part) for key, part in person.items()} == {f"{k}_keypoints_2d": 3 * n for k, n in counts.items()}
-    assert (written[0]["canvas_width"], written[0]["canvas_height"]) == (512, 384)
+    assert (keypoints[0]["canvas_width"], keypoints[0]["canvas_height"]) == (512, 384)
     for switches in ({}, {"hands": True, "face": True}):
-        assert torch.equal(draw_pose(written, 200, 300, **switches), draw_pose(frames, 200, 300, **switches))
+        assert torch.equal(draw_pose(keypoints, 200, 300, **switches), draw_pose(frames, 200, 300, **switches))
 
 
 def test_points_are_scaled_and_then_drawn_never_the_picture():
@@ -187,10 +187,10 @@ def test_a_point_that_was_not_found_takes_its_limbs_with_it():
     assert not colors & set(dim)
 
 
-@pytest.mark.parametrize(("threshold", "drawn"), [(0.3, True), (0.31, False), (0, True)])
-def test_threshold(threshold, drawn):
+@pytest.mark.parametrize(("threshold", "is_drawn"), [(0.3, True), (0.31, False), (0, True)])
+def test_threshold(threshold, is_drawn):
     frames = [frame({"pose_keypoints_2d": flat(P, score=0.3)})]
-    assert (draw_pose(frames, 64, 64, threshold=threshold).sum() > 0) == drawn
+    assert (draw_pose(frames, 64, 64, threshold=threshold).sum() > 0) == is_drawn
 
 
 def test_points_that_are_no_numbers_or_far_away_are_left_out():
@@ -252,7 +252,7 @@ def test_our_own_frames_are_drawn_as_they_are():
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("value", "message"),
     [
         ("pose.json", r"a str \('pose.json'\); expected POSE_KEYPOINT"),
         (None, "expected POSE_KEYPOINT, a list of frames"),
@@ -272,9 +272,9 @@ def test_our_own_frames_are_drawn_as_they_are():
         ([frame({"face_keypoints_2d": ["a", "b", "c"]})], "face_keypoints_2d is a list"),
     ],
 )
-def test_refuses_anything_else_with_its_place(given, message):
+def test_refuses_anything_else_with_its_place(value, message):
     with pytest.raises(ValueError, match=message):
-        draw_pose(given, 64, 64)
+        draw_pose(value, 64, 64)
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ def see_marks(crops: Tensor) -> Tensor:
     of_point = ((red / green.clamp(min=0.01) - MARKS[:, None, None]).abs() < 0.5 / 18) & (green > 0.05)
     taps = torch.exp(-0.5 * (torch.arange(-18, 19) / BLUR) ** 2)
     taps = (taps / taps.sum()).expand(17, 1, 1, -1)
-    seen = torch.where(of_point, green, 0.0)
-    soft = F.conv2d(F.conv2d(seen, taps, padding=(0, 18), groups=17), taps.mT, padding=(18, 0), groups=17)
+    dots = torch.where(of_point, green, 0.0)
+    soft = F.conv2d(F.conv2d(dots, taps, padding=(0, 18), groups=17), taps.mT, padding=(18, 0), groups=17)
     maps = F.interpolate(soft, (64, 48), mode="bilinear", align_corners=True)
     return maps / maps.amax(dim=(2, 3), keepdim=True).clamp(min=0.01)
 
@@ -101,9 +101,9 @@ def two_people() -> TransformersModel:
     boxes = torch.tensor([[0.25, 0.5, 0.4, 0.8], [0.75, 0.5, 0.4, 0.8]])
     logits = torch.tensor([[0.5], [2.0]])
     model = Answering(
-        lambda shown: {
-            "logits": logits.expand(len(shown), -1, -1),
-            "pred_boxes": boxes.expand(len(shown), -1, -1),
+        lambda pixel_values: {
+            "logits": logits.expand(len(pixel_values), -1, -1),
+            "pred_boxes": boxes.expand(len(pixel_values), -1, -1),
         },
         torch.float32,
         id2label={0: "person"},
@@ -167,9 +167,9 @@ def test_planted_points_come_back_to_a_quarter_of_a_pixel() -> None:
 def test_drawn_and_written() -> None:
     points = PERSON + (30, 40)
     frames = detect_poses(marked_picture(500, 320, [points]), estimator(see_marks), boxes=[around(points)])
-    drawn = draw_pose(frames, 500, 320)
-    assert drawn.shape == (1, 3, 500, 320)
-    assert drawn[0, :, 65, 130].sum() > 0  # the nose
+    condition = draw_pose(frames, 500, 320)
+    assert condition.shape == (1, 3, 500, 320)
+    assert condition[0, :, 65, 130].sum() > 0  # the nose
     (again,) = read_keypoints(write_keypoints(frames))
     np.testing.assert_array_equal(again.people[0].body, frames[0].people[0].body)
 
@@ -213,9 +213,10 @@ def processor() -> Any:
 
 def processed(heatmaps: Tensor, boxes: np.ndarray) -> np.ndarray:
     """Key points by transformers: [N, 17, 3]."""
-    given = [[[x0, y0, x1 - x0, y1 - y0] for x0, y0, x1, y1 in boxes.tolist()]]
-    (people,) = processor().post_process_pose_estimation(SimpleNamespace(heatmaps=heatmaps), given, threshold=None)
-    return np.stack([np.concatenate([found["keypoints"], found["scores"][:, None]], axis=1) for found in people])
+    corners_and_sizes = [[[x0, y0, x1 - x0, y1 - y0] for x0, y0, x1, y1 in boxes.tolist()]]
+    output = SimpleNamespace(heatmaps=heatmaps)
+    (people,) = processor().post_process_pose_estimation(output, corners_and_sizes, threshold=None)
+    return np.stack([np.concatenate([person["keypoints"], person["scores"][:, None]], axis=1) for person in people])
 
 
 BOXES = np.array([[100, 20, 330, 500], [0, 0, 512, 512], [-40.3, 300.7, 90.2, 420.1]])
@@ -255,8 +256,8 @@ def test_crops_are_those_of_the_processor_of_transformers() -> None:
     data = pytest.importorskip("skimage.data", reason="needs a photograph")
     compared = processor()
     photograph = data.astronaut()
-    given = [[[x0, y0, x1 - x0, y1 - y0] for x0, y0, x1, y1 in BOXES.tolist()]]
-    theirs = compared(photograph, boxes=given, do_rescale=False, do_normalize=False, return_tensors="np")
+    corners_and_sizes = [[[x0, y0, x1 - x0, y1 - y0] for x0, y0, x1, y1 in BOXES.tolist()]]
+    theirs = compared(photograph, boxes=corners_and_sizes, do_rescale=False, do_normalize=False, return_tensors="np")
     net = estimator(everywhere)
     picture = torch.from_numpy(photograph).movedim(-1, 0)[None].float() / 255
     estimate_poses(picture, [BOXES], net)
@@ -376,17 +377,17 @@ def test_a_tiny_network_of_transformers(experts: int, simple: bool) -> None:
 
     model = tiny_model("vitpose", **changes)
     picture = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(2))
-    seen: list[Tensor] = []
-    model.register_forward_hook(lambda _, __, made: seen.append(made.heatmaps))
+    heatmaps: list[Tensor] = []
+    model.register_forward_hook(lambda _, __, output: heatmaps.append(output.heatmaps))
     net = TransformersModel(model, "vitpose", Preprocessing(*IMAGENET))
     (frame,) = estimate_poses(picture, [BOXES], net, keypoint_threshold=0)
-    theirs = processed(torch.cat(seen), BOXES)
+    theirs = processed(torch.cat(heatmaps), BOXES)
     assert len(frame.people) == 3
     for person, points in zip(frame.people, theirs, strict=True):
         expected = points[list(FROM_COCO)]
-        found = [point for point in FOUND_IN_COCO if expected[point, 2] > 0]
-        assert found
-        np.testing.assert_allclose(person.body[found], expected[found], atol=5e-3)
+        visible = [point for point in FOUND_IN_COCO if expected[point, 2] > 0]
+        assert visible
+        np.testing.assert_allclose(person.body[visible], expected[visible], atol=5e-3)
 
 
 @pytest.mark.parametrize("experts", [1, 3])
@@ -403,5 +404,5 @@ def test_from_a_folder_without_a_network(experts: int, tmp_path: Path, monkeypat
     picture = torch.rand(1, 3, 120, 90, generator=torch.Generator().manual_seed(2))
     (loaded,) = detect_poses(picture, load_model(tmp_path, "pose"), keypoint_threshold=0)
     net = TransformersModel(tiny_model("vitpose", **changes), "vitpose", Preprocessing((0.5,) * 3, (0.5,) * 3))
-    (made,) = detect_poses(picture, net, keypoint_threshold=0)
-    np.testing.assert_allclose(loaded.people[0].body, made.people[0].body, atol=0.05)
+    (output,) = detect_poses(picture, net, keypoint_threshold=0)
+    np.testing.assert_allclose(loaded.people[0].body, output.people[0].body, atol=0.05)

@@ -55,10 +55,10 @@ def test_loads_every_class_without_network(task, name, tiny_folder, no_network):
     assert not net.training and not net.model.training
     assert all(weight.dtype == torch.float32 and not weight.requires_grad for weight in net.parameters())
     expected = tiny_model(name).state_dict()
-    got = net.model.state_dict()
-    assert got.keys() == expected.keys()
+    state = net.model.state_dict()
+    assert state.keys() == expected.keys()
     # of the training criterion some are of another type
-    assert all(torch.equal(got[key], expected[key]) for key in expected if not key.startswith("criterion."))
+    assert all(torch.equal(state[key], expected[key]) for key in expected if not key.startswith("criterion."))
 
 
 def test_a_half_precision_folder_becomes_float32(tmp_path, no_network):
@@ -143,9 +143,9 @@ def test_what_is_never_computed_may_be_missing(tiny_folder, tmp_path):
 
     folder = Path(shutil.copytree(tiny_folder("dpt"), tmp_path / "dpt"))
     weights = load_file(folder / "model.safetensors")
-    kept = {key: tensor for key, tensor in weights.items() if "fusion_stage.layers.0.residual_layer1" not in key}
-    assert len(kept) < len(weights)
-    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    rest = {key: tensor for key, tensor in weights.items() if "fusion_stage.layers.0.residual_layer1" not in key}
+    assert len(rest) < len(weights)
+    save_file(rest, folder / "model.safetensors", metadata={"format": "pt"})
     pixels = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     whole, part = (load_model(path, "depth")(pixels).predicted_depth for path in (tiny_folder("dpt"), folder))
     assert torch.equal(whole, part) and whole.std() > 0
@@ -168,7 +168,7 @@ def test_other_folders_are_refused_with_the_reason(config, message, tmp_path):
         load_model(folder, "depth")
 
 
-def test_what_is_no_folder_of_a_model_says_what_is_there(tmp_path):
+def test_a_folder_without_a_model_is_refused_with_what_it_holds(tmp_path):
     with pytest.raises(CheckpointError, match="does not exist"):
         load_model(tmp_path / "nothing", "depth")
     with pytest.raises(CheckpointError, match="has no config.json, but nothing"):
@@ -263,7 +263,7 @@ def test_only_models_for_the_task_are_taken():
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("content", "expected"),
     [
         ({}, Preprocessing(*IMAGENET)),
         ({"image_mean": [0.5] * 3, "image_std": [0.25] * 3}, Preprocessing((0.5,) * 3, (0.25,) * 3)),
@@ -276,11 +276,11 @@ def test_only_models_for_the_task_are_taken():
         ({"size": None, "image_processor_type": "Anything", "crop_pct": 1}, Preprocessing(*IMAGENET)),
     ],
 )
-def test_reads_mean_deviation_and_size_from_the_folder(said, expected, tmp_path):
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
-    found = preprocessing_of(tmp_path, "segformer")
-    assert found.mean == pytest.approx(expected.mean) and found.std == pytest.approx(expected.std)
-    assert found.size == expected.size
+def test_reads_mean_deviation_and_size_from_the_folder(content, expected, tmp_path):
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(content))
+    result = preprocessing_of(tmp_path, "segformer")
+    assert result.mean == pytest.approx(expected.mean) and result.std == pytest.approx(expected.std)
+    assert result.size == expected.size
 
 
 def test_families_have_their_own_defaults(tmp_path):
