@@ -63,7 +63,7 @@ def shuffle(image: Tensor, seed: int, f: int) -> Tensor:
 def _smooth_noise(random: np.random.RandomState, height: int, width: int, f: int) -> np.ndarray:
     """A field of noise that reaches from 0 to 1; its swirls are `f` pixels large. -> [height, width] float64"""
     samples = random.uniform(size=(height // f + 2, width // f + 2))
-    field: np.ndarray = _enlarge(len(samples), height, f) @ samples @ _enlarge(samples.shape[1], width, f).T
+    field = _enlarge(len(samples), height, f) @ samples @ _enlarge(samples.shape[1], width, f).T
     field -= field.min()
     # one pixel alone has no range
     field /= field.max() or 1

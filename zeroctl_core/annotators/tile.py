@@ -79,5 +79,4 @@ def _area(picture: np.ndarray, downscale: float) -> np.ndarray:
     height, width = picture.shape[:2]
     small = (max(1, int(width / downscale)), max(1, int(height / downscale)))
     reduced = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
-    enlarged: np.ndarray = cv2.resize(reduced, (width, height), interpolation=cv2.INTER_LINEAR)
-    return enlarged
+    return cv2.resize(reduced, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -38,8 +38,8 @@ def annotate_batch(
 ) -> list[T]:
     """What `run` makes of a batch [B, 3, H, W], some pictures at a time, in order.
 
-    `run` gets the chunk's place in the batch, its pictures on the device of the networks, and the networks that `load`
-    has loaded; a tensor that it returns is kept where the host keeps what nodes hand on.
+    `run` gets the chunk's place in the batch, its pictures on the device of the networks, and the networks from `load`.
+    A tensor that it returns is moved to where the host keeps the outputs of nodes.
     Raises `ValueError` for pictures outside 0..1 and `ImportError` for one of `needs`, both before anything is loaded.
     """
     nets: Sequence[nn.Module] = ()

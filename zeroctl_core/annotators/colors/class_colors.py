@@ -53,7 +53,7 @@ def nearest_classes(pixels: np.ndarray, colors: np.ndarray, smallest: int = 1) -
         is_narrow = ~np.isin(rows, wide)
         if len(wide) and is_narrow.any():
             rows[is_narrow] = wide[_nearest(distinct[is_narrow], targets[wide])]
-    ids: np.ndarray = rows[where]
+    ids = rows[where]
     return np.where(ids == len(colors), NO_CLASS, ids)
 
 
@@ -74,5 +74,4 @@ def _that_fill_a_square(rows: np.ndarray, side: int) -> np.ndarray:
     side = min(side, *rows.shape)
     plane = torch.from_numpy(rows).float()[None, None]
     high, low = F.max_pool2d(plane, side, stride=1), -F.max_pool2d(-plane, side, stride=1)
-    filled: np.ndarray = np.unique(high[high == low].numpy()).astype(np.int64)
-    return filled
+    return np.unique(high[high == low].numpy()).astype(np.int64)

@@ -148,7 +148,7 @@ class Predict(nn.Module):
 class MLSDLarge(nn.Module):
     """[B, 3, h, w] RGB in 0..1, in the parameters' type and on their device  ->  [B, 9, h / 2, w / 2]
 
-    Channel 0 is the logit that a line's centre is there, 1-4 are (x, y) of its start and its end relative to the
+    Channel 0 is the logit of a line's centre, 1-4 are (x, y) of its start and its end relative to the
     centre, in pixels of this map. The other four are for the training.
     """
 

@@ -15,7 +15,7 @@ def openpose_from_coco(points: np.ndarray, threshold: float = 0.3) -> np.ndarray
 
     [..., 17, 3]  ->  [..., 18, 3] float64, x, y, score
 
-    The neck is there only when both shoulders score above `threshold`, and is as sure as the less sure of the two.
+    The neck is found only where both shoulders score above `threshold`, and has the lower of their scores.
     Raises `ValueError` for any other shape.
     """
     points = np.asarray(points, dtype=np.float64)

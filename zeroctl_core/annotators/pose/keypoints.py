@@ -53,8 +53,8 @@ def read_keypoints(keypoints: object) -> list[Frame]:
 def write_keypoints(frames: Sequence[Frame], dialect: str = "comfyui", threshold: float = 0.3) -> list[dict[str, Any]]:
     """Our frames -> POSE_KEYPOINT in one of `DIALECTS`.
 
-    comfyui: every part is there, the feet zero. aux_openpose and aux_dwpose have no feet, None for a part of which
-    nothing was found, and no score but 0 and 1: points that score below `threshold` are 0.
+    comfyui: every part is written, the feet as zeros. aux_openpose and aux_dwpose have no feet, None for a part of
+    which nothing was found, and no score but 0 and 1: points that score below `threshold` are 0.
     Raises `ValueError` for another dialect.
     """
     if dialect not in DIALECTS:
