@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.sizes import Sizes
-from benchmarks.importing import from_tests
-from benchmarks.injection.run import spec_of
+from benchmarks.random_networks import control_of, control_weights, spec_of, unet_of, unet_weights
 from zeroctl_core import ControlNet, ControlStack, ControlUnit, Residuals, Rows, UNet
-from zeroctl_core.bases import recognise
 
 ROUNDINGS = 4
 """Single roundings that a residual may be away, by its L2 norm: on a CPU full-size nets are 1.2 away."""
@@ -57,13 +55,10 @@ def equalities(sizes: Sizes, preset: str, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def _case(sizes: Sizes, preset: str, dtype: torch.dtype) -> Case:
-    weights, spec, device = from_tests("random_weights"), spec_of(preset), sizes.torch_device
-    of_unet = {key: value.to(device) for key, value in weights.random_unet(spec, dtype=dtype).items()}
-    base = recognise({key: tuple(value.shape) for key, value in of_unet.items()})
-    unet: UNet = _filled(UNet(base, device="meta"), of_unet)
-    of_net = {key: value.to(device) for key, value in weights.random_controlnet(spec, dtype=dtype).items()}
-    net: ControlNet = _filled(ControlNet(base, device="meta"), of_net)
-    exact: ControlNet = _filled(ControlNet(base, device="meta"), {k: v.float() for k, v in of_net.items()})
+    spec, device = spec_of(preset), sizes.torch_device
+    unet, weights = unet_of(unet_weights(spec, dtype, device)), control_weights(spec, dtype, device)
+    net = control_of(unet.base, weights)
+    exact = control_of(unet.base, {key: value.float() for key, value in weights.items()})
     generator, cells = torch.Generator().manual_seed(0), sizes.pixels // 8
 
     def noise(*shape: int) -> Tensor:
@@ -87,8 +82,8 @@ def _checks(case: Case, eps: float) -> Iterator[Check]:
     feature = net.encode(case.image)
     ours = net(x, t, context, feature=feature, y=y)
 
-    floats = [None if value is None else value.float() for value in (x, context, case.image, y)]
-    wide = case.exact(floats[0], t, floats[1], feature=case.exact.encode(floats[2]), y=floats[3])
+    wide_y = None if y is None else y.float()
+    wide = case.exact(x.float(), t, context.float(), feature=case.exact.encode(case.image.float()), y=wide_y)
     yield Check("residuals equal those in float32", _error(ours, wide), bound)
     del wide
 
@@ -114,11 +109,6 @@ def _checks(case: Case, eps: float) -> Iterator[Check]:
     nothing = untrained(x, t, context, feature=untrained.encode(case.image), y=y)
     plain, controlled = case.unet(x, t, context, y), case.unet(x, t, context, y, residuals=nothing)
     yield Check("an untrained control changes no bit", _largest(plain, controlled), 0.0)
-
-
-def _filled(net: Any, weights: dict[str, Tensor]) -> Any:
-    net.load_state_dict(weights, assign=True)
-    return net.eval().requires_grad_(False)
 
 
 def _of(value: Tensor | None, rows: slice) -> Tensor | None:

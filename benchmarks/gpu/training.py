@@ -14,10 +14,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.sizes import Sizes
-from benchmarks.importing import from_tests
-from benchmarks.injection.run import spec_of
+from benchmarks.random_networks import spec_of, unet_of, unet_weights
 from zeroctl_core import ControlNet, UNet
-from zeroctl_core.bases import recognise
 from zeroctl_core.train.control import ControlTask
 from zeroctl_core.train.data import ControlBatch
 from zeroctl_core.train.loop import fit
@@ -85,12 +83,7 @@ def _measured(run: Callable[[], list[float]], sizes: Sizes) -> dict[str, Any]:
 
 
 def _unet(sizes: Sizes) -> UNet:
-    weights, device = from_tests("random_weights").random_unet(spec_of(sizes.preset)), sizes.torch_device
-    base = recognise({key: tuple(value.shape) for key, value in weights.items()})
-    assert base is not None
-    unet = UNet(base, device="meta")
-    unet.load_state_dict({key: value.to(device) for key, value in weights.items()}, assign=True)
-    return unet
+    return unet_of(unet_weights(spec_of(sizes.preset), torch.float32, sizes.torch_device))
 
 
 def _data(sizes: Sizes, unet: UNet) -> RandomData:

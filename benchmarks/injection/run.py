@@ -9,19 +9,19 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from benchmarks.importing import from_tests
 from benchmarks.injection.counting import count
 from benchmarks.injection.figures import peak_memory, summed_up, targets_of, unequal
 from benchmarks.injection.peers.core import CoreBench
 from benchmarks.injection.peers.host import HostBench, boot
 from benchmarks.injection.rows import Bench, measure
 from benchmarks.machine import ROOT
+from benchmarks.random_networks import spec_of
 
 FAMILIES = ("host", "ours", "diffusers", "acn")
 IN_A_HOST = ("host", "acn")
@@ -70,7 +70,7 @@ class Options:
 
 def available(families: list[str], host: Path | None) -> list[str]:
     """The families that can be measured here; what is left out is printed."""
-    reasons = {}
+    reasons: dict[str, str] = {}
     if host is None:
         reasons |= dict.fromkeys(IN_A_HOST, "COMFYUI_PATH does not name a host")
     elif not os.environ.get("ZEROCTL_ACN"):
@@ -104,14 +104,6 @@ def ready(options: Options, families: list[str], host: Path | None, device: torc
         if "acn" in families:
             packs.append(Path(os.environ["ZEROCTL_ACN"]).expanduser().resolve())
         yield HostBench(boot(host, Path(base), packs), spec_of(options.preset), **sizes, dtype=dtype)
-
-
-def spec_of(preset: str) -> Any:
-    """The numbers of the tests' random weights for one of their presets; `narrow` and `narrowxl` have 64 channels."""
-    weights = from_tests("random_weights")
-    if preset.startswith("narrow"):
-        return replace(weights.spec_of(preset.replace("narrow", "thin")), model_channels=64)
-    return weights.spec_of(preset)
 
 
 def is_gpu(device: torch.device) -> bool:

@@ -7,21 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.importing import from_tests
 from benchmarks.injection.clock import Clock
 from benchmarks.injection.peers.diffusers import Diffusers, UNetCall, networks
 from benchmarks.injection.rows import Row, relative_difference
-from zeroctl_core import ControlNet, ControlStack, ControlUnit, Rows, Run, UNet
-from zeroctl_core.bases import recognise
+from benchmarks.random_networks import control_of, control_weights, unet_of, unet_weights
+from zeroctl_core import ControlNet, ControlStack, ControlUnit, Rows, Run
 from zeroctl_core.control.rows import Branches
 from zeroctl_core.network.noise_levels import sd_percent_to_sigma, sd_sigma
 
 TIMESTEP = 500.0
 """Of every step: what a step costs does not depend on it."""
-
-
-def shapes(weights: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(value.shape) for key, value in weights.items()}
 
 
 class CoreBench:
@@ -34,14 +29,12 @@ class CoreBench:
     def __init__(
         self, spec: Any, *, size: int, steps: int, batch: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        weights = from_tests("random_weights")
         self._spec = spec
         self._steps, self._device = steps, device
-        self._unet_weights = {k: v.to(device) for k, v in weights.random_unet(spec, dtype=dtype).items()}
-        self._net_weights = {k: v.to(device) for k, v in weights.random_controlnet(spec, dtype=dtype).items()}
-        self._base = recognise(shapes(self._unet_weights))
+        self._unet_weights = unet_weights(spec, dtype, device)
+        self._net_weights = control_weights(spec, dtype, device)
         self.clock = Clock(device.type == "cuda")
-        self._unet = _filled(UNet(self._base, device="meta"), self._unet_weights)
+        self._unet = unet_of(self._unet_weights)
         cells = size // 8
         generator = torch.Generator().manual_seed(0)
 
@@ -81,7 +74,7 @@ class CoreBench:
         """n networks on the same tensors; the stack would notice one network in several units."""
         nets = []
         for _ in range(n):
-            net = _filled(ControlNet(self._base, device="meta"), self._net_weights)
+            net = control_of(self._unet.base, self._net_weights)
             self.clock.watch(net, "encode", "encode")
             nets.append(net)
         return nets
@@ -116,8 +109,3 @@ class CoreBench:
             images=self._images,
             steps=self._steps,
         )
-
-
-def _filled(net: Any, weights: dict[str, Tensor]) -> Any:
-    net.load_state_dict(weights, assign=True)
-    return net.eval().requires_grad_(False)
