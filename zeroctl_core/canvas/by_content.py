@@ -9,13 +9,13 @@ from torch import Tensor
 from .by_area import resize_by_area
 from .thin_edges import crests, opened, otsu, thin
 
-FEWEST_COLORS, MOST_COLORS = 3, 199
+FEWEST_COLOURS, MOST_COLOURS = 3, 199
 """A picture with so many colours is a map of classes: a colour between two classes would be a third class."""
 BLACK, WHITE = 16 / 255, 240 / 255
 """Two colours that reach below and above these make a drawing."""
 
 
-def n_colors(pixels: Tensor) -> int:
+def n_colours(pixels: Tensor) -> int:
     """[C, H, W] uint8 -> how many different colours."""
     packed = torch.zeros_like(pixels[0], dtype=torch.int64)
     for plane in pixels:
@@ -39,8 +39,8 @@ def resize_by_content(image: Tensor, height: int, width: int) -> tuple[Tensor, s
     if image.min() < 0:
         return _nearest(image, height, width), "nearest"
     pixels = image.float().mul(255).round().clamp(0, 255).to(torch.uint8)
-    n = n_colors(pixels)
-    if FEWEST_COLORS <= n <= MOST_COLORS:
+    n = n_colours(pixels)
+    if FEWEST_COLOURS <= n <= MOST_COLOURS:
         return _nearest(image, height, width), "nearest"
     if n == 2 and image.min() < BLACK and image.max() > WHITE:
         return _resize_drawing(image, pixels, height, width)
@@ -54,9 +54,9 @@ def _nearest(image: Tensor, height: int, width: int) -> Tensor:
 def _smooth(image: Tensor, height: int, width: int) -> tuple[Tensor, str]:
     if height * width < image.shape[1] * image.shape[2]:
         return resize_by_area(image[None], height, width)[0], "area"
-    grown = F.interpolate(image[None].float(), size=(height, width), mode="bicubic", align_corners=False)[0]
+    larger = F.interpolate(image[None].float(), size=(height, width), mode="bicubic", align_corners=False)[0]
     # the filter overshoots at edges, where 8-bit pixels would saturate; the picture's own range is never cut
-    return grown.clamp(min(0.0, float(image.min())), max(1.0, float(image.max()))).to(image.dtype), "cubic"
+    return larger.clamp(min(0.0, float(image.min())), max(1.0, float(image.max()))).to(image.dtype), "cubic"
 
 
 def _resize_drawing(image: Tensor, pixels: Tensor, height: int, width: int) -> tuple[Tensor, str]:
@@ -66,11 +66,11 @@ def _resize_drawing(image: Tensor, pixels: Tensor, height: int, width: int) -> t
         return _nearest(image, height, width), "nearest"
     # more than half of what is on vanishes under an opening: lines
     lines = 2 * int((on & ~opened(on)).sum()) > int(on.sum())
-    gray = _smooth(on[None].float(), height, width)[0][0]
+    grey = _smooth(on[None].float(), height, width)[0][0]
     if lines:
-        gray = crests(gray)
-    drawn = otsu(gray.mul(255).round().to(torch.uint8))
+        grey = crests(grey)
+    drawing = otsu(grey.mul(255).round().to(torch.uint8))
     if lines:
-        drawn = thin(drawn)
+        drawing = thin(drawing)
     ink, paper = (image[:, where][:, 0, None, None] for where in (on, ~on))
-    return torch.where(drawn, ink, paper), "lines" if lines else "drawing"
+    return torch.where(drawing, ink, paper), "lines" if lines else "drawing"

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .by_content import MOST_COLORS, n_colors, resize_by_content
+from .by_content import MOST_COLOURS, n_colours, resize_by_content
 
 RESIZE_MODES = ("crop", "fit", "stretch")
 HOLE = -1.0
@@ -58,7 +58,7 @@ def resize_condition(image: Tensor, height: int, width: int, mode: str = "crop")
         return Placed(placed, lost, f"stretch: {said}; filter: {filters}")
     top, left, fit_h, fit_w = fit_box(H, W, height, width)
     resized, filters = _resize_each(image, fit_h, fit_w)
-    placed = torch.stack([border_color(picture) for picture in image]).repeat(1, 1, height, width)
+    placed = torch.stack([border_colour(picture) for picture in image]).repeat(1, 1, height, width)
     placed[:, :, top : top + fit_h, left : left + fit_w] = resized
     said = f"{lost:.1%} of the canvas is border" if lost else "the picture fills it"
     return Placed(placed, lost, f"fit: {said}; filter: {filters}")
@@ -106,7 +106,7 @@ def fit_box(image_height: int, image_width: int, height: int, width: int) -> tup
     return (height - fit_h) // 2, (width - fit_w) // 2, fit_h, fit_w
 
 
-def border_color(picture: Tensor) -> Tensor:
+def border_colour(picture: Tensor) -> Tensor:
     """[C, H, W] -> [C, 1, 1]: the median of the four edges, channel by channel.
 
     In a map of classes it is the edge's own colour nearest to that median: no class that the map does not have.
@@ -117,7 +117,7 @@ def border_color(picture: Tensor) -> Tensor:
     ordered = edges.float().sort(dim=1).values
     n = ordered.shape[1]
     median = (ordered[:, (n - 1) // 2] + ordered[:, n // 2]) / 2
-    if n_colors(picture.float().mul(255).round().clamp(0, 255).to(torch.uint8)) <= MOST_COLORS:
+    if n_colours(picture.float().mul(255).round().clamp(0, 255).to(torch.uint8)) <= MOST_COLOURS:
         median = edges[:, (edges.float() - median[:, None]).abs().sum(0).argmin()]
     return median.to(picture.dtype)[:, None, None]
 

@@ -14,26 +14,26 @@ def opened(mask: Tensor) -> Tensor:
     return F.max_pool2d(eroded, 3, stride=1, padding=1)[0] > 0.5
 
 
-def crests(gray: Tensor) -> Tensor:
+def crests(grey: Tensor) -> Tensor:
     """[H, W] >= 0 -> [H, W]: a pixel stays where it is the largest of three in a row, column or diagonal, else 0."""
-    padded = F.pad(gray, (1, 1, 1, 1))
-    height, width = gray.shape
-    on_crest = torch.zeros_like(gray, dtype=torch.bool)
+    padded = F.pad(grey, (1, 1, 1, 1))
+    height, width = grey.shape
+    on_crest = torch.zeros_like(grey, dtype=torch.bool)
     for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1)):
         before = padded[1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width]
         after = padded[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
-        on_crest |= (gray >= before) & (gray >= after)
-    return gray * on_crest
+        on_crest |= (grey >= before) & (grey >= after)
+    return grey * on_crest
 
 
-def otsu(gray: Tensor) -> Tensor:
+def otsu(grey: Tensor) -> Tensor:
     """[H, W] uint8 -> [H, W] bool: above the threshold that best splits the histogram in two (Otsu 1979)."""
-    share = torch.bincount(gray.flatten().long(), minlength=256).double() / gray.numel()
-    levels = torch.arange(256, dtype=torch.float64, device=gray.device)
+    share = torch.bincount(grey.flatten().long(), minlength=256).double() / grey.numel()
+    levels = torch.arange(256, dtype=torch.float64, device=grey.device)
     dark = share.cumsum(0)
     dark_sum = (share * levels).cumsum(0)
     between = (dark_sum[-1] * dark - dark_sum) ** 2 / (dark * (1 - dark))
-    return gray > between.nan_to_num(0, 0, 0).argmax()
+    return grey > between.nan_to_num(0, 0, 0).argmax()
 
 
 # Neighbours that must be off and on for the middle pixel to go, as (dy, dx); turned four times by 90 degrees.

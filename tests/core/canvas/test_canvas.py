@@ -13,7 +13,7 @@ from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.canvas.by_area import resize_by_area
 from zeroctl_core.canvas.by_content import resize_by_content
 from zeroctl_core.canvas.mask import place_mask
-from zeroctl_core.canvas.placing import RESIZE_MODES, aspect_loss, border_color, crop_box, resize_condition
+from zeroctl_core.canvas.placing import RESIZE_MODES, aspect_loss, border_colour, crop_box, resize_condition
 from zeroctl_core.canvas.thin_edges import otsu, thin
 
 SIZES = [(512, 512), (333, 517), (64, 200), (400, 100), (31, 47)]
@@ -133,9 +133,9 @@ def test_few_colours_stay_the_same_colours():
                                (200, "cubic", "area")],
 )  # fmt: skip
 def test_the_number_of_colours_decides(n, grown, shrunk):
-    gray = (torch.arange(2500) % n).reshape(1, 50, 50).repeat(3, 1, 1) / 255
-    assert resize_by_content(gray, 60, 60)[1] == grown
-    assert resize_by_content(gray, 40, 40)[1] == shrunk
+    grey = (torch.arange(2500) % n).reshape(1, 50, 50).repeat(3, 1, 1) / 255
+    assert resize_by_content(grey, 60, 60)[1] == grown
+    assert resize_by_content(grey, 40, 40)[1] == shrunk
 
 
 def test_area_equals_opencv_when_shrinking():
@@ -159,9 +159,9 @@ def test_area_by_hand():
 
 
 def test_otsu_equals_opencv():
-    gray = (photo()[0].mean(0) * 255).to(torch.uint8)
-    expected = cv2.threshold(gray.numpy(), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1] > 0
-    assert np.array_equal(otsu(gray).numpy(), expected)
+    grey = (photo()[0].mean(0) * 255).to(torch.uint8)
+    expected = cv2.threshold(grey.numpy(), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1] > 0
+    assert np.array_equal(otsu(grey).numpy(), expected)
 
 
 def test_thinning_by_hand():
@@ -238,13 +238,13 @@ def test_border_is_the_median_of_the_edge():
     picture = photo()[0]
     pixels = picture.numpy()
     edge = np.concatenate([pixels[:, 0], pixels[:, -1], pixels[:, :, 0], pixels[:, :, -1]], axis=1)
-    assert border_color(picture).ravel().tolist() == pytest.approx(np.median(edge, axis=1).tolist())
+    assert border_colour(picture).ravel().tolist() == pytest.approx(np.median(edge, axis=1).tolist())
 
 
 def test_border_of_a_class_map_is_one_of_its_classes():
-    """Channel by channel the median of (1, 0, 0), (0, 1, 0) and (0, 0, 1) would be black, which is no class."""
+    """Channel by channel the median of (1, 0, 0), (0, 1, 0) and (0, 0, 1) would be black, which is not a class."""
     picture = torch.eye(3)[torch.arange(36).remainder(3)].T.reshape(3, 6, 6)
-    assert tuple(border_color(picture).ravel().tolist()) in {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
+    assert tuple(border_colour(picture).ravel().tolist()) in {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
 
 
 def test_stretch_says_how_much_it_bends():
