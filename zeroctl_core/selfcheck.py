@@ -34,6 +34,7 @@ from .demo.outside import photograph
 from .demo.sheet import Tile, check_sheet, write_sheet
 from .latent import LATENT_CHANNELS, PIXELS_PER_CELL
 from .network.controlnet import ControlNet
+from .network.cost import TOKENS
 from .network.random_weights import random_controlnet
 from .network.unet import UNet
 from .residuals import Residuals
@@ -41,7 +42,6 @@ from .train.ranges import check_seed
 from .weighting import MODES, RULES
 
 EDGES_NAME = "zeroctl-selfcheck-edges.png"
-TOKENS = 77  # of a CLIP prompt
 TIMESTEP = 501.0
 
 

@@ -21,8 +21,7 @@ class Residual(nn.Module):
         nn.init.zeros_(self.conv2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        output: Tensor = x + self.conv2(self.conv1(x.relu()).relu())
-        return output
+        return x + self.conv2(self.conv1(x.relu()).relu())
 
 
 class Autoencoder(nn.Module):

@@ -45,8 +45,7 @@ class Log:
             raise ValueError(f"{path} is not the log of a build ({error}); move it away or name another log") from error
 
     def stage(self, name: str) -> dict[str, Any]:
-        entry: dict[str, Any] = self.content["stages"].setdefault(name, {"losses": [], "seconds": 0.0})
-        return entry
+        return self.content["stages"].setdefault(name, {"losses": [], "seconds": 0.0})
 
     def ran(self, began: datetime, stages: Sequence[str]) -> None:
         """Note a run that came to its end: a log with one run over every stage is of one that nothing interrupted."""

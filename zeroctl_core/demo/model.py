@@ -52,8 +52,7 @@ class DemoModel:
     @torch.no_grad()
     def context(self, prompts: Sequence[str]) -> Tensor:
         """The context of prompts, [B, 12, 64]. Unknown words are left out; `words.tokenise` names them."""
-        context: Tensor = self.text(torch.tensor([tokenise(prompt).numbers for prompt in prompts]))
-        return context
+        return self.text(torch.tensor([tokenise(prompt).numbers for prompt in prompts]))
 
     @torch.no_grad()
     def picture(self, latent: Tensor) -> Tensor:

@@ -26,5 +26,4 @@ class TextEncoder(nn.Module):
         nn.init.normal_(self.token_embedding.weight, std=0.5)
 
     def forward(self, numbers: Tensor) -> Tensor:
-        context: Tensor = self.final_norm(self.layer(self.token_embedding(numbers) + self.position_embedding))
-        return context
+        return self.final_norm(self.layer(self.token_embedding(numbers) + self.position_embedding))

@@ -182,5 +182,4 @@ def _normals(height: Tensor) -> Tensor:
     slope_right = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
     slope_down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
     normal = torch.stack((-slope_right, slope_down, torch.ones_like(height)), dim=1)
-    unit: Tensor = normal / normal.norm(dim=1, keepdim=True)
-    return unit
+    return normal / normal.norm(dim=1, keepdim=True)

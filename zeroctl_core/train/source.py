@@ -80,5 +80,4 @@ def load_source(name: str, weights: Path | None = None) -> Source:
         raise ValueError(f"{name!r} is not the dotted name of a module") from error
     if not callable(make := getattr(module, "source", None)):
         raise ValueError(f"the module {name!r} has no function source(weights), so it is not a source to train on")
-    source: Source = make(weights)
-    return source
+    return make(weights)

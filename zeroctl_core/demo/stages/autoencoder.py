@@ -52,8 +52,7 @@ class AutoencoderTask:
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         error = decoded - image
         across = sum(error.diff(dim=axis).abs().mean() for axis in (2, 3))
-        loss: Tensor = error.abs().mean() + 2 * error.square().mean() + 0.5 * across + KL_WEIGHT * kl
-        return loss
+        return error.abs().mean() + 2 * error.square().mean() + 0.5 * across + KL_WEIGHT * kl
 
 
 def new(weights: Path, work: Path) -> AutoencoderTask:
