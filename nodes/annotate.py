@@ -32,7 +32,7 @@ from .host.preview import preview
 from .host.schema import ComfyNode, NodeOutput, io, schema
 
 RESOLUTION = 512
-"""The default of the node for all. It does not resize what has to be read at its own size: nobody has asked for it."""
+"""The default. The node for all leaves `AT_OWN_SIZE` at their own size there: nobody has asked for another."""
 
 AT_OWN_SIZE = [name for name, annotator in ANNOTATORS.items() if not annotator.resizable]
 

@@ -13,7 +13,7 @@ __all__ = ["in_chunks"]
 
 T = TypeVar("T")
 
-LONGEST = 16  # pictures a chunk, so that progress is seen and an interruption is heard
+LONGEST = 16  # pictures a chunk: progress and interruption come between chunks
 
 
 def in_chunks(count: int, device: torch.device, run: Callable[[slice], T]) -> list[T]:

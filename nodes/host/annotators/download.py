@@ -96,7 +96,7 @@ def fetch(
 
 
 def _bar_of_the_host() -> type:
-    """huggingface_hub's progress bar, which moves the host's and is where an interruption is heard."""
+    """huggingface_hub's progress bar, which moves the host's and stops the download at an interruption."""
     base: Any = importlib.import_module("huggingface_hub.utils").tqdm
 
     class Bar(base):

@@ -1,4 +1,4 @@
-"""Folders of transformers models below the host's folders `annotators`: which there are, and which are worth having."""
+"""Folders of transformers models below the host's folders `annotators`: those on disk, and those to be fetched."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ __all__ = ["find_folder", "first_folder", "folder_names", "offered"]
 
 WEIGHTS = "model.safetensors"
 FILES = ("config.json", "preprocessor_config.json", WEIGHTS)
-
-
 CACHE_KEY = "zeroctl/annotators"
 
 
@@ -46,7 +44,7 @@ class Published:
 
 
 OFFERED = {
-    # revision 5426e4f: scripts and adapters of three repositories pin this hash
+    # the hash is that of revision 5426e4f, as three public projects pin it
     "depth": Published(
         "depth-anything/Depth-Anything-V2-Small-hf",
         99_000_000,
@@ -54,7 +52,7 @@ OFFERED = {
         sha256="3152477ce0d8d6978d76b995120de97cb5b928701fd0f817769f59e249a16b70",
     ),
     "segmentation": Published("openmmlab/upernet-convnext-tiny", 240_000_000, "MIT"),
-    # revision a93ac0c: two repositories pin this hash
+    # the hash is that of revision a93ac0c, as two public projects pin it
     "pose": Published(
         "usyd-community/vitpose-base-simple",
         344_000_000,
@@ -63,7 +61,7 @@ OFFERED = {
     ),
     "people": Published("PekingU/rtdetr_r50vd_coco_o365", 172_000_000, "Apache-2.0"),
 }
-"""What a task's list offers first; its weights may be used for anything."""
+"""What a task's list offers first; the licence of its weights allows any use."""
 
 
 def folder_names(task: str) -> list[str]:
@@ -72,7 +70,7 @@ def folder_names(task: str) -> list[str]:
 
 
 def first_folder(task: str) -> str:
-    """What to take where nobody chooses: the published model if it is on disk, else the first folder that is."""
+    """The folder where nobody chooses one: the published model if it is on disk, else the first that is."""
     published, folders = OFFERED[task].name, _folders_for(task)
     is_on_disk = any(folder.name == published for folder in folders.values())
     return published if is_on_disk or not folders else next(iter(folders))
@@ -139,7 +137,7 @@ def _model_folders() -> tuple[tuple[str, Path, frozenset[str]], ...]:
 def _download(task: str, published: Published, target: Path) -> Path:
     """All files of a model, written aside, loaded once, and moved to their place together.
 
-    What would make it fail after minutes of fetching is looked at first.
+    What would make it fail after minutes of fetching is checked first.
     """
     if target.exists():
         raise FileExistsError(

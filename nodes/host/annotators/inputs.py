@@ -31,7 +31,7 @@ def setting_input(param: Param | Choice | Switch) -> Any:
         return io.Boolean.Input(param.name, default=param.default, tooltip=param.help)
     kind: Any = io.Int if isinstance(param.default, int) else io.Float
     low, high = param.range
-    # front ends put this widget beside every seed; it has to be told, or saved values would be off by one
+    # front ends put this widget beside every seed; not to declare it would shift the saved values by one
     seed = {"control_after_generate": True} if param.name == "seed" else {}
     return option(
         kind,
