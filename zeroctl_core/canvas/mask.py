@@ -98,14 +98,14 @@ def _placed(mask: Tensor, image_size: tuple[int, int], canvas_size: tuple[int, i
         top, left, height, width = crop_box(*image_size, *canvas_size)
         down, right = mask.shape[2] / image_size[0], mask.shape[3] / image_size[1]
         window = (top * down, (top + height) * down, left * right, (left + width) * right)
-        placed = resize_by_area(mask, *canvas_size, window)
+        result = resize_by_area(mask, *canvas_size, window)
     elif mode == "stretch":
-        placed = resize_by_area(mask, *canvas_size)
+        result = resize_by_area(mask, *canvas_size)
     else:
         top, left, height, width = fit_box(*image_size, *canvas_size)
-        placed = mask.new_zeros(mask.shape[0], 1, *canvas_size)
-        placed[:, :, top : top + height, left : left + width] = resize_by_area(mask, height, width)
-    return placed.clamp(0, 1)  # the sums of shares round to 1.0000001
+        result = mask.new_zeros(mask.shape[0], 1, *canvas_size)
+        result[:, :, top : top + height, left : left + width] = resize_by_area(mask, height, width)
+    return result.clamp(0, 1)  # the sums of shares round to 1.0000001
 
 
 def _blurred(mask: Tensor, sigma: float) -> Tensor:

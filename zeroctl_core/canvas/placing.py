@@ -45,31 +45,33 @@ def resize_condition(image: Tensor, height: int, width: int, mode: str = "crop")
     H, W = image.shape[2:]
     lost = aspect_loss(H, W, height, width, mode)
     if mode == "crop":
-        top, left, kept_h, kept_w = crop_box(H, W, height, width)
-        kept = image[:, :, top : top + kept_h, left : left + kept_w]
-        placed = F.interpolate(kept, size=(height, width), mode="nearest-exact")
-        cut = f"left and right {left} px each" if left else f"top and bottom {top} px each"
-        said = f"{lost:.1%} of the picture lies outside of the canvas ({cut})" if lost else "the whole picture is on it"
-        return Placed(placed, lost, f"crop: {said}")
+        top, left, crop_h, crop_w = crop_box(H, W, height, width)
+        middle = image[:, :, top : top + crop_h, left : left + crop_w]
+        canvas_image = F.interpolate(middle, size=(height, width), mode="nearest-exact")
+        edges = f"left and right {left} px each" if left else f"top and bottom {top} px each"
+        note = (
+            f"{lost:.1%} of the picture lies outside of the canvas ({edges})" if lost else "the whole picture is on it"
+        )
+        return Placed(canvas_image, lost, f"crop: {note}")
     if mode == "stretch":
-        placed, filters = _resize_each(image, height, width)
-        bent = (width / W) / (height / H)
-        said = "proportions kept" if bent == 1 else f"width x{bent:.3g} against the height"
-        return Placed(placed, lost, f"stretch: {said}; filter: {filters}")
+        canvas_image, filters = _resize_each(image, height, width)
+        ratio = (width / W) / (height / H)
+        note = "proportions kept" if ratio == 1 else f"width x{ratio:.3g} against the height"
+        return Placed(canvas_image, lost, f"stretch: {note}; filter: {filters}")
     top, left, fit_h, fit_w = fit_box(H, W, height, width)
-    resized, filters = _resize_each(image, fit_h, fit_w)
-    placed = torch.stack([border_colour(picture) for picture in image]).repeat(1, 1, height, width)
-    placed[:, :, top : top + fit_h, left : left + fit_w] = resized
-    said = f"{lost:.1%} of the canvas is border" if lost else "the picture fills it"
-    return Placed(placed, lost, f"fit: {said}; filter: {filters}")
+    picture, filters = _resize_each(image, fit_h, fit_w)
+    canvas_image = torch.stack([border_colour(one) for one in image]).repeat(1, 1, height, width)
+    canvas_image[:, :, top : top + fit_h, left : left + fit_w] = picture
+    note = f"{lost:.1%} of the canvas is border" if lost else "the picture fills it"
+    return Placed(canvas_image, lost, f"fit: {note}; filter: {filters}")
 
 
 def aspect_loss(image_height: int, image_width: int, height: int, width: int, mode: str = "crop") -> float:
     """What differing proportions cost, 0..1: the share of the picture cut off, or of the canvas left empty."""
     _check_mode(mode)
     if mode == "crop":
-        _, _, kept_h, kept_w = crop_box(image_height, image_width, height, width)
-        return 1 - kept_h * kept_w / (image_height * image_width)
+        _, _, crop_h, crop_w = crop_box(image_height, image_width, height, width)
+        return 1 - crop_h * crop_w / (image_height * image_width)
     if mode == "fit":
         _, _, fit_h, fit_w = fit_box(image_height, image_width, height, width)
         return 1 - fit_h * fit_w / (height * width)
@@ -89,13 +91,13 @@ def crop_box(image_height: int, image_width: int, height: int, width: int) -> tu
         left = round((image_width - image_width * (aspect / image_aspect)) / 2)
     elif image_aspect < aspect:
         top = round((image_height - image_height * (image_aspect / aspect)) / 2)
-    kept_h, kept_w = image_height - 2 * top, image_width - 2 * left
-    if kept_h < 1 or kept_w < 1:
+    crop_h, crop_w = image_height - 2 * top, image_width - 2 * left
+    if crop_h < 1 or crop_w < 1:
         raise ValueError(
             f"nothing of an image of {image_width}x{image_height} is left when it is cropped to the proportions of a "
             f"canvas of {width}x{height}; choose the resize mode fit or stretch"
         )
-    return top, left, kept_h, kept_w
+    return top, left, crop_h, crop_w
 
 
 def fit_box(image_height: int, image_width: int, height: int, width: int) -> tuple[int, int, int, int]:
@@ -124,7 +126,7 @@ def border_colour(picture: Tensor) -> Tensor:
 
 def _resize_each(image: Tensor, height: int, width: int) -> tuple[Tensor, str]:
     """Each picture by its own content; the filters that were used, each once."""
-    pictures, filters = zip(*(resize_by_content(picture, height, width) for picture in image), strict=True)
+    pictures, filters = zip(*(resize_by_content(one, height, width) for one in image), strict=True)
     return torch.stack(pictures), ", ".join(sorted(set(filters)))
 
 

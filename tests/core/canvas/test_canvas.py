@@ -57,15 +57,15 @@ def test_crop_is_the_middle_by_nearest_pixels(size, canvas):
 
 def test_crop_at_its_own_size_is_the_image_itself():
     image = noise(1, 3, 40, 56)
-    placed = resize_condition(image, 40, 56)
-    assert torch.equal(placed.image, image) and placed.lost == 0
-    assert "whole picture" in placed.note
+    result = resize_condition(image, 40, 56)
+    assert torch.equal(result.image, image) and result.lost == 0
+    assert "whole picture" in result.note
 
 
 def test_crop_reports_what_lies_outside():
-    placed = resize_condition(noise(1, 3, 512, 768), 512, 512)
-    assert placed.lost == pytest.approx(1 / 3)
-    assert placed.note == "crop: 33.3% of the picture lies outside of the canvas (left and right 128 px each)"
+    result = resize_condition(noise(1, 3, 512, 768), 512, 512)
+    assert result.lost == pytest.approx(1 / 3)
+    assert result.note == "crop: 33.3% of the picture lies outside of the canvas (left and right 128 px each)"
     assert "top and bottom" in resize_condition(noise(1, 3, 768, 512), 512, 512).note
 
 
@@ -79,10 +79,10 @@ def test_a_crop_to_nothing_is_refused():
 def test_every_mode_gives_the_canvas_size_in_range(mode, size):
     image = noise(2, 3, *size)
     before = image.clone()
-    placed = resize_condition(image, 72, 104, mode)
-    assert placed.image.shape == (2, 3, 72, 104)
-    assert 0 <= placed.image.min() and placed.image.max() <= 1
-    assert placed.lost == aspect_loss(*size, 72, 104, mode)
+    result = resize_condition(image, 72, 104, mode)
+    assert result.image.shape == (2, 3, 72, 104)
+    assert 0 <= result.image.min() and result.image.max() <= 1
+    assert result.lost == aspect_loss(*size, 72, 104, mode)
     assert torch.equal(image, before)
 
 
@@ -103,16 +103,16 @@ def test_a_batch_equals_its_items(mode, edges):
 def test_an_inpaint_image_is_nearest_and_never_clamped(mode):
     image = noise(1, 3, 48, 80) * 1.5
     image[:, :, 10:30, 20:50] = -1
-    placed = resize_condition(image, 96, 96, mode).image
-    assert set(placed.unique().tolist()) <= set(image.unique().tolist())
-    assert placed.min() == -1 and placed.max() > 1
+    result = resize_condition(image, 96, 96, mode).image
+    assert set(result.unique().tolist()) <= set(image.unique().tolist())
+    assert result.min() == -1 and result.max() > 1
 
 
 def test_the_borders_of_an_inpaint_image_are_hole():
     image = noise(1, 3, 32, 64)
     image[:, :, 8:16, 8:16] = -1
-    placed = resize_condition(image, 64, 64, "fit").image
-    assert torch.equal(placed[:, :, :16], torch.full((1, 3, 16, 64), -1.0))
+    result = resize_condition(image, 64, 64, "fit").image
+    assert torch.equal(result[:, :, :16], torch.full((1, 3, 16, 64), -1.0))
 
 
 # --- the filter by content ---
@@ -185,10 +185,10 @@ def test_thinning_keeps_what_is_connected(edges):
 
 @pytest.mark.parametrize("size", [(200, 300), (300, 450), (512, 768), (800, 1200)])
 def test_lines_of_one_pixel_stay_lines_of_one_pixel(edges, size):
-    placed = resize_condition(edges, *size, "stretch")
-    assert placed.note.endswith("filter: lines")
-    assert placed.image.unique().tolist() == [0, 1]
-    lines = placed.image[0, 0] > 0.5
+    result = resize_condition(edges, *size, "stretch")
+    assert result.note.endswith("filter: lines")
+    assert result.image.unique().tolist() == [0, 1]
+    lines = result.image[0, 0] > 0.5
     assert torch.equal(thin(lines), lines), "nothing is left to thin"
 
 
@@ -199,9 +199,9 @@ def test_lines_do_not_break_when_they_shrink():
         image[:, :, i, 255 - i] = 1  # diagonal
         image[:, :, i, 30] = 1  # vertical
         image[:, :, 101, i] = 1  # horizontal
-    placed = resize_condition(image, 96, 96, "stretch").image[0, 0]
-    assert label(placed.numpy(), connectivity=2).max() == 1, "still one figure"
-    assert placed.sum() > 3 * 0.95 * 96 * (240 - 16) / 256 - 10
+    result = resize_condition(image, 96, 96, "stretch").image[0, 0]
+    assert label(result.numpy(), connectivity=2).max() == 1, "still one figure"
+    assert result.sum() > 3 * 0.95 * 96 * (240 - 16) / 256 - 10
     dropped = resize_condition(image, 96, 96, "crop").image[0, 0]
     assert label(dropped.numpy(), connectivity=2).max() > 5
 
@@ -209,10 +209,10 @@ def test_lines_do_not_break_when_they_shrink():
 def test_a_drawing_without_thin_lines_stays_two_coloured():
     image = torch.zeros(1, 3, 90, 90)
     image[:, 0, 20:60, 30:80] = 1  # red on black: the colour stays
-    placed = resize_condition(image, 64, 64, "stretch")
-    assert placed.note.endswith("filter: drawing")
-    assert {tuple(c) for c in placed.image[0].flatten(1).T.tolist()} == {(0, 0, 0), (1, 0, 0)}
-    assert placed.image[0, 0].mean() == pytest.approx(image[0, 0].mean().item(), abs=0.02)
+    result = resize_condition(image, 64, 64, "stretch")
+    assert result.note.endswith("filter: drawing")
+    assert {tuple(c) for c in result.image[0].flatten(1).T.tolist()} == {(0, 0, 0), (1, 0, 0)}
+    assert result.image[0, 0].mean() == pytest.approx(image[0, 0].mean().item(), abs=0.02)
 
 
 def test_the_same_size_is_left_alone(edges):
@@ -224,14 +224,14 @@ def test_the_same_size_is_left_alone(edges):
 
 
 def test_fit_holds_the_whole_picture_between_even_borders():
-    placed = resize_condition(photo(), 512, 512, "fit")
+    result = resize_condition(photo(), 512, 512, "fit")
     inner = resize_by_content(photo()[0], 341, 512)[0]
-    assert torch.equal(placed.image[0, :, 85:426], inner)
-    assert placed.lost == pytest.approx(1 - 341 / 512)
-    assert placed.note == "fit: 33.4% of the canvas is border; filter: area"
-    color = placed.image[0, :, :1, :1]
-    assert torch.equal(placed.image[0, :, :85], color.expand(3, 85, 512))
-    assert torch.equal(placed.image[0, :, 426:], color.expand(3, 86, 512))
+    assert torch.equal(result.image[0, :, 85:426], inner)
+    assert result.lost == pytest.approx(1 - 341 / 512)
+    assert result.note == "fit: 33.4% of the canvas is border; filter: area"
+    colour = result.image[0, :, :1, :1]
+    assert torch.equal(result.image[0, :, :85], colour.expand(3, 85, 512))
+    assert torch.equal(result.image[0, :, 426:], colour.expand(3, 86, 512))
 
 
 def test_border_is_the_median_of_the_edge():
@@ -260,10 +260,10 @@ def test_a_mask_follows_its_image(mode):
     """A mask painted like the image lands on the same place: they differ at the rim alone."""
     image = torch.zeros(1, 1, 100, 160)
     image[:, :, 20:70, 50:140] = 1
-    placed = resize_condition(image, 96, 64, mode).image
-    mask = place_mask(image[:, 0], 100, 160, 96, 64, mode)
+    result = resize_condition(image, 96, 64, mode).image
+    mask = place_mask(image[:, 0], 100, 160, 96, 64, mode=mode)
     assert mask.shape == (1, 1, 96, 64)
-    assert ((mask - placed).abs() > 0.51).float().mean() < 0.005
+    assert ((mask - result).abs() > 0.51).float().mean() < 0.005
 
 
 @pytest.mark.parametrize("mode", RESIZE_MODES)
@@ -272,8 +272,8 @@ def test_a_mask_of_another_size_covers_the_same_extent(mode, scale):
     mask = torch.zeros(1, 120, 200)
     mask[:, 40:80, 80:160] = 1
     other = torch.nn.functional.interpolate(mask[None], scale_factor=scale, mode="nearest-exact")[0]
-    ours = place_mask(other, 120, 200, 30, 25, mode)
-    assert torch.allclose(ours, place_mask(mask, 120, 200, 30, 25, mode), atol=1e-5)
+    ours = place_mask(other, 120, 200, 30, 25, mode=mode)
+    assert torch.allclose(ours, place_mask(mask, 120, 200, 30, 25, mode=mode), atol=1e-5)
 
 
 def test_a_mask_is_shrunk_by_area():
@@ -285,7 +285,7 @@ def test_a_mask_is_shrunk_by_area():
 def test_a_full_mask_is_full_on_the_picture_and_empty_on_its_borders():
     full = torch.ones(1, 1, 33, 71)
     assert place_mask(full, 33, 71, 64, 40).min() == pytest.approx(1, abs=1e-6)
-    fitted = place_mask(full, 33, 71, 64, 71, "fit")
+    fitted = place_mask(full, 33, 71, 64, 71, mode="fit")
     assert fitted.max() <= 1
     assert fitted[:, :, 15:48].min() == pytest.approx(1, abs=1e-6) and fitted[:, :, :15].max() == 0
 
