@@ -33,6 +33,7 @@ from benchmarks.gpu.folder import folder_named, has_host, missing, start_again_w
 from benchmarks.gpu.parts import PARTS
 from benchmarks.gpu.running import Report, run_parts
 from benchmarks.gpu.sizes import DRY, DRY_IN_A_HOST, ON_A_CARD
+from benchmarks.gpu.summary import broken, summary
 from benchmarks.machine import RESULTS, conditions, write
 from benchmarks.options import read_options
 
@@ -64,8 +65,9 @@ def run(options: Options, *, isolated: bool = True) -> dict[str, Any]:
     if options.dry_run:
         sizes = DRY_IN_A_HOST if has_host(options.folder) else DRY
     out = options.out or (Path("gpu-dry-run.json") if options.dry_run else RESULTS / "gpu.json")
-    lines = missing(options.folder)
-    print("\n".join(f"missing: {line}" for line in lines), flush=True)
+    names, lines = options.parts, missing(options.folder)
+    for line in lines:
+        print(f"missing: {line}", flush=True)
     report: dict[str, Any] = {}
 
     def save(parts: dict[str, Report]) -> None:
@@ -81,7 +83,7 @@ def run(options: Options, *, isolated: bool = True) -> dict[str, Any]:
             "seconds": options.seconds,
             "missing": lines,
         }
-        run_parts(options.parts, sizes, host, seconds=options.seconds, isolated=isolated, after_each=save)
+        run_parts(names, sizes, host, seconds=options.seconds, isolated=isolated, after_each=save)
     return report
 
 
@@ -96,16 +98,8 @@ def main() -> None:
     if not options.dry_run and not torch.cuda.is_available():
         sys.exit("torch sees no CUDA device. Run this on a machine with a card, or try it with --dry-run")
     report = run(options)
-    failures = [name for name, part in report["parts"].items() if part["status"] in ("failed", "out of time")]
-    unequal = [
-        f"{name}: {check['check']}"
-        for name, part in report["parts"].items()
-        for check in part.get("result", {}).get("checks", ())
-        if not check["holds"]
-    ]
-    for line in unequal:
-        print(f"DOES NOT HOLD: {line}")
-    sys.exit(1 if failures or unequal else 0)
+    print("\n".join(summary(report)))
+    sys.exit(1 if broken(report) else 0)
 
 
 if __name__ == "__main__":

@@ -53,16 +53,22 @@ def start_again_with_wheels(folder: Path) -> None:
     """Unpack the wheels that are needed into a folder of their own, and start this command again with it; once."""
     if WITH_WHEELS in os.environ or not (wheels := wheels_to_install(folder)):
         return
-    site = tempfile.mkdtemp(prefix="zeroctl-wheels-")
-    print(f"unpacking {', '.join(wheel.name.split('-')[0] for wheel in wheels)} into {site}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="zeroctl-wheels-", ignore_cleanup_errors=True) as site:
+        _unpack(wheels, site)
+        path = [site, *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {**os.environ, WITH_WHEELS: site, "PYTHONPATH": os.pathsep.join(path)}
+        command = [sys.executable, "-m", "benchmarks.gpu", *sys.argv[1:]]
+        status = subprocess.run(command, env=environment).returncode
+    sys.exit(status)
+
+
+def _unpack(wheels: list[Path], site: str) -> None:
+    print(f"unpacking {', '.join(wheel.name.split('-')[0] for wheel in wheels)}", flush=True)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
     if subprocess.run([*pip, "--target", site, *map(str, wheels)]).returncode:
         for wheel in wheels:  # one that does not fit this machine must not cost the others
             if subprocess.run([*pip, "--target", site, "--upgrade", str(wheel)]).returncode:
                 print(f"{wheel.name} does not fit this Python and is left out", flush=True)
-    path = [site, *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, WITH_WHEELS: site, "PYTHONPATH": os.pathsep.join(path)}
-    sys.exit(subprocess.run([sys.executable, "-m", "benchmarks.gpu", *sys.argv[1:]], env=environment).returncode)
 
 
 def has_host(folder: Path | None) -> bool:

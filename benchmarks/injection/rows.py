@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import statistics
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -71,13 +72,17 @@ def figures_of(steps: list[Step], cuda: bool) -> dict[str, float]:
     }
 
 
-def measure(bench: Bench, rows: list[Row], rounds: int, cuda: bool) -> Rounds:
-    """Figures by row, one a round."""
+def measure(bench: Bench, rows: list[Row], rounds: int, *, seconds: float, cuda: bool) -> Rounds:
+    """Figures by row, one a round; no further round is begun that would not end within so many seconds."""
     # a full collection walks all objects of the host, takes 0.3 s and would fall on whichever row comes then
     gc.collect()
     gc.disable()
     figures: Rounds = {row.name: [] for row in rows}
+    began = time.monotonic()
     for i in range(rounds):
+        if i and (time.monotonic() - began) * (i + 1) / i > seconds:
+            print(f"{i} rounds of {rounds}: there is no time for more", file=sys.stderr, flush=True)
+            break
         for row in rows[i % len(rows) :] + rows[: i % len(rows)]:
             bench.clock.steps.clear()
             row.run()

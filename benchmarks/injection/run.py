@@ -49,6 +49,8 @@ class Options:
     """threads of torch on the CPU"""
     count: bool = False
     """run every row once under the profiler, as is always done on a GPU"""
+    seconds: float = float("inf")
+    """no further round is begun that would not end within these"""
     out: Path | None = None
     """the JSON file; results/injection-<device>.json for full-size weights"""
 
@@ -117,7 +119,7 @@ def run(options: Options, host: Path | None, device: torch.device) -> dict[str, 
     with ready(options, families, host, device) as bench:
         rows = bench.rows(families, options.numbers)
         differences = bench.compare(rows)
-        figures = measure(bench, rows, options.pairs, cuda)
+        figures = measure(bench, rows, options.pairs, seconds=options.seconds, cuda=cuda)
         if cuda or options.count:
             counts = {row.name: count(bench, row, device) for row in rows}
     table = [line | counts.get(line["row"], {}) for line in summed_up(figures, rows, differences)]
@@ -130,7 +132,7 @@ def run(options: Options, host: Path | None, device: torch.device) -> dict[str, 
         "cfg": 7.0,
         "sampler": "euler" if host else "none: the same latent at every step",
         "steps_a_round": options.steps or (12 if cuda else 1),
-        "rounds": options.pairs,
+        "rounds": len(figures["base"]),
         "unit": "wall seconds" if cuda else "CPU seconds; wall: wall seconds",
         "rows": table,
         "targets": targets_of(figures, cuda) if options.preset == "sd15" else [],

@@ -17,6 +17,7 @@ from benchmarks.gpu.parts import IN_THE_HOST, PARTS, Part
 from benchmarks.gpu.prepare import archive_host, pinned
 from benchmarks.gpu.running import run_here, run_in_process, run_parts
 from benchmarks.gpu.sizes import DRY, ON_A_CARD
+from benchmarks.gpu.summary import broken, summary
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,19 @@ def test_a_training_step_is_measured_beside_finetuning(report):
     rows = result_of(report, "training step")["rows"]
     assert [row["precision"] for row in rows] == ["float32", "bfloat16 autocast"]
     assert all(row["control"]["seconds a step"] > 0 and row["time ratio"] > 0 for row in rows)
+
+
+def test_the_summary_names_every_row_and_what_does_not_hold(report):
+    lines = list(summary(report))
+    assert not broken(report) and not any("DOES NOT HOLD" in line for line in lines)
+    assert sum(line.startswith("    ours 3 cond: step ") for line in lines) == 2
+    assert any(line.startswith("    bfloat16 autocast: control {") for line in lines)
+    check = {"check": "a batch equals its items", "error": float("nan"), "bound": 1.0, "holds": False}
+    parts = {"a": {"status": "done", "result": {"checks": [check]}}, "b": {"status": "failed", "reason": "why"}}
+    assert list(summary({"parts": parts}))[-2:] == [
+        "DOES NOT HOLD: a: a batch equals its items",
+        "DOES NOT HOLD: b: failed: why",
+    ]
 
 
 def test_a_part_that_fails_does_not_lose_the_others(monkeypatch):
