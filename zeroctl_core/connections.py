@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from .plural import plural
+
 
 @dataclass(frozen=True)
 class Connection:
@@ -36,7 +38,7 @@ class ConnectionWeights:
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", tuple(float(value) for value in self.values))
         if not self.values:
-            raise ValueError("no connection weights were given; give one number a connection (13 for SD, 10 for SDXL)")
+            raise ValueError("connection weights are missing; give one number a connection (13 for SD, 10 for SDXL)")
         for place, value in enumerate(self.values, start=1):
             if not math.isfinite(value):
                 raise ValueError(f"connection weight {place} of {len(self.values)} is {value}; give a finite number")
@@ -65,8 +67,8 @@ class ConnectionWeights:
                 ) from None
         if len(values) != n_connections:
             raise ValueError(
-                f"custom weights: {len(values)} numbers were given, this control has {n_connections} connections; "
-                f"write {n_connections} numbers, shallow to deep and the middle last"
+                f"custom weights: {plural(len(values), 'number')} for a control with "
+                f"{plural(n_connections, 'connection')}; write {n_connections}, shallow to deep and the middle last"
             )
         return cls(tuple(values))
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .canvas.by_area import resize_by_area
 from .connections import ConnectionWeights
+from .plural import plural
 
 
 def times(residual: Tensor, factor: float | Tensor) -> Tensor:
@@ -62,7 +63,7 @@ class Residuals:
         """
         if len(weights) != len(self):
             raise ValueError(
-                f"{len(weights)} weights were given for a control with {len(self)} connections; "
+                f"{plural(len(weights), 'weight')} for a control with {plural(len(self), 'connection')}; "
                 f"give {len(self)}, shallow to deep and the middle last"
             )
         return Residuals.of([times(residual, weight) for residual, weight in zip(self, weights, strict=True)])
@@ -76,7 +77,7 @@ class Residuals:
             return NotImplemented
         if len(other) != len(self):
             raise ValueError(
-                f"controls with {len(self)} and {len(other)} connections cannot be added; "
+                f"a control with {plural(len(self), 'connection')} cannot be added to one with {len(other)}; "
                 "use controls that were trained for the same family of models"
             )
         for place, (mine, theirs) in enumerate(zip(self, other, strict=True)):

@@ -19,8 +19,8 @@ def test_text_is_read_shallow_to_deep():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1, 1", r"2 numbers were given, this control has 3 connections; write 3 numbers"),
-        ("1, 1, 1, 1", r"4 numbers were given, this control has 3 connections"),
+        ("1, 1", r"2 numbers for a control with 3 connections; write 3"),
+        ("1, 1, 1, 1", r"4 numbers for a control with 3 connections"),
         ("1, one, 1", r"'one' is not a number at place 2; write 3 numbers separated by commas"),
         ("1, , 1", r"nothing is written at place 2"),
         ("1, 1, 1,", r"nothing is written at place 4"),
@@ -38,7 +38,7 @@ def test_bad_text_says_what_was_given_and_what_to_write(text, message):
 def test_weights_that_are_not_finite_are_refused_however_they_come():
     with pytest.raises(ValueError, match="weight 1 of 2 is inf"):
         ConnectionWeights((float("inf"), 1.0))
-    with pytest.raises(ValueError, match="no connection weights"):
+    with pytest.raises(ValueError, match="connection weights are missing"):
         ConnectionWeights(())
 
 

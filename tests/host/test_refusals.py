@@ -234,11 +234,11 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     ),
     "too few numbers": (
         lambda b: b.linked(weights(custom="1, 1, 1"), "weights"),
-        "3 numbers were given, this control has 5 connections",
+        "3 numbers for a control with 5 connections",
     ),
     "too few numbers for the base": (
         lambda b: b.linked(weights(base="sd15", custom="1, 1, 1"), "weights"),
-        "3 numbers were given, this control has 13 connections",
+        "3 numbers for a control with 13 connections",
     ),
     "a word among the weights": (
         lambda b: b.linked(weights(custom="1, 1, soft, 1, 1"), "weights"),
@@ -481,7 +481,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "incomplete": (
         lambda p: save_file(without(random_controlnet("thin"), "middle_block_out.0.bias"), p),
-        r"1 keys are missing \(middle_block_out.0.bias\)",
+        r"1 key missing \(middle_block_out.0.bias\)",
     ),
     "reshaped": (
         lambda p: save_file({**random_controlnet("thin"), "zero_convs.1.0.weight": torch.zeros(3, 3, 1, 1)}, p),

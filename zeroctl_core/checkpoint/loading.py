@@ -18,6 +18,7 @@ from ..network.controlnet import ControlNet
 from ..network.ops import TORCH_OPS, Ops
 from ..network.provenance import CheckpointInfo
 from ..network.spec_of_file import context_width, label_width
+from ..plural import plural
 from .header import POOLING_KEY
 from .layouts import LDM_PREFIX, from_diffusers, is_diffusers
 
@@ -165,7 +166,7 @@ def _check_dtypes(file: WeightFile, weights: Mapping[str, Tensor]) -> None:
     if odd:
         which = named([f"{key} ({str(dtype).removeprefix('torch.')})" for key, dtype in odd.items()])
         raise CheckpointError(
-            f"{file.path.name} holds {len(odd)} weights that are not floating point numbers: {which}. "
+            f"{file.path.name} holds {plural(len(odd), 'weight')} of another type than floating point: {which}. "
             "Quantised files are not read here; get the fp16 or fp32 version"
         )
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..canvas.mask import check_mask
 from ..connections import Connection, ConnectionWeights
+from ..plural import plural
 from ..residuals import Residuals
 from .rows import BRANCHES, Branches
 from .schedule import Schedule
@@ -76,8 +77,8 @@ class ControlUnit:
         n_connections = len(self.net.base.connections)
         if self.weights is not None and len(self.weights) != n_connections:
             raise ValueError(
-                f"{len(self.weights)} weights were given for a {self.net.base.name} control with {n_connections} "
-                f"connections; give {n_connections}, shallow to deep and the middle last"
+                f"{plural(len(self.weights), 'weight')} for a {self.net.base.name} control with "
+                f"{plural(n_connections, 'connection')}; give {n_connections}, shallow to deep and the middle last"
             )
         if self.mask is not None:
             check_mask(self.mask)

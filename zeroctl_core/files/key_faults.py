@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from ..plural import plural
+
 NAMED_KEYS = 3
 """So many keys of each kind are named in an error."""
 
@@ -27,9 +29,9 @@ def key_faults(expected: Shapes, shapes: Shapes) -> list[str]:
     ]
     faults = []
     if missing:
-        faults.append(f"{len(missing)} keys are missing ({named(missing)})")
+        faults.append(f"{plural(len(missing), 'key')} missing ({named(missing)})")
     if extra:
-        faults.append(f"{len(extra)} keys do not belong to it ({named(extra)})")
+        faults.append(f"{plural(len(extra), 'key')} too many ({named(extra)})")
     if reshaped:
-        faults.append(f"{len(reshaped)} keys have another shape ({named(reshaped)})")
+        faults.append(f"{plural(len(reshaped), 'key')} in another shape ({named(reshaped)})")
     return faults

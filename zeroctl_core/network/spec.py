@@ -8,6 +8,7 @@ from functools import cached_property
 
 from ..connections import Connection
 from ..latent import LATENT_CHANNELS
+from ..plural import plural
 
 CONDITION_FORMS = {"released": (16, 32, 96, 256), "paper": (16, 32, 64, 128)}
 """Form of the condition encoder -> its widths, one for each resolution from the pixels down to the latent."""
@@ -23,8 +24,8 @@ def condition_widths_of(form: str, widths: tuple[int, ...] | None = None) -> tup
     own = CONDITION_FORMS[form]
     if widths is not None and len(widths) != len(own):
         raise ValueError(
-            f"condition_widths {widths} has {len(widths)} entries; give {len(own)}, one for each resolution from the "
-            f"pixels to the latent, such as {own}"
+            f"condition_widths {widths} has {plural(len(widths), 'value')}; give {len(own)}, one for each resolution "
+            f"from the pixels to the latent, such as {own}"
         )
     return own if widths is None else widths
 
@@ -84,18 +85,19 @@ class EncoderSpec:
         levels = len(self.channel_mult)
         if not levels or len(self.num_res_blocks) != levels:
             raise ValueError(
-                f"channel_mult {self.channel_mult} has {levels} levels, num_res_blocks {self.num_res_blocks} has "
-                f"{len(self.num_res_blocks)}; give one number a level in both"
+                f"channel_mult {self.channel_mult} and num_res_blocks {self.num_res_blocks} differ in length, or are "
+                "empty; give one number a level in both"
             )
         if len(self.transformer_depth) != sum(self.num_res_blocks):
             raise ValueError(
-                f"transformer_depth has {len(self.transformer_depth)} entries, the encoder has "
-                f"{sum(self.num_res_blocks)} residual blocks; give one depth for each"
+                f"transformer_depth has {plural(len(self.transformer_depth), 'value')}, the encoder "
+                f"{plural(sum(self.num_res_blocks), 'residual block')}; give one depth for each"
             )
         decoder_blocks = sum(self.num_res_blocks) + levels
         if self.decoder_depth is not None and len(self.decoder_depth) != decoder_blocks:
             raise ValueError(
-                f"decoder_depth has {len(self.decoder_depth)} entries, the decoder has {decoder_blocks} blocks; "
+                f"decoder_depth has {plural(len(self.decoder_depth), 'value')}, the decoder "
+                f"{plural(decoder_blocks, 'block')}; "
                 "give one depth for each, deep to shallow"
             )
         if (self.num_heads is None) == (self.head_channels is None):

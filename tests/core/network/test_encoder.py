@@ -47,9 +47,9 @@ def test_connections_of_sdxl():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_res_blocks": (2, 2, 2)}, r"channel_mult .* has 4 levels, num_res_blocks .* has 3"),
-        ({"transformer_depth": (1, 1)}, "transformer_depth has 2 entries, the encoder has 8 residual blocks"),
-        ({"decoder_depth": (1,)}, "decoder_depth has 1 entries, the decoder has 12 blocks"),
+        ({"num_res_blocks": (2, 2, 2)}, r"channel_mult .* and num_res_blocks \(2, 2, 2\) differ in length"),
+        ({"transformer_depth": (1, 1)}, "transformer_depth has 2 values, the encoder 8 residual blocks"),
+        ({"decoder_depth": (1,)}, "decoder_depth has 1 value, the decoder 12 blocks"),
         ({"num_heads": 4}, "give exactly one of them"),
         ({"groups": 24}, "32 channels is not divisible by 24 groups"),
         ({"head_channels": 12}, "12 channels a head"),
