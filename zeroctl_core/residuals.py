@@ -103,8 +103,7 @@ class Residuals:
             size = residual.shape[-2:]
             if size not in by_size:
                 # in float32: bf16 would round the share of a cell that is covered
-                shrunk = resize_by_area(mask.float(), size[0], size[1])
-                by_size[size] = shrunk.to(residual.device, residual.dtype)
+                by_size[size] = resize_by_area(mask.float(), *size).to(residual.device, residual.dtype)
         return self.scaled([by_size[residual.shape[-2:]] for residual in self])
 
     def on_rows(self, rows: slice | Tensor, batch: int) -> Residuals:

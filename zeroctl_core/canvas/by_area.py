@@ -11,8 +11,8 @@ def area_weights(n_in: int, n_out: int, start: float, stop: float) -> Tensor:
     step = (stop - start) / n_out
     edges = start + step * torch.arange(n_out + 1, dtype=torch.float64)
     cells = torch.arange(n_in, dtype=torch.float64)
-    shared = torch.minimum(edges[1:, None], cells + 1) - torch.maximum(edges[:-1, None], cells)
-    return shared.clamp(min=0) / step
+    overlap = torch.minimum(edges[1:, None], cells + 1) - torch.maximum(edges[:-1, None], cells)
+    return overlap.clamp(min=0) / step
 
 
 def resize_by_area(

@@ -17,10 +17,10 @@ BLACK, WHITE = 16 / 255, 240 / 255
 
 def n_colours(pixels: Tensor) -> int:
     """[C, H, W] uint8 -> how many different colours."""
-    packed = torch.zeros_like(pixels[0], dtype=torch.int64)
+    codes = torch.zeros_like(pixels[0], dtype=torch.int64)
     for plane in pixels:
-        packed = packed * 257 + plane  # injective to 7 channels
-    return int(torch.unique(packed).numel())
+        codes = codes * 257 + plane  # injective to 7 channels
+    return int(torch.unique(codes).numel())
 
 
 def resize_by_content(image: Tensor, height: int, width: int) -> tuple[Tensor, str]:

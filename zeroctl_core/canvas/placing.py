@@ -116,9 +116,9 @@ def border_colour(picture: Tensor) -> Tensor:
     if picture.min() < 0:
         return picture.new_full((picture.shape[0], 1, 1), HOLE)
     edges = torch.cat([picture[:, 0], picture[:, -1], picture[:, :, 0], picture[:, :, -1]], dim=1)  # [C, N]
-    ordered = edges.float().sort(dim=1).values
-    n = ordered.shape[1]
-    median = (ordered[:, (n - 1) // 2] + ordered[:, n // 2]) / 2
+    values = edges.float().sort(dim=1).values
+    n = values.shape[1]
+    median = (values[:, (n - 1) // 2] + values[:, n // 2]) / 2
     if n_colours(picture.float().mul(255).round().clamp(0, 255).to(torch.uint8)) <= MOST_COLOURS:
         median = edges[:, (edges.float() - median[:, None]).abs().sum(0).argmin()]
     return median.to(picture.dtype)[:, None, None]

@@ -10,8 +10,8 @@ from torch import Tensor
 def opened(mask: Tensor) -> Tensor:
     """[H, W] bool: what a 3x3 square fits into; lines thinner than three pixels are gone."""
     # max_pool2d pads with -inf, so that the border neither eats nor grows
-    eroded = -F.max_pool2d(-mask[None].float(), 3, stride=1, padding=1)
-    return F.max_pool2d(eroded, 3, stride=1, padding=1)[0] > 0.5
+    erosion = -F.max_pool2d(-mask[None].float(), 3, stride=1, padding=1)
+    return F.max_pool2d(erosion, 3, stride=1, padding=1)[0] > 0.5
 
 
 def crests(grey: Tensor) -> Tensor:

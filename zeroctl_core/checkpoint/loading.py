@@ -73,7 +73,7 @@ def load_controlnet(
     file = open_weight_file(Path(path))
     if not file.tensors:
         raise CheckpointError(f"{file.path.name} holds no tensors; it is not a ControlNet")
-    layout, weights, ignored = _control_weights(file)
+    layout, weights, others = _control_weights(file)
     shapes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
     base = _recognise(file, shapes)
     _check_dtypes(file, weights)
@@ -93,7 +93,7 @@ def load_controlnet(
         metadata=dict(file.metadata),
         global_average_pooling=net.global_average_pooling,
         pooling_source=pooling_source,
-        ignored=ignored,
+        ignored=others,
     )
     return net if device is None and dtype is None else net.to(device=device, dtype=dtype)
 
@@ -109,7 +109,7 @@ def _control_weights(file: WeightFile) -> tuple[str, dict[str, Tensor], tuple[st
     if not any(key.startswith(LDM_PREFIX) for key in tensors):
         return "ldm", dict(tensors), ()
     weights: dict[str, Tensor] = {}
-    ignored: list[str] = []
+    others: list[str] = []
     for key, tensor in tensors.items():
         part = next((part for part in BESIDE_THE_CONTROL if key.startswith(part + ".")), None)
         if key in NOISE_SCHEDULE:
@@ -117,9 +117,9 @@ def _control_weights(file: WeightFile) -> tuple[str, dict[str, Tensor], tuple[st
         if part is None:
             # what is neither the control nor known to come with it stays, and is refused as an extra key
             weights[key.removeprefix(LDM_PREFIX)] = tensor
-        elif part not in ignored:
-            ignored.append(part)
-    return "ldm", weights, tuple(ignored)
+        elif part not in others:
+            others.append(part)
+    return "ldm", weights, tuple(others)
 
 
 def _recognise(file: WeightFile, shapes: Mapping[str, tuple[int, ...]]) -> Base:
