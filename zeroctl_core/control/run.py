@@ -18,7 +18,7 @@ from .unit import Net
 class Cache:
     """Tensors by what they were computed from: encoded conditions, masks at each size, rows.
 
-    Nothing in it is changed after it was computed; from the second step of a run on a call finds all that it needs.
+    From the second step of a run on, a call finds here what does not depend on the step.
     """
 
     def __init__(self) -> None:

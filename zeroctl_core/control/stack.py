@@ -102,8 +102,10 @@ class ControlStack:
 
     @property
     def needs_sigma(self) -> bool:
-        """Whether a schedule depends on the noise level; else a call without `sigma` is the same, and saves whoever
-        holds it on a device the read-back."""
+        """Whether a schedule depends on the noise level.
+
+        Where none does, a call without `sigma` gives the same, and nobody has to read the level back from a device.
+        """
         return any(unit.schedule is not None and not unit.schedule.open_throughout for unit in self.units)
 
     def acting(self, sigma: float | None, run: Run | None, rows: Rows) -> tuple[int, ...]:
