@@ -79,12 +79,16 @@ def test_equals_the_post_processing_of_transformers(name, net):
 
     family = "OneFormer" if name == "oneformer" else "Segformer"
     kind = getattr(transformers, f"{family}ImageProcessorPil", None) or getattr(transformers, f"{family}ImageProcessor")
+    try:
+        post_process = kind.post_process_semantic_segmentation
+    except ImportError as error:  # some releases have it behind torchvision, which nothing else here needs
+        pytest.skip(str(error).strip().splitlines()[0])
     picture, model = soft_picture(97, 161), net(name)
     pixels = pixels_of(model, picture, (128, 224))
     words = {"task_inputs": torch.tensor([[*SEMANTIC, *[0] * 70]])} if name == "oneformer" else {}
     with torch.no_grad():
         raw = model.model(pixel_values=pixels, **words)
-    expected = kind.post_process_semantic_segmentation(None, raw, target_sizes=[(97, 161)])[0]
+    expected = post_process(None, raw, target_sizes=[(97, 161)])[0]
     output = segment_ids(picture, model)[0]
     assert torch.equal(output, expected) and len(output.unique()) > 1
 

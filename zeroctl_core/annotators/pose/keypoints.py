@@ -134,7 +134,7 @@ def _read_part(where: str, numbers: object, counts: tuple[int, ...]) -> np.ndarr
         expected = " or ".join(f"{3 * count} ({count} points)" for count in counts)
         hint = "; 17 points are COCO's: use openpose_from_coco" if flat.size == 51 and BODY in counts else ""
         raise ValueError(f"{where} holds {flat.size} numbers; expected {expected}, each x, y, score{hint}")
-    points = flat.reshape(-1, 3).copy()
+    points: np.ndarray = flat.reshape(-1, 3).copy()
     points[~np.isfinite(points).all(axis=1)] = 0
     if len(points) == 25:
         points = points[list(FROM_BODY_25)]
