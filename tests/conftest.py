@@ -17,6 +17,7 @@ BESIDE_THE_TESTS = {
     "rooms": "tests/rooms.py",
     "readbacks": "tests/readbacks.py",
     "random_weights": "tests/random_weights.py",
+    "windows_files": "tests/windows_files.py",
     "toy_training": "tests/core/train/toy_training.py",
     "tiny_transformers": "tests/core/annotators/transformers_models/tiny_transformers.py",
     "demo_weights": "tests/host/demo/demo_weights.py",
@@ -44,6 +45,9 @@ load_by_path("zeroctl_pack", ROOT / "__init__.py").bind_core()
 load_by_path("benchmarks", ROOT / "benchmarks" / "__init__.py")
 for _name, _path in BESIDE_THE_TESTS.items():
     load_by_path(_name, ROOT / _path)
+
+# emulations of other systems, for every test
+windows_files = sys.modules["windows_files"].windows_files
 
 
 def pytest_report_header() -> str:
