@@ -40,7 +40,10 @@ class OnDevice:
         return self._core
 
     def _strength(self, index: int, call: Call) -> float:
+        """Of a foreign net in this call. The noise level is read back only where the schedule depends on it."""
         unit = self._run.units[index]
+        if unit.schedule.open_throughout:
+            return unit.strength
         return unit.strength * self._core_run(call.model).strength(unit.schedule, call.level)
 
     def own(self, call: Call) -> Residuals | None:

@@ -33,7 +33,7 @@ class SamplingRun:
     ) -> None:
         self.units = tuple(units)
         self.guider = guider
-        self.sigmas = None if sigmas is None else [float(sigma) for sigma in sigmas]
+        self.sigmas = None if sigmas is None else sigmas.tolist()
         self.canvas = canvas
         self.batch = batch
         self.acted: set[int] = set()
