@@ -26,7 +26,7 @@ class ZeroctlApply(ComfyNode):
                 io.Model.Input(
                     "model", tooltip="The MODEL to control. It is cloned; the one you connect stays as it is."
                 ),
-                StackSocket.Input("stack", tooltip="Controls, from ZeroctlControl or ZeroctlStack."),
+                StackSocket.Input("stack", tooltip="Controls, from ControlNet Control or ControlNet Stack."),
                 io.Combo.Input(
                     "if_never_applied",
                     options=list(POLICIES),

@@ -82,7 +82,7 @@ class ZeroctlDemoScene(ComfyNode):
             outputs=[
                 io.Image.Output(display_name="image", tooltip="The picture of the scene."),
                 io.Mask.Output(display_name="mask", tooltip="1 where the object is."),
-                io.Image.Output(display_name="condition", tooltip="For the image input of ZeroctlControl."),
+                io.Image.Output(display_name="condition", tooltip="For the image input of ControlNet Control."),
                 io.String.Output(display_name="caption", tooltip="What the picture shows, in the model's words."),
             ],
         )
@@ -91,10 +91,10 @@ class ZeroctlDemoScene(ComfyNode):
     def execute(cls, seed: int, split: str, condition: str) -> NodeOutput:
         check_choice("split", split, SPLITS)
         check_choice("condition", condition, CONDITIONS)
-        shown = scene(seed, 0, "train" if split == "train" else "held_out")
-        rendering = render([shown])
-        map_of_it = CONDITIONS[condition](rendering)
-        return NodeOutput(rendering.image.movedim(1, -1), rendering.mask[:, 0], map_of_it.movedim(1, -1), shown.caption)
+        picture = scene(seed, 0, "train" if split == "train" else "held_out")
+        rendering = render([picture])
+        drawing = CONDITIONS[condition](rendering)
+        return NodeOutput(rendering.image.movedim(1, -1), rendering.mask[:, 0], drawing.movedim(1, -1), picture.caption)
 
 
 NODES = [ZeroctlDemoModel, ZeroctlDemoScene]

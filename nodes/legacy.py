@@ -7,6 +7,7 @@ from typing import Any
 from zeroctl_core import Schedule
 
 from .host.inputs import check_image, check_number, naming
+from .host.plural import plural
 from .host.schema import ComfyNode, LegacyStackSocket, NodeOutput, StackSocket, io, schema
 from .host.units import Unit, UnitStack
 
@@ -77,7 +78,8 @@ class ZeroctlStackFromLegacy(ComfyNode):
             ],
             outputs=[
                 StackSocket.Output(
-                    display_name="stack", tooltip="For ZeroctlApply, or for the stack input of ZeroctlControl."
+                    display_name="stack",
+                    tooltip="For Apply ControlNets to Model, or for the stack input of ControlNet Control.",
                 ),
                 io.String.Output(display_name="report", tooltip="What was taken over, control by control."),
             ],
@@ -102,7 +104,7 @@ def _unit(row: Any) -> Unit:
     if not isinstance(row, (tuple, list)):
         raise ValueError(f"it is of the type {type(row).__name__}, expected {ROW}.")
     if len(row) != 5:
-        raise ValueError(f"it has {len(row)} {'entry' if len(row) == 1 else 'entries'}, expected {ROW}.")
+        raise ValueError(f"it has {plural(len(row), 'value')}, expected {ROW}.")
     net, image, strength, start, end = row
     if not hasattr(net, "get_control"):
         raise ValueError(f"it starts with {type(net).__name__}, expected a CONTROL_NET.")

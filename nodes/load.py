@@ -36,7 +36,7 @@ class ZeroctlLoadControlNet(ComfyNode):
             outputs=[
                 io.ControlNet.Output(
                     display_name="control_net",
-                    tooltip="For ZeroctlControl, and for the host's own Apply ControlNet nodes.",
+                    tooltip="For ControlNet Control, and for the host's own Apply ControlNet nodes.",
                 ),
                 io.String.Output(
                     display_name="info", tooltip="Family, connections, layout, dtype, size and provenance of the file."
@@ -66,7 +66,9 @@ class ZeroctlSaveControlNet(ComfyNode):
             search_aliases=["export controlnet", "convert controlnet"],
             is_output_node=True,
             inputs=[
-                io.ControlNet.Input("control_net", tooltip="A net of ZeroctlLoadControlNet or ZeroctlCopyFromModel."),
+                io.ControlNet.Input(
+                    "control_net", tooltip="A net of Load ControlNet (strict) or Untrained ControlNet from Model."
+                ),
                 io.String.Input(
                     "filename_prefix",
                     default="controlnet/zeroctl",
@@ -87,8 +89,8 @@ class ZeroctlSaveControlNet(ComfyNode):
         check_choice("layout", layout, LAYOUTS)
         if not is_ours(control_net):
             raise ValueError(
-                "only a ControlNet of this pack can be saved: load it with ZeroctlLoadControlNet, or make one with "
-                "ZeroctlCopyFromModel."
+                "only a ControlNet of this pack can be saved: load it with Load ControlNet (strict), or make one with "
+                "Untrained ControlNet from Model."
             )
         path = new_model_path(filename_prefix, ".safetensors")
         save_controlnet(as_in_file(control_net), path, layout=layout)

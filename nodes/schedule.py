@@ -63,7 +63,7 @@ class ZeroctlSchedule(ComfyNode):
                 ),
             ],
             outputs=[
-                ScheduleSocket.Output(display_name="schedule", tooltip="For the schedule input of ZeroctlControl."),
+                ScheduleSocket.Output(display_name="schedule", tooltip="For the schedule input of ControlNet Control."),
                 io.String.Output(
                     display_name="table", tooltip="The strength at eleven places of a Stable Diffusion run."
                 ),

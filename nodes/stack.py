@@ -24,11 +24,11 @@ class ZeroctlControl(ComfyNode):
             display_name="ControlNet Control",
             category="zeroctl/apply",
             description="One control: a net, its condition image, and how it acts. Chain several through stack, then "
-            "give the stack to ZeroctlApply.",
+            "give the stack to Apply ControlNets to Model.",
             search_aliases=["apply controlnet", "controlnet unit", "control net"],
             inputs=[
                 io.ControlNet.Input(
-                    "control_net", tooltip="A ControlNet, from ZeroctlLoadControlNet or from any other loader."
+                    "control_net", tooltip="A ControlNet, from Load ControlNet (strict) or from any other loader."
                 ),
                 io.Image.Input(
                     "image", tooltip="The condition image, such as the output of an annotator. Not the photograph."
@@ -190,7 +190,11 @@ class ZeroctlStack(ComfyNode):
                     for row in rows
                 ),
             ],
-            outputs=[StackSocket.Output(display_name="stack", tooltip="All rows as one stack, for ZeroctlApply.")],
+            outputs=[
+                StackSocket.Output(
+                    display_name="stack", tooltip="All rows as one stack, for Apply ControlNets to Model."
+                )
+            ],
         )
 
     @classmethod

@@ -22,7 +22,7 @@ class ZeroctlCopyFromModel(ComfyNode):
             outputs=[
                 io.ControlNet.Output(
                     display_name="control_net",
-                    tooltip="An untrained ControlNet: for ZeroctlSaveControlNet, or to train.",
+                    tooltip="An untrained ControlNet: for Save ControlNet, or to train.",
                 )
             ],
         )

@@ -8,10 +8,11 @@ from zeroctl_core import BASES, RULES, ConnectionWeights
 
 from .host.control_net import is_ours
 from .host.inputs import check_choice
+from .host.plural import plural
 from .host.schema import ComfyNode, NodeOutput, WeightsSocket, io, schema
 from .host.units import WeightsChoice
 
-SHOWN = ("sd15", "sdxl")  # bases of the table when nothing says which one is meant
+EXAMPLES = ("sd15", "sdxl")  # bases of the table when nothing says which one is meant
 
 
 class ZeroctlWeights(ComfyNode):
@@ -52,7 +53,7 @@ class ZeroctlWeights(ComfyNode):
                 ),
             ],
             outputs=[
-                WeightsSocket.Output(display_name="weights", tooltip="For the weights input of ZeroctlControl."),
+                WeightsSocket.Output(display_name="weights", tooltip="For the weights input of ControlNet Control."),
                 io.String.Output(display_name="table", tooltip="The numbers, per connection."),
             ],
         )
@@ -73,22 +74,23 @@ def _table(choice: WeightsChoice, control_net: Any) -> str:
     numbers = custom.count(",") + 1
     if control_net is not None and is_ours(control_net):
         base = control_net.control_model.net.base
-        shown = {base.name: base}
+        bases = {base.name: base}
     elif choice.base != "auto":
-        shown = {choice.base: BASES[choice.base]}
+        bases = {choice.base: BASES[choice.base]}
     elif custom:
-        shown = {name: base for name, base in BASES.items() if len(base.connections) == numbers}
+        bases = {name: base for name, base in BASES.items() if len(base.connections) == numbers}
     else:
-        shown = {name: BASES[name] for name in SHOWN}
-    if not shown:  # an adapter, a transformer's net: only the net knows its outputs
+        bases = {name: BASES[name] for name in EXAMPLES}
+    if not bases:  # an adapter, a transformer's net: only the net knows its outputs
         weights = ConnectionWeights.parse(custom, numbers)
-        known = sorted({len(base.connections) for base in BASES.values()})
+        counts = sorted({len(base.connections) for base in BASES.values()})
         lines += [
             "",
-            f"for a net with {numbers} outputs; ControlNets for Stable Diffusion have {' or '.join(map(str, known))}",
+            f"for a net with {plural(numbers, 'output')}; ControlNets for Stable Diffusion have "
+            + " or ".join(map(str, counts)),
         ]
         lines += [f"{place:>2} {weight:9.4f}" for place, weight in enumerate(weights, 1)]
-    for name, base in shown.items():
+    for name, base in bases.items():
         lines += ["", f"{name}: connection, channels, cells, weight"]
         for place, (connection, weight) in enumerate(
             zip(base.connections, choice.resolve(base.connections), strict=True), 1

@@ -23,8 +23,7 @@ def copy_from_model(model: Any) -> Any:
     In fp32, without the MODEL's patches (LoRAs), in memory of its own.
     Of an inpaint base the first convolution keeps the 4 channels of the noisy latent.
 
-    Raises:
-        ValueError: the MODEL has no Stable Diffusion UNet, or its weights are quantised.
+    Raises `ValueError` for a MODEL without a Stable Diffusion UNet, and for one whose weights are quantised.
     """
     base = unet_base(model)
     if base is None:
@@ -35,15 +34,15 @@ def copy_from_model(model: Any) -> Any:
     with torch.inference_mode(False):  # the host runs nodes in inference mode, whose tensors can never be trained
         weights = {key: value.detach() for key, value in model.model.diffusion_model.state_dict().items()}
         # while a patched MODEL is loaded, the weights before the patches lie in the backup
-        for key, kept in model.backup.items():
+        for key, value in model.backup.items():
             if key.startswith(PREFIX) and key[len(PREFIX) :] in weights:
-                weights[key[len(PREFIX) :]] = getattr(kept, "weight", kept)
+                weights[key[len(PREFIX) :]] = getattr(value, "weight", value)
         unet = UNet(base, device="meta").requires_grad_(False)
         odd = [key for key in weights if key not in unet.state_dict()]
         if odd:  # scales of quantised weights: the numbers beside them are not the weights
             raise ValueError(
-                f"the MODEL's UNet has {len(odd)} entries that are no weights of a {base.title} UNet, such as "
-                f"{odd[0]}: it is quantised. Load the checkpoint in fp16, bf16 or fp32."
+                f"the MODEL's UNet holds more than the weights of a {base.title} UNet, such as {odd[0]}: it is "
+                "quantised. Load the checkpoint in fp16, bf16 or fp32."
             )
         # the decoder stays on meta: a ControlNet has none, and the copy takes memory of its own for the rest
         encoder = {key: value for key, value in weights.items() if not key.startswith(DECODER)}

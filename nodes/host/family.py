@@ -20,7 +20,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Family:
-    """`connections` is empty where the MODEL is no UNet of the Stable Diffusion kind."""
+    """`connections` is empty where the MODEL is not a UNet of the Stable Diffusion kind."""
 
     name: str
     connections: tuple[Connection, ...]
@@ -61,7 +61,7 @@ def family_of_base(base: Base) -> Family:
 
 
 def family_of_foreign(control_net: Any) -> Family | None:
-    """The family of a foreign net with the keys of the Stable Diffusion ControlNets; None where they do not tell."""
+    """The family of a foreign net with the keys of the Stable Diffusion ControlNets; None for other keys."""
     network: Any = getattr(control_net, "control_model", None)
     lora: dict[str, Any] | None = getattr(control_net, "control_weights", None)
     if lora is not None:

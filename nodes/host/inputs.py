@@ -10,6 +10,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from .plural import plural
+
 __all__ = ["check_choice", "check_image", "check_mask", "check_number", "naming"]
 
 
@@ -71,14 +73,13 @@ def check_image(image: Tensor, name: str = "image", channels: tuple[int, ...] = 
             "expected at least one picture with values in 0..1. Look at the node that made it."
         )
     if image.shape[-1] not in channels:
-        what, remedy = CHANNELS.get(image.shape[-1], (f"{image.shape[-1]} channels", "Convert it to RGB"))
+        what, remedy = CHANNELS.get(image.shape[-1], (plural(image.shape[-1], "channel"), "Convert it to RGB"))
         expected = "3 (RGB)" if channels == (3,) else "3 (RGB) or 4 (with alpha)"
         raise ValueError(f"{name} has {what}, expected {expected}. {remedy} before it comes here.")
     if not torch.isfinite(image).all():
         count = int((~torch.isfinite(image)).sum())
-        values = "1 value that is" if count == 1 else f"{count} values that are"
         raise ValueError(
-            f"{name} has {values} not finite (NaN or infinity), expected 0..1. "
+            f"{name} has {plural(count, 'value')} of NaN or infinity, expected 0..1. "
             "Look at the node that made it: an annotator on a constant picture may divide by zero."
         )
     return image.movedim(-1, 1)
@@ -95,7 +96,7 @@ def check_mask(mask: Tensor, one: str = "the control acts") -> Tensor:
     mask = mask.unsqueeze(0) if mask.ndim == 2 else mask
     low, high = (float(bound) for bound in mask.aminmax())
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError("mask has values that are not finite (NaN or infinity), expected 0..1.")
+        raise ValueError("mask has values of NaN or infinity, expected 0..1.")
     if low < 0.0 or high > 1.0:
         raise ValueError(f"mask has values in {low:g}..{high:g}, expected 0..1 (1: {one}). Rescale it first.")
     return mask

@@ -30,8 +30,8 @@ def controlnet_names() -> list[str]:
 def controlnet_path(name: str) -> Path:
     """The full path of a file in the host's controlnet folders, or of an embedded control.
 
-    Raises:
-        ValueError: the name is not in the list (the list is read when the page loads: press R after adding a file).
+    Raises `ValueError` for a name that is not in the list, which is read when the page loads: press R after adding a
+    file.
     """
     embedded = {EMBEDDED + stem: path for stem, path in control_files(demo_weights()).items()}
     if name in embedded:
@@ -55,9 +55,8 @@ def fingerprint(path: Path) -> str:
 def new_model_path(prefix: str, extension: str) -> Path:
     """The next free numbered path for `prefix` in the host's output folder: `controlnet/zeroctl_00001_.safetensors`.
 
-    Raises:
-        ValueError: the prefix names no file.
-        Exception: the host's own, when the prefix leads out of the output folder.
+    Raises `ValueError` for a prefix that names no file, and the host's own exception for one that leads out of the
+    output folder.
     """
     if Path(prefix).name in ("", ".", ".."):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What is known about a stack before sampling, in words: the report of ZeroctlApply."""
+"""What is known about a stack before sampling, in words: the report of Apply ControlNets to Model."""
 
 from __future__ import annotations
 
@@ -139,9 +139,9 @@ def _picture(unit: Unit) -> list[str]:
     batch = f", {unit.image.shape[0]} images" if unit.image.shape[0] > 1 else ""
     lines = [f"condition image {width}x{height}{batch}, resize {unit.resize}"]
     if unit.resize == "crop":
-        kept = min(width, height) / max(width, height)
+        share = min(width, height) / max(width, height)
         lines.append(
-            f"a canvas of {width}:{height} keeps all of it, a square one loses {100 * (1 - kept):.1f} %"
+            f"a canvas of {width}:{height} keeps all of it, a square one loses {100 * (1 - share):.1f} %"
             if width != height
             else "a square canvas keeps all of it, a 3:2 one loses 33.3 %"
         )

@@ -49,9 +49,9 @@ def schema(**fields: Any) -> io.Schema:
 
 def option(kind: Any, name: str, **options: Any) -> Any:
     """`kind.Input(name, ...)`; options that this host's class does not know travel in `extra_dict`."""
-    known = inspect.signature(kind.Input.__init__).parameters
-    extra = {key: options.pop(key) for key in list(options) if key not in known}
-    made = kind.Input(name, **options)
+    options_of_host = inspect.signature(kind.Input.__init__).parameters
+    extra = {key: options.pop(key) for key in list(options) if key not in options_of_host}
+    widget = kind.Input(name, **options)
     if extra:
-        made.extra_dict = {**(made.extra_dict or {}), **extra}
-    return made
+        widget.extra_dict = {**(widget.extra_dict or {}), **extra}
+    return widget

@@ -32,8 +32,7 @@ class WeightsChoice:
     def resolve(self, connections: Sequence[Connection]) -> ConnectionWeights:
         """One number a connection.
 
-        Raises:
-            ValueError: `custom` has another count than the net has connections.
+        Raises `ValueError` for numbers that cannot be read, and for another count than the net has connections.
         """
         if self.custom.strip():
             return ConnectionWeights.parse(self.custom, len(connections))

@@ -150,7 +150,7 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     # stacks
     "no control in the stack": (
         lambda b: b.stack(node("ZeroctlStack", **{f"enabled_{row}": True for row in range(1, 7)})),
-        "the stack is empty: no ZeroctlControl node ever added a control to it. Connect one",
+        "the stack is empty: no ControlNet Control node ever added a control to it. Connect one",
     ),
     "an empty CONTROL_NET_STACK": (lambda b: b.legacy([]), "the stack is empty"),
     "a CONTROL_NET_STACK that is not a list": (
@@ -159,7 +159,7 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     ),
     "a row of four": (
         lambda b: b.row(1.0, 0.0),
-        r"row 1 of the CONTROL_NET_STACK: it has 4 entries, expected \(net, image, strength",
+        r"row 1 of the CONTROL_NET_STACK: it has 4 values, expected \(net, image, strength",
     ),
     "a row that is not a row": (
         lambda b: b.legacy(["canny"]),
@@ -259,11 +259,11 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     # images
     "an image with NaN": (
         lambda b: b.control(image=of_none((*SIDE, 3), spot=NAN)),
-        "image has 1 value that is not finite .* Look at the node",
+        "image has 1 value of NaN or infinity, .* Look at the node",
     ),
     "an image with infinity": (
         lambda b: b.control(image=of_none((1, 2, 1, 3), value=INF)),
-        "image has 6 values that are not finite",
+        "image has 6 values of NaN or infinity",
     ),
     "an image with alpha": (
         lambda b: b.control(image=of_none((*SIDE, 4))),
@@ -299,7 +299,7 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     ),
     "a mask with NaN": (
         lambda b: b.linked(b.host.give(of_none(SIDE, spot=NAN)), "mask"),
-        "mask has values that are not finite",
+        "mask has values of NaN or infinity",
     ),
     "a mask with colours": (
         lambda b: b.linked(b.host.give(of_none((*SIDE, 3))), "mask"),
@@ -589,7 +589,7 @@ def test_a_window_without_steps_is_refused_before_sampling_where_asked(host, ben
     graph = bench.linked(schedule(**CLOSED), "schedule", policy="error")
     _, words = refusal(host, graph)
     assert "NeverApplied: control 1 (thin-0-float32.safetensors) cannot act in this run" in words
-    assert "holds none of the run's 2 steps. Widen start and end, or set if_never_applied to warn" in words
+    assert "holds no step of the run, which has 2. Widen start and end, or set if_never_applied to warn" in words
 
 
 def test_a_branch_that_never_came_is_an_error_at_the_end_where_asked(host, bench) -> None:

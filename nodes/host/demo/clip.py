@@ -26,9 +26,9 @@ def clip_from(text: TextEncoder) -> Any:
     """The host's CLIP around the weights of `text`, in float32: it has 50 thousand of them."""
 
     def encoder(dtype: torch.dtype, device: Any, model_options: Mapping[str, Any]) -> HostTextEncoder:
-        made = HostTextEncoder()
-        made.load_state_dict(text.state_dict())
-        return made.to(device, dtype).eval().requires_grad_(False)
+        module = HostTextEncoder()
+        module.load_state_dict(text.state_dict())
+        return module.to(device, dtype).eval().requires_grad_(False)
 
     return DemoCLIP(ClipTarget(Tokenizer, encoder), model_options={"dtype": torch.float32})
 
@@ -37,9 +37,9 @@ class DemoCLIP(comfy.sd.CLIP):
     """The host's CLIP, which refuses to stop at another layer: there is one only."""
 
     def clone(self, *args: Any, **options: Any) -> DemoCLIP:
-        made = DemoCLIP(no_init=True)
-        made.__dict__.update(super().clone(*args, **options).__dict__)  # the host's would be its plain class
-        return made
+        clone = DemoCLIP(no_init=True)
+        clone.__dict__.update(super().clone(*args, **options).__dict__)  # the host's would be its plain class
+        return clone
 
     def clip_layer(self, layer_idx: int) -> None:
         """Raises `ValueError`, always."""
@@ -58,13 +58,13 @@ class Tokenizer:
         segments = [(unescape_important(segment), weight) for segment, weight in parsed]
         tokens = tokenise(" ".join(segment for segment, _ in segments))
         _name_left_out(tokens.unknown, tokens.cut)
-        known = [weight for segment, weight in segments for word in words_of(segment) if word in NUMBERS]
-        known = known[: MAX_TOKENS - 2]
-        filling = MAX_TOKENS - 1 - len(known)
-        weights = [1.0, *known, *[1.0] * filling]
+        own_weights = [weight for segment, weight in segments for word in words_of(segment) if word in NUMBERS]
+        own_weights = own_weights[: MAX_TOKENS - 2]
+        filling = MAX_TOKENS - 1 - len(own_weights)
+        weights = [1.0, *own_weights, *[1.0] * filling]
         row: list[tuple[Any, ...]] = list(zip(tokens.numbers, weights, strict=True))
         if return_word_ids:  # 0 is <bos>, <eos> and the filling
-            word_ids = [0, *range(1, len(known) + 1), *[0] * filling]
+            word_ids = [0, *range(1, len(own_weights) + 1), *[0] * filling]
             row = [(*pair, word_id) for pair, word_id in zip(row, word_ids, strict=True)]
         return {NAME: [row]}
 
@@ -106,7 +106,7 @@ class HostTextEncoder(ClipTokenWeightEncoder, TextEncoder):
 
 def _refuse_layer(layer: int) -> None:
     raise ValueError(
-        f"CLIPSetLastLayer asks for the layer {layer}; the text encoder of the embedded model has one layer only. "
+        f"CLIP Set Last Layer asks for the layer {layer}; the text encoder of the embedded model has one layer only. "
         "Remove the node CLIP Set Last Layer, or bypass it."
     )
 

@@ -22,8 +22,7 @@ __all__ = ["demo_fingerprint", "describe_demo", "load_demo"]
 def load_demo() -> tuple[Any, Any, Any]:
     """MODEL, CLIP and VAE.
 
-    Raises:
-        FileNotFoundError, ValueError: the weights are missing or of another version; as `DemoModel.load`.
+    Raises what `DemoModel.load` raises, for weights that are missing or of another version.
     """
     folder = demo_weights()
     parts = DemoModel.load(folder)

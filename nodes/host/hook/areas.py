@@ -14,6 +14,8 @@ from typing import Any
 
 from zeroctl_core import Crop, Rows
 
+from ..plural import plural
+
 __all__ = ["Conds", "conds_of_call", "rows_of_call"]
 
 POSITIVE = "positive"
@@ -23,9 +25,9 @@ POSITIVE = "positive"
 class Conds:
     """One call of the host's calc_cond_batch.
 
-    roles: per list index. crops: (list index, uuid) -> clipped crop; absent: the whole canvas. The uuid alone would
-    not do:
-    the host copies an area cond, uuid included, into the other list. canvas: latent (h, w). guessed: lists nobody owns.
+    roles: per list index. crops: (list index, uuid) -> clipped crop; absent: the whole canvas. The uuid alone would not
+    do: the host copies an area cond, uuid included, into the other list. canvas: latent (h, w). guessed: whether some
+    list belongs to nobody.
     """
 
     roles: tuple[str, ...]
@@ -63,13 +65,13 @@ def _owner(chunk: Sequence[Any], owned: Mapping[str, Any]) -> str | None:
         if own is chunk:
             return name
     uuids = [cond.get("uuid") for cond in chunk]
-    found: list[tuple[list[int], str]] = []
+    copies: list[tuple[list[int], str]] = []
     for name, own in owned.items():
         places = [cond.get("uuid") for cond in own]
         if all(uuid is not None and uuid in places for uuid in uuids):
-            found.append(([places.index(uuid) for uuid in uuids], name))
+            copies.append(([places.index(uuid) for uuid in uuids], name))
     # the host puts the copies of area conds, uuid included, behind a list's own conds
-    return min(found)[1] if found else None
+    return min(copies)[1] if copies else None
 
 
 def _clipped(area: Sequence[int], canvas: tuple[int, int]) -> Crop:
@@ -82,16 +84,15 @@ def _clipped(area: Sequence[int], canvas: tuple[int, int]) -> Crop:
 def rows_of_call(batch: int, size: tuple[int, int], options: Mapping[str, Any], conds: Conds | None) -> Rows:
     """The rows of one call of the UNet: `batch` rows of latents of `size` (h, w), by the call's transformer_options.
 
-    Raises:
-        ValueError: the batch cannot be split into the call's chunks.
+    Raises `ValueError` for a batch that cannot be split into the call's chunks.
     """
     indices: Sequence[int] = options.get("cond_or_uncond") or (0,)
     uuids: Sequence[Any] = options.get("uuids") or (None,) * len(indices)
     if batch % len(indices):
         raise ValueError(
-            f"the UNet is called with {batch} latents for {len(indices)} conditionings, so it is not known which "
-            "latent is whose. A node between the sampler and the UNet splits the batch without saying so "
-            "(transformer_options cond_or_uncond): remove it, or use the host's Apply ControlNet with it."
+            f"the UNet is called with {plural(batch, 'latent')} for {plural(len(indices), 'conditioning')}, so it is "
+            "not known which latent is whose. A node between the sampler and the UNet splits the batch without saying "
+            "so (transformer_options cond_or_uncond): remove it, or use the host's Apply ControlNet with it."
         )
     per_chunk = batch // len(indices)
     samples = _samples(per_chunk, options.get("context_window"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..plural import plural
 from ..preflight import check_stack
 from .call import Call
 from .lists import Control, add_control
@@ -65,8 +66,9 @@ class Calls:
         if call.options.get("context_window") is None and len(call.rows) != call.chunks * run.batch:
             run.say_once(
                 "Another batch",
-                f"a node gives the UNet {len(call.rows)} latents for {call.chunks} conditionings in a run of "
-                f"{run.batch}; which latent is whose is taken from their order",
+                f"a node gives the UNet {plural(len(call.rows), 'latent')} for "
+                f"{plural(call.chunks, 'conditioning')} in a run of {run.batch}; which latent is whose is taken from "
+                "their order",
                 key="Another batch",
             )
         if (

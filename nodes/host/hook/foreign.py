@@ -22,6 +22,7 @@ from zeroctl_core.latent import PIXELS_PER_CELL
 from zeroctl_core.residuals import times
 
 from ..foreign_nets import foreign_name
+from ..plural import plural
 from .call import Call
 from .lists import PLACES, Control
 
@@ -40,7 +41,8 @@ class Foreign:
     """One foreign net in one sampling run: a copy with its condition set, made ready on first use, cleaned up later.
 
     image: [B, 3, H, W]: at its own size for the host's own crop, else already placed on the canvas of `canvas` cells.
-    mask: [B, 1, 8h, 8w] on that canvas. connections: the MODEL's, empty where it is no UNet of Stable Diffusion's kind.
+    mask: [B, 1, 8h, 8w] on that canvas. connections: the MODEL's, empty where it is not a UNet of Stable Diffusion's
+    kind.
     """
 
     def __init__(
@@ -77,8 +79,8 @@ class Foreign:
         the UNet, and where the net has no maps to mask.
         """
         rows, batch = call.rows, call.x.shape[0]
-        seen = rows.seen_by(self._branches)
-        if not seen:
+        own_rows = rows.seen_by(self._branches)
+        if not own_rows:
             return None
         if not self._ready:
             self._net.pre_run(call.model, call.model.model_sampling.percent_to_sigma)
@@ -94,7 +96,7 @@ class Foreign:
                 for start, hint in zip(range(0, batch, per), hints, strict=True)
             ]
             control = _stacked(parts)
-        return None if control is None else self._weighted(control, call, seen, strength)
+        return None if control is None else self._weighted(control, call, own_rows, strength)
 
     def _hint_of(self, rows: Rows, start: int, per: int) -> _Hint:
         """The host gives its rows the images in order; rows of a context window are other ones."""
@@ -119,12 +121,12 @@ class Foreign:
         top, left = round(crop.y * dy), round(crop.x * dx)
         return self._canvas_image[..., top : round((crop.y + crop.h) * dy), left : round((crop.x + crop.w) * dx)]
 
-    def _weighted(self, control: Control, call: Call, seen: Sequence[int], strength: float) -> Control:
+    def _weighted(self, control: Control, call: Call, own_rows: Sequence[int], strength: float) -> Control:
         outputs = self._outputs(control)
         if self._weights is not None and len(self._weights) != len(outputs):
             raise ValueError(
-                f"{foreign_name(self._net)} has {len(outputs)} outputs, but {len(self._weights)} weights were given. "
-                f"Give {len(outputs)} numbers as custom weights, or use the rule uniform."
+                f"{foreign_name(self._net)} has {plural(len(outputs), 'output')}, but there are "
+                f"{plural(len(self._weights), 'weight')}. Give one number an output, or use the rule uniform."
             )
         self._check_fit(control)
         result: Control = {place: [None] * len(control.get(place, ())) for place in PLACES}
@@ -138,7 +140,7 @@ class Foreign:
             if key not in products:
                 if place == "input":
                     value = self._fit(value, len(control["input"]) - 1 - i, call.size)
-                products[key] = self._times(value, weight, call.rows, seen)
+                products[key] = self._times(value, weight, call.rows, own_rows)
             result[place][i] = products[key]
         return result
 
@@ -166,10 +168,11 @@ class Foreign:
                 have = None if value is None else value.shape[1]
                 want = widths[counterpart] if counterpart >= 0 else None
                 if have is not None and have != want:
-                    known = f"{want} channels" if want is not None else "nothing"
+                    unet_has = "nothing" if want is None else plural(want, "channel")
                     raise ValueError(
                         f"{foreign_name(self._net)} does not fit the MODEL: its {place} {i + 1} of {len(values)} has "
-                        f"{have} channels, the UNet has {known} there. Load a control that was made for this family."
+                        f"{plural(have, 'channel')}, the UNet has {unet_has} there. Load a control that was made for "
+                        "this family."
                     )
 
     def _fit(self, value: Tensor, place: int, latent: tuple[int, int]) -> Tensor:
@@ -182,7 +185,7 @@ class Foreign:
             value if value.shape[-2:] == size else F.interpolate(value, size=size, mode="bilinear", align_corners=False)
         )
 
-    def _times(self, value: Tensor, weight: float, rows: Rows, seen: Sequence[int]) -> Tensor:
+    def _times(self, value: Tensor, weight: float, rows: Rows, own_rows: Sequence[int]) -> Tensor:
         if value.shape[0] != len(rows):
             value = value.expand(len(rows), *value.shape[1:])
         if self._mask is not None:
@@ -192,10 +195,10 @@ class Foreign:
                     "cannot be applied to it. Disconnect the mask, or mask the condition image."
                 )
             value = times(value, mask_of_rows(self._mask, self._canvas_pixels, rows, value, self._masks))
-        if len(seen) == len(rows):
+        if len(own_rows) == len(rows):
             return times(value, weight)
         on_rows = torch.zeros_like(value)
-        on_rows[list(seen)] = times(value[list(seen)], weight)
+        on_rows[list(own_rows)] = times(value[list(own_rows)], weight)
         return on_rows
 
     @property

@@ -16,6 +16,7 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ..inputs import naming
+from ..plural import plural
 from ..preflight import net_name
 from ..report import never_acts
 from ..units import Unit, UnitStack
@@ -168,10 +169,10 @@ class Hook:
         shapes = Shapes()
         arguments = (x, t, c_concat, c_crossattn)  # and two more, by position: other packs' wrappers may count them
 
-        def computed() -> Control | None:
+        def compute() -> Control | None:
             return calls.control(call)
 
-        def merged(ours: Control) -> Control:
+        def merge(ours: Control) -> Control:
             both = add_control(control, ours)
             assert both is not None
             if not hasattr(model.diffusion_model, "input_blocks"):
@@ -191,12 +192,12 @@ class Hook:
         try:
             if options.get("wrappers", {}).get(WrappersMP.DIFFUSION_MODEL):
                 late: Control = {} if control is None else dict(control)
-                options = _with_innermost(recording(options, shapes), _Late(late, computed, merged, shapes))
+                options = _with_innermost(recording(options, shapes), _Late(late, compute, merge, shapes))
                 return executor(*arguments, late, options, **extra)
-            ours = computed()
+            ours = compute()
             if ours is None:  # nothing acts: the call as it came, to the bit
                 return executor(*arguments, control, transformer_options, **extra)
-            return executor(*arguments, merged(ours), recording(options, shapes), **extra)
+            return executor(*arguments, merge(ours), recording(options, shapes), **extra)
         finally:
             if own_run:
                 calls.close()
@@ -213,14 +214,15 @@ class Hook:
                 )
             if policy == "error" and run.sigmas is not None and never_acts(unit, model_sampling, run.sigmas):
                 raise NeverApplied(
-                    f"{unit.title} ({net_name(unit)}) cannot act in this run: its window, {unit.schedule}, holds none "
-                    f"of the run's {len(run.sigmas) - 1} steps. Widen start and end, or set if_never_applied to warn."
+                    f"{unit.title} ({net_name(unit)}) cannot act in this run: its window, {unit.schedule}, holds no "
+                    f"step of the run, which has {len(run.sigmas) - 1}. Widen start and end, or set if_never_applied "
+                    "to warn."
                 )
             images = unit.image.shape[0]
             if images > run.batch or run.batch % images:
                 run.say_once(
                     "Batch",
-                    f"{unit.title} has {images} condition images for {run.batch} latents: "
+                    f"{unit.title} has {plural(images, 'condition image')} for {plural(run.batch, 'latent')}: "
                     f"latent r uses image r mod {images}",
                 )
 
@@ -248,23 +250,23 @@ class _Late:
     def __init__(
         self,
         late: Control,
-        computed: Callable[[], Control | None],
-        merged: Callable[[Control], Control],
+        compute: Callable[[], Control | None],
+        merge: Callable[[Control], Control],
         shapes: Shapes,
     ) -> None:
         self._late = late
-        self._computed = computed
-        self._merged = merged
+        self._compute = compute
+        self._merge = merge
         self._shapes = shapes
         self._ours: Control | None = None
         self._known = False
 
     def __call__(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         if not self._known:
-            self._ours, self._known = self._computed(), True
+            self._ours, self._known = self._compute(), True
         if self._ours is not None:
             self._shapes.skips.clear()
-            self._late.update(self._merged({place: list(self._ours[place]) for place in PLACES}))
+            self._late.update(self._merge({place: list(self._ours[place]) for place in PLACES}))
         return executor(*args, **kwargs)
 
 

@@ -78,8 +78,8 @@ class OnDevice:
                 continue
             module = module_for(model, unit.control_net)
             net = nets.setdefault(id(module), NetInHost(module, unit.control_net, self._device))
-            placed = self._run.placed(unit, canvas).image
-            image = images.setdefault(id(placed), placed.to(self._device))
+            canvas_image = self._run.placed(unit, canvas).image
+            image = images.setdefault(id(canvas_image), canvas_image.to(self._device))
             mask = self._run.mask(unit, canvas)
             units.append(
                 ControlUnit(

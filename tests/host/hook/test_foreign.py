@@ -327,7 +327,7 @@ def test_weights_must_be_one_an_output(host, foreign_of, kind, right, wrong) -> 
     assert largest_difference(ones, latents(host, with_our_control(graph, net, image, strength=0.5))) <= CLOSE
     zeros = latents(host, with_our_control(graph, net, image, **weighted(", ".join(["0"] * right))))
     assert torch.equal(zeros, latents(host, graph))
-    with pytest.raises(NodeFailed, match=f"has {right} outputs, but {wrong} weights"):
+    with pytest.raises(NodeFailed, match=f"has {right} outputs, but there are {wrong} weights"):
         latents(host, with_our_control(graph, net, image, **weighted(", ".join(["1"] * wrong))))
 
 
@@ -484,7 +484,7 @@ def test_a_flux_net_equals_the_hosts_apply(host, flux_graph, flux_net) -> None:
     ("inputs", "said"),
     [
         ({"mode": "paper"}, "the rule resolution weighs the connections of a Stable Diffusion UNet"),
-        (weighted("1, 1"), "has 57 outputs, but 2 weights"),
+        (weighted("1, 1"), "has 57 outputs, but there are 2 weights"),
         ({"mask": ["mask", 0], "extra": {}}, "adds token sequences .*Disconnect the mask"),
         (weighted(base="sd15"), "meant for the base sd15, the MODEL is Flux"),
     ],
