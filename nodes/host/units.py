@@ -46,6 +46,7 @@ class Unit:
     control_net: any CONTROL_NET of the host. image: [B, C, H, W], 0..1 (inpaint: -1..1), at its own size.
     mask: [B, H, W] in 0..1, 1 where the control acts; it covers the same extent as the image. None: everywhere.
     weights: None means the rule of `mode`. branches: resolved, never "from mode".
+    Image and mask have been checked, see `inputs`: nothing behind the nodes scans their values again.
     number: among all controls of a MODEL, see `numbered`; 0 before Apply.
     """
 

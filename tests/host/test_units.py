@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -36,6 +37,41 @@ def test_the_memory_estimate_grows_by_the_control(host, graph_of, our_net, monke
     latents(host, graph)
     latents(host, with_our_control(graph, host.give(our_net("thin")), host.give(picture())))
     assert asked[0][0] == 1 and 1.0 < asked[1][0] < 3.0 and asked[0][1:] == asked[1][1:]
+
+
+SIDE = 72  # of a condition image for a canvas of 64: no weight of the network has this size
+
+
+def is_picture(value: torch.Tensor) -> bool:
+    return value.ndim == 4 and 3 in (value.shape[1], value.shape[3]) and value.shape[2] >= 64
+
+
+def is_mask(value: torch.Tensor) -> bool:
+    return value.ndim >= 3 and value.shape[-2] == value.shape[-1] >= 64 and value.numel() <= SIDE**2
+
+
+def test_a_picture_and_a_mask_are_scanned_once_from_node_to_network(host, graph_of, our_net, monkeypatch) -> None:
+    scans: list[str] = []
+
+    def counting(kind: str, of_this_kind: Callable[[torch.Tensor], bool], function: Callable[..., Any]) -> Any:
+        def scan(value: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            if of_this_kind(value):
+                scans.append(kind)
+            return function(value, *args, **kwargs)
+
+        return scan
+
+    monkeypatch.setattr(torch, "isfinite", counting("picture", is_picture, torch.isfinite))
+    for name in ("aminmax", "min", "max"):
+        monkeypatch.setattr(torch.Tensor, name, counting("mask", is_mask, getattr(torch.Tensor, name)))
+    net, image, mask = our_net("thin"), picture(SIDE, SIDE), torch.rand(1, SIDE, SIDE)
+    latents(
+        host,
+        with_our_control(
+            graph_of(), host.give(net), host.give(image), extra={"mask": host.give(mask)}, mask=["mask", 0]
+        ),
+    )
+    assert sorted(scans) == ["mask", "picture"]
 
 
 @pytest.mark.parametrize("images", [2, 3])

@@ -16,11 +16,14 @@ BLOCK = 256
 """Rows that are blurred by one matrix product; of a large mask with a narrow feather, most weights are 0."""
 
 
-def check_mask(mask: Tensor) -> None:
-    """Refuse, with a `ValueError`, what is not [n, 1, H, W] with n, H, W >= 1 and finite values in 0..1."""
+def check_mask(mask: Tensor, scan: bool = True) -> None:
+    """Refuse, with a `ValueError`, what is not [n, 1, H, W] with n, H, W >= 1 and finite values in 0..1.
+
+    `scan=False` looks at the shape alone.
+    """
     if mask.ndim != 4 or 0 in mask.shape or mask.shape[1] != 1:
         raise ValueError(f"the mask has the shape {tuple(mask.shape)}; expected [n, 1, H, W], none of them 0")
-    if mask.is_meta:  # there are no values
+    if not scan or mask.is_meta:  # on meta there are no values
         return
     low, high = mask.aminmax()
     # written so that a NaN, which compares with nothing, is refused too
@@ -38,6 +41,7 @@ def prepared_mask(
     mode: str = "crop",
     invert: bool = False,
     feather: float = 0.0,
+    scan: bool = True,
 ) -> Tensor:
     """A mask as it acts on a canvas: turned round if asked, placed as its image is, its edge softened.
 
@@ -46,10 +50,11 @@ def prepared_mask(
     `image_size` and `canvas_size` are (height, width) in pixels. The borders of the mode `fit` are 0 of an inverted
     mask too: no control acts where there is no picture. A batch equals its masks one at a time, so whoever must be able
     to stop between two masks calls this for each.
+    `scan=False`: whoever calls has looked at the values.
 
     Raises `ValueError` for what is not a mask, for an unknown mode, and for a feather below 0 or not finite.
     """
-    mask = _as_masks(mask)
+    mask = _as_masks(mask, scan)
     placed = _placed(1.0 - mask if invert else mask, image_size, canvas_size, mode)
     return feathered(placed, feather)
 
@@ -82,13 +87,13 @@ def feathered(mask: Tensor, feather: float) -> Tensor:
     return _blurred(mask, feather / SIGMAS_IN_FEATHER) if feather > 0.0 else mask
 
 
-def _as_masks(mask: Tensor) -> Tensor:
+def _as_masks(mask: Tensor, scan: bool = True) -> Tensor:
     """A mask, or a batch of them, as [B, 1, H, W] float32 with values in 0..1."""
     if mask.ndim == 2:
         mask = mask[None]
     if mask.ndim == 3:
         mask = mask[:, None]
-    check_mask(mask)
+    check_mask(mask, scan)
     return mask.float()
 
 

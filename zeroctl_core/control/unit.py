@@ -47,6 +47,7 @@ class ControlUnit:
     [m, 1, H, W] in 0..1, both in the coordinates of the canvas. Sample r of a batch uses image r mod n and mask
     r mod m. The mask may have any size. `weights=None` is uniform, `schedule=None` always open. `branches` says which
     side of classifier-free guidance sees the control.
+    `scan=False`: whoever makes the unit has looked at the values of image and mask, and only shapes are checked.
 
     Raises `ValueError` for unknown branches, a strength or an image that is not finite, an image or a mask of another
     shape, and for a number of weights that is not the network's.
@@ -60,6 +61,7 @@ class ControlUnit:
     schedule: Schedule | None = None
     branches: Branches = "both"
     mask: Tensor | None = None
+    scan: bool = True
 
     def __post_init__(self) -> None:
         if self.branches not in BRANCHES:
@@ -72,7 +74,7 @@ class ControlUnit:
                 f"the condition image has the shape {tuple(image.shape)}; this {self.net.base.name} control reads "
                 f"[n, {channels}, H, W] with at least one image"
             )
-        if not image.is_meta and not torch.isfinite(image).all():  # on meta there are no values
+        if self.scan and not image.is_meta and not torch.isfinite(image).all():  # on meta there are no values
             raise ValueError("the condition image has values that are not finite (NaN or infinity); check its source")
         n_connections = len(self.net.base.connections)
         if self.weights is not None and len(self.weights) != n_connections:
@@ -81,7 +83,7 @@ class ControlUnit:
                 f"{plural(n_connections, 'connection')}; give {n_connections}, shallow to deep and the middle last"
             )
         if self.mask is not None:
-            check_mask(self.mask)
+            check_mask(self.mask, self.scan)
 
     def scaled_weights(self, strength: float) -> tuple[float, ...]:
         """The weight of each connection times this unit's strength times a schedule's."""

@@ -90,6 +90,7 @@ class OnDevice:
                     schedule=unit.schedule,
                     branches=unit.branches,
                     mask=None if mask is None else mask.to(self._device),
+                    scan=False,
                 )
             )
             indices.append(index)

@@ -60,9 +60,8 @@ class SamplingRun:
         key = (id(unit.image), unit.resize, canvas)
         with self._lock:
             if key not in self._placed:
-                self._placed[key] = resize_condition(
-                    unit.image, canvas[0] * PIXELS_PER_CELL, canvas[1] * PIXELS_PER_CELL, unit.resize
-                )
+                height, width = (PIXELS_PER_CELL * cells for cells in canvas)
+                self._placed[key] = resize_condition(unit.image, height, width, unit.resize, scan=False)
             return self._placed[key]
 
     def mask(self, unit: Unit, canvas: tuple[int, int]) -> Tensor | None:
@@ -76,6 +75,7 @@ class SamplingRun:
             mode=unit.resize,
             invert=unit.mask_invert,
             feather=unit.mask_feather,
+            scan=False,
         )
 
     def close(self) -> None:

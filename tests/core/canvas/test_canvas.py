@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -12,9 +14,10 @@ from skimage.measure import label
 from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.canvas.by_area import resize_by_area
 from zeroctl_core.canvas.by_content import resize_by_content
-from zeroctl_core.canvas.mask import place_mask
+from zeroctl_core.canvas.mask import place_mask, prepared_mask
 from zeroctl_core.canvas.placing import RESIZE_MODES, aspect_loss, border_colour, crop_box, resize_condition
 from zeroctl_core.canvas.thin_edges import otsu, thin
+from zeroctl_core.control.unit import ControlUnit
 
 SIZES = [(512, 512), (333, 517), (64, 200), (400, 100), (31, 47)]
 CANVASES = [(512, 512), (512, 768), (64, 64), (96, 40), (333, 517)]
@@ -317,3 +320,21 @@ def test_crop_box_loses_the_same_on_both_sides():
     assert crop_box(512, 768, 512, 512) == (0, 128, 512, 512)
     assert crop_box(333, 517, 512, 512) == (0, 92, 333, 333)
     assert crop_box(512, 512, 512, 512) == (0, 0, 512, 512)
+
+
+def test_what_was_scanned_before_is_not_scanned_again(monkeypatch):
+    """`scan=False` asks for shapes alone, on the canvas and in a unit, with the same result."""
+    image, mask = noise(1, 3, 20, 30), noise(1, 1, 20, 30)
+    sizes = {"image_size": (20, 30), "canvas_size": (64, 64)}
+    before = resize_condition(image, 64, 64).image, prepared_mask(mask, **sizes)
+    scans = []
+    for owner, name in ((torch, "isfinite"), (torch.Tensor, "aminmax")):
+        monkeypatch.setattr(owner, name, lambda value, name=name: scans.append(name))
+    placed, masked = resize_condition(image, 64, 64, scan=False).image, prepared_mask(mask, **sizes, scan=False)
+    net = SimpleNamespace(base=SimpleNamespace(name="some", connections=(), condition_channels=3))
+    ControlUnit(net, placed, mask=masked, scan=False)
+    assert not scans and torch.equal(placed, before[0]) and torch.equal(masked, before[1])
+    with pytest.raises(ValueError, match=r"reads \[n, 3, H, W\]"):
+        ControlUnit(net, placed[0], scan=False)
+    with pytest.raises(ValueError, match=r"expected \[n, 1, H, W\]"):
+        ControlUnit(net, placed, mask=placed, scan=False)
