@@ -106,12 +106,12 @@ def model_of(bare_host: Host) -> Callable[..., Any]:
     """
 
     @cache
-    def made(preset: str | UNetSpec, seed: int, v_prediction: bool) -> Any:
+    def model(preset: str | UNetSpec, seed: int, v_prediction: bool) -> Any:
         with torch.inference_mode():
             return cut_model(preset, seed, v_prediction)
 
-    # the cache tells (x, seed=0) from (x): one signature, or equal calls would get different MODELs
-    return lambda preset, seed=0, v_prediction=False: made(preset, seed, v_prediction)
+    # the cache keeps (x, seed=0) apart from (x): one signature, or equal calls would get different MODELs
+    return lambda preset, seed=0, v_prediction=False: model(preset, seed, v_prediction)
 
 
 @pytest.fixture(scope="session")
@@ -159,14 +159,14 @@ def server(start_server: Callable[..., HostServer]) -> Iterator[HostServer]:
 @pytest.fixture(scope="session")
 def our_net(host: Host, controlnet_file: Callable[..., Any]) -> Callable[..., Any]:
     """`our_net(preset, seed=0)`: the CONTROL_NET that our loader makes of a random file; made once."""
-    made: dict[tuple[str, int], Any] = {}
+    nets: dict[tuple[str, int], Any] = {}
 
     def load(preset: str, seed: int = 0) -> Any:
-        if (preset, seed) not in made:
+        if (preset, seed) not in nets:
             path = controlnet_file(preset, seed, torch.float32)
             graph = {"net": node("ZeroctlLoadControlNet", control_net_name=path.name)}
-            made[preset, seed] = host.run(graph, keep={"net": ["net", 0]})["net"]
-        return made[preset, seed]
+            nets[preset, seed] = host.run(graph, keep={"net": ["net", 0]})["net"]
+        return nets[preset, seed]
 
     return load
 

@@ -46,28 +46,12 @@ def sample(
     }
 
 
-def text_to_image(
-    checkpoint: str,
-    size: int = 64,
-    steps: int = 2,
-    seed: int = 1,
-    cfg: float = 7.0,
-    batch: int = 1,
-    sampler: str = "euler",
-    scheduler: str = "normal",
-) -> Graph:
-    """Load Checkpoint -> KSampler -> VAE Decode -> Save Image, with the host's own nodes alone; `size` in pixels."""
+def text_to_image(checkpoint: str) -> Graph:
+    """Load Checkpoint -> KSampler -> VAE Decode -> Save Image, with the host's own nodes alone."""
     graph = sample(
         node("CheckpointLoaderSimple", ckpt_name=checkpoint),
         node("CLIPTextEncode", text="a red barn", clip=["model", 1]),
         node("CLIPTextEncode", text="blurry", clip=["model", 1]),
-        size,
-        steps,
-        seed,
-        cfg,
-        batch,
-        sampler,
-        scheduler,
     )
     graph["decode"] = node("VAEDecode", samples=["sampler", 0], vae=["model", 2])
     graph["save"] = node("SaveImage", images=["decode", 0], filename_prefix="zeroctl")

@@ -34,8 +34,8 @@ class PromptRefused(RuntimeError):
     def __init__(self, error: Mapping[str, Any], node_errors: Mapping[str, Any]) -> None:
         self.error, self.node_errors = error, node_errors
         lines = [f"{error.get('message')} {error.get('details', '')}".strip()]
-        for node_id, found in node_errors.items():
-            lines += [f"{node_id} ({found['class_type']}): {e['message']}: {e['details']}" for e in found["errors"]]
+        for node_id, faults in node_errors.items():
+            lines += [f"{node_id} ({faults['class_type']}): {e['message']}: {e['details']}" for e in faults["errors"]]
         super().__init__("\n".join(lines))
 
 
@@ -70,14 +70,14 @@ class BenchKeep:
     OUTPUT_NODE = True
     FUNCTION = "keep"
     CATEGORY = "bench"
-    kept: dict[str, Any] = {}
+    values: dict[str, Any] = {}
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {"required": {"value": (ANY,), "name": ("STRING", {})}}
 
     def keep(self, value: Any, name: str) -> dict[str, Any]:
-        self.kept[name] = value
+        self.values[name] = value
         return {}
 
 
@@ -99,22 +99,22 @@ class BenchGive:
 
 @dataclass(frozen=True)
 class Result:
-    """What a prompt left behind: `ui` by node id, `kept` by the names asked for, `events` as sent to the browser."""
+    """What a prompt left behind: `ui` by node id, `values` by the names asked for, `events` as sent to the browser."""
 
     ui: dict[str, dict[str, Any]]
-    kept: dict[str, Any]
+    values: dict[str, Any]
     events: list[tuple[str, Any]]
     executed: list[str]
 
     def __getitem__(self, name: str) -> Any:
-        return self.kept[name]
+        return self.values[name]
 
     def sent(self, event: str) -> list[Any]:
         """The data of every event of this name, in order."""
         return [data for name, data in self.events if name == event]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Host:
     """A booted host; `nodes`, `execution`, `folder_paths` are its own modules, `base` holds models, input, output."""
 
@@ -136,7 +136,7 @@ class Host:
     def load_pack(self, path: Path) -> list[str]:
         """Load a node pack with the host's own `load_custom_node`; return its node ids.
 
-        Raises: PackNotLoaded with the host's log lines, which are all that the host says about it.
+        Raises `PackNotLoaded` with the host's log lines, which are all that the host says about it.
         """
         lines: list[str] = []
         handler = logging.Handler(logging.WARNING)
@@ -166,7 +166,7 @@ class Host:
         `keep` names links whose values come back in the result. With `fresh` no node is answered from the cache of
         an earlier run; without it, the runs that said so share one cache, as in one session of a user.
 
-        Raises: PromptRefused before anything ran; NodeFailed with the message of the node's exception.
+        Raises `PromptRefused` before anything ran, and `NodeFailed` with the message of the node's exception.
         """
         prompt = copy.deepcopy(dict(prompt))  # the host writes defaults into it
         for name, link in (keep or {}).items():
@@ -177,7 +177,7 @@ class Host:
         executor = self._new_executor()
         if not fresh:
             executor = self._executor = self._executor or executor
-        BenchKeep.kept = {}
+        BenchKeep.values = {}
         self.events.clear()
         self.wait(executor.execute_async(prompt, "bench", {"client_id": "bench"}, valid[2]))
         events = list(self.events)
@@ -185,7 +185,7 @@ class Host:
             if event in ("execution_error", "execution_interrupted"):
                 raise NodeFailed(data)
         executed = [data["node"] for event, data in events if event == "executing" and data.get("node")]
-        return Result(executor.history_result["outputs"], dict(BenchKeep.kept), events, executed)
+        return Result(executor.history_result["outputs"], dict(BenchKeep.values), events, executed)
 
     def _new_executor(self) -> Any:
         executor = self.execution.PromptExecutor
@@ -223,7 +223,7 @@ def _report_progress(host: Host) -> None:
 def boot(checkout: Path, base: Path) -> Host:
     """Start the host of this checkout in this process, without custom nodes; all its files go below `base`.
 
-    Raises: FileNotFoundError when the folder is no checkout of ComfyUI.
+    Raises `FileNotFoundError` for a folder that is not a checkout of ComfyUI.
     """
     if not (checkout / "comfyui_version.py").is_file():
         raise FileNotFoundError(f"{checkout} holds no ComfyUI; set ZEROCTL_HOST to a checkout that has main.py.")

@@ -114,7 +114,7 @@ class HostServer:
     def get_bytes(self, path: str) -> bytes:
         """GET a path that begins with a slash.
 
-        Raises: urllib.error.HTTPError for an answer that is not 2xx.
+        Raises `urllib.error.HTTPError` for a response that is not 2xx.
         """
         with urllib.request.urlopen(self.url + path, timeout=60) as answer:
             return bytes(answer.read())
@@ -134,7 +134,7 @@ class HostServer:
     def run(self, prompt: Mapping[str, Any], timeout: float = 300.0) -> dict[str, Any]:
         """POST a workflow in the API format, wait for it, return its `outputs` by node id.
 
-        Raises: PromptRefused with the server's answer; NodeFailed; TimeoutError.
+        Raises `PromptRefused` with the server's response, `NodeFailed`, and `TimeoutError`.
         """
         try:
             prompt_id = self.post("/prompt", {"prompt": prompt})["prompt_id"]
@@ -145,12 +145,12 @@ class HostServer:
             raise PromptRefused(answer["error"], answer["node_errors"]) from None
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            done = self.get(f"/history/{prompt_id}").get(prompt_id)
-            if done is not None:
-                for event, data in done["status"]["messages"]:
+            history = self.get(f"/history/{prompt_id}").get(prompt_id)
+            if history is not None:
+                for event, data in history["status"]["messages"]:
                     if event in ("execution_error", "execution_interrupted"):
                         raise NodeFailed(data)
-                return dict(done["outputs"])
+                return dict(history["outputs"])
             time.sleep(0.1)
         raise TimeoutError(f"the prompt is not done after {timeout} s:\n{self.log()[-4000:]}")
 
@@ -158,9 +158,9 @@ class HostServer:
         """Fetch the pictures that an output node saved, through `GET /view`."""
         from PIL import Image  # the host has it; the core's tests load this file too and need not
 
-        found = []
+        pictures = []
         for entry in outputs[node_id]["images"]:
             picture = Image.open(io.BytesIO(self.get_bytes("/view?" + urllib.parse.urlencode(entry))))
             picture.load()
-            found.append(picture)
-        return found
+            pictures.append(picture)
+        return pictures

@@ -33,7 +33,7 @@ def is_host(folder: Path) -> bool:
 def find_hosts() -> list[Path]:
     """The checkouts to test, in order.
 
-    Raises: SystemExit when COMFYUI_PATH names a folder that is none: leaving it out would look like a pass.
+    Raises `SystemExit` when COMFYUI_PATH names a folder that does not exist: leaving it out would look like a pass.
     """
     named = os.environ.get("COMFYUI_PATH")
     if named:
@@ -51,8 +51,8 @@ def python_of(host: Path) -> Path:
 
 
 def version_of(host: Path) -> str:
-    found = re.search(r'__version__ = "([^"]+)"', (host / "comfyui_version.py").read_text())
-    return found.group(1) if found else "of unknown version"
+    version = re.search(r'__version__ = "([^"]+)"', (host / "comfyui_version.py").read_text())
+    return version.group(1) if version else "of unknown version"
 
 
 def run_tests(host: Path, arguments: list[str], side_by_side: int) -> bool:

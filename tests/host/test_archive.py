@@ -1,4 +1,4 @@
-"""The pack as people install it: an archive of the tracked files, unpacked under a name that is no Python name."""
+"""The pack as people install it: an archive of the tracked files, under a name that Python could not import."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ def test_a_picture_comes_out_of_the_hosts_own_nodes(bare_host: Host, thin_checkp
     assert latent.shape == (1, 4, 8, 8) and image.shape == (1, 64, 64, 3)
     assert torch.isfinite(latent).all() and torch.isfinite(image).all()
     assert latent.std() > 0.1 and image.std() > 0.01
-    saved = result.ui["save"]["images"][0]
-    assert (bare_host.base / "output" / saved["filename"]).is_file()
+    entry = result.ui["save"]["images"][0]
+    assert (bare_host.base / "output" / entry["filename"]).is_file()
 
 
 def test_objects_of_a_test_can_enter_a_graph(bare_host: Host, thin_model: tuple, thin_checkpoint_name: str) -> None:
@@ -49,8 +49,8 @@ def test_objects_of_a_test_can_enter_a_graph(bare_host: Host, thin_model: tuple,
     whole = bare_host.run(graph, keep={"latent": ["sampler", 0]})
     graph["given"] = bare_host.give(thin_model.model)
     graph["sampler"]["inputs"]["model"] = ["given", 0]
-    given = bare_host.run(graph, keep={"latent": ["sampler", 0]})
-    assert torch.equal(whole["latent"]["samples"], given["latent"]["samples"])
+    result = bare_host.run(graph, keep={"latent": ["sampler", 0]})
+    assert torch.equal(whole["latent"]["samples"], result["latent"]["samples"])
 
 
 @pytest.mark.parametrize(
@@ -146,5 +146,5 @@ def test_the_server_makes_the_same_picture(
 
 def test_the_server_lists_our_nodes(host: Host, server: HostServer) -> None:
     ours = {node_id for node_id in host.nodes.NODE_CLASS_MAPPINGS if node_id.startswith("Zeroctl")}
-    listed = {node_id for node_id in server.get("/object_info") if node_id.startswith("Zeroctl")}
-    assert listed == ours, server.log()[-2000:]
+    node_ids = {node_id for node_id in server.get("/object_info") if node_id.startswith("Zeroctl")}
+    assert node_ids == ours, server.log()[-2000:]

@@ -32,10 +32,10 @@ def _room(host: Host) -> Iterator[None]:
     """Nothing of an earlier test stays in memory, and nothing of this one."""
     import comfy.model_management
 
-    given = len(BenchGive.values)
+    count = len(BenchGive.values)
     gc.collect()
     yield
-    BenchGive.values[given:] = [None] * (len(BenchGive.values) - given)
+    BenchGive.values[count:] = [None] * (len(BenchGive.values) - count)
     comfy.model_management.unload_all_models()
     comfy.model_management.current_loaded_models.clear()
     gc.collect()
@@ -94,12 +94,12 @@ def sd15_files(host: Host) -> Iterator[dict[str, str]]:
     """Layout -> name of a full SD 1.5 control in float32."""
     folder = host.base / "models" / "controlnet"
     state = random_controlnet("sd15", spread=0.1)
-    written = {layout: folder / f"full-{layout}.safetensors" for layout in LAYOUTS}
-    save_file(state, written["ldm"])
-    save_file(to_diffusers(state, SPECS["sd15"].num_res_blocks), written["diffusers"])
+    paths = {layout: folder / f"full-{layout}.safetensors" for layout in LAYOUTS}
+    save_file(state, paths["ldm"])
+    save_file(to_diffusers(state, SPECS["sd15"].num_res_blocks), paths["diffusers"])
     del state
-    yield {layout: path.name for layout, path in written.items()}
-    for path in written.values():
+    yield {layout: path.name for layout, path in paths.items()}
+    for path in paths.values():
         path.unlink()
 
 

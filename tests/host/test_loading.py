@@ -31,17 +31,17 @@ State = dict[str, Tensor]
 @pytest.fixture
 def files(host: Host) -> Any:
     """`files(name, state, **metadata)` writes a file where the host lists it; gone after the test."""
-    written: list[Path] = []
+    paths: list[Path] = []
 
     def write(name: str, state: State, folder: Path | None = None, **metadata: str) -> str:
         path = (folder or host.base / "models" / "controlnet") / name
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(state, path, metadata or None)
-        written.append(path)
+        paths.append(path)
         return name
 
     yield write
-    for path in written:
+    for path in paths:
         path.unlink(missing_ok=True)
 
 
@@ -174,9 +174,9 @@ def test_the_hosts_folders_are_ours(host, files, loaded, scratch, demo_weights) 
     ]
     node_classes = host.nodes.NODE_CLASS_MAPPINGS
     theirs = node_classes["ControlNetLoader"].INPUT_TYPES()["required"]["control_net_name"][0]
-    listed = node_classes["ZeroctlLoadControlNet"].INPUT_TYPES()["required"]["control_net_name"]
+    options = node_classes["ZeroctlLoadControlNet"].INPUT_TYPES()["required"]["control_net_name"]
     embedded = [f"zeroctl/{name}" for name in control_files(demo_weights)]
-    assert (listed[1]["options"] if "options" in listed[1] else listed[0]) == [*theirs, *embedded]
+    assert (options[1]["options"] if "options" in options[1] else options[0]) == [*theirs, *embedded]
     assert set(names) <= set(theirs)
     for name in names:
         assert "family: SD 1.5" in loaded(name)[1]
@@ -309,9 +309,9 @@ def test_a_deep_copy_is_another_net_with_the_same_weights(our_net, preset) -> No
 def test_the_host_makes_a_net_for_a_further_device(our_net) -> None:
     net = our_net("thin")
     make, arguments = net.control_model_wrapped.cached_patcher_init
-    for made in (make(*arguments), make(*arguments, disable_dynamic=True)):
-        assert made.model is not net.control_model
-        assert_same(made.model.net.state_dict(), weights_of(net))
+    for further in (make(*arguments), make(*arguments, disable_dynamic=True)):
+        assert further.model is not net.control_model
+        assert_same(further.model.net.state_dict(), weights_of(net))
     if hasattr(net, "deepclone_multigpu"):
         clone = net.deepclone_multigpu(torch.device("cpu"))
         assert clone.control_model is not net.control_model
@@ -347,8 +347,8 @@ def assert_copy(net: Any, encoder: State) -> None:
     assert {key.split(".")[0] for key in fresh} == {"zero_convs", "middle_block_out", "input_hint_block"}
     for key, value in fresh.items():
         # only the condition encoder's weights start from noise, and its last convolution is a zero convolution
-        drawn = key.startswith("input_hint_block.") and key.endswith(".weight") and ".14." not in key
-        assert bool(value.any()) == drawn, key
+        is_drawn = key.startswith("input_hint_block.") and key.endswith(".weight") and ".14." not in key
+        assert bool(value.any()) == is_drawn, key
     assert all(value.dtype == torch.float32 and not value.is_inference() for value in weights.values())
 
 

@@ -40,7 +40,7 @@ FILES_OF_THIS_MACHINE = {
 
 
 @pytest.fixture(scope="module")
-def told(server: HostServer) -> dict[str, Any]:
+def object_info(server: HostServer) -> dict[str, Any]:
     """Our nodes as this host describes them, cut down to what all hosts tell."""
     everything = server.get("/object_info")
     ours = {node_id: everything[node_id] for node_id in everything if node_id.startswith("Zeroctl")}
@@ -53,44 +53,44 @@ def _all_inputs(node: dict[str, Any]) -> dict[str, Any]:
     return {**node["input"].get("required", {}), **node["input"].get("optional", {})}
 
 
-def test_the_nodes_are_those_of_the_snapshot(told: dict[str, Any]) -> None:
+def test_the_nodes_are_those_of_the_snapshot(object_info: dict[str, Any]) -> None:
     if os.environ.get("ZEROCTL_WRITE_SNAPSHOT"):
         aside = SNAPSHOT.with_suffix(f".{os.getpid()}")
-        aside.write_text(json.dumps(told, indent=1) + "\n")
+        aside.write_text(json.dumps(object_info, indent=1) + "\n")
         aside.replace(SNAPSHOT)  # another host may read it at the same time
     committed = json.loads(SNAPSHOT.read_text())
-    assert list(told) == list(committed)
-    for node_id, node in told.items():
+    assert list(object_info) == list(committed)
+    for node_id, node in object_info.items():
         # as text: the order of inputs is part of the contract, and two dicts compare without it
         assert json.dumps(node, indent=1) == json.dumps(committed[node_id], indent=1)
 
 
-def test_every_input_and_output_has_a_tooltip(told: dict[str, Any]) -> None:
+def test_every_input_and_output_has_a_tooltip(object_info: dict[str, Any]) -> None:
     silent = [
         f"{node_id}.{name}"
-        for node_id, node in told.items()
+        for node_id, node in object_info.items()
         for name, spec in _all_inputs(node).items()
         if len(spec) < 2 or not spec[1].get("tooltip")
     ]
     silent += [
         f"{node_id} -> {name}"
-        for node_id, node in told.items()
+        for node_id, node in object_info.items()
         for name, tooltip in zip(node["output_name"], node["output_tooltips"], strict=True)
         if not tooltip
     ]
     assert not silent
 
 
-def test_every_node_describes_itself_and_sits_below_our_name(told: dict[str, Any]) -> None:
-    for node_id, node in told.items():
+def test_every_node_describes_itself_and_sits_below_our_name(object_info: dict[str, Any]) -> None:
+    for node_id, node in object_info.items():
         assert node["description"] and node["display_name"] != node_id, node_id
         assert node["category"].startswith("zeroctl/"), node_id
 
 
-def test_what_is_required_comes_before_what_is_optional_and_widgets_have_defaults(told: dict[str, Any]) -> None:
+def test_what_is_required_comes_before_what_is_optional_and_widgets_have_defaults(object_info: dict[str, Any]) -> None:
     """Saved widget values are positional, so a widget may never hide among the optional sockets."""
     widgets = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
-    for node_id, node in told.items():
+    for node_id, node in object_info.items():
         assert not [name for name, spec in node["input"].get("optional", {}).items() if spec[0] in widgets], node_id
         for name, spec in node["input"].get("required", {}).items():
             if spec[0] in widgets and (node_id, name) not in FILES_OF_THIS_MACHINE:

@@ -42,10 +42,10 @@ class Bench:
         **inputs: Any,
     ) -> Graph:
         """Sampling with one control of ours; `image` is a tensor, or whatever else somebody wires."""
-        given = self.host.give(picture() if image is None else image)
+        image_node = self.host.give(picture() if image is None else image)
         net = net if net is not None else self.host.give(self.net_of(preset))
         return with_our_control(
-            self.graph_of(model or preset), net, given, extra=extra, if_never_applied=policy, **inputs
+            self.graph_of(model or preset), net, image_node, extra=extra, if_never_applied=policy, **inputs
         )
 
     def linked(self, extra: dict[str, Any], socket: str, **inputs: Any) -> Graph:
@@ -117,10 +117,10 @@ def schedule(**inputs: Any) -> dict[str, Any]:
 
 def of_none(shape: tuple[int, ...], value: float = 0.5, spot: float | None = None) -> Tensor:
     """A tensor with one odd value in it."""
-    made = torch.full(shape, value)
-    if spot is not None and made.numel():
-        made.view(-1)[0] = spot
-    return made
+    tensor = torch.full(shape, value)
+    if spot is not None and tensor.numel():
+        tensor.view(-1)[0] = spot
+    return tensor
 
 
 NAN, INF = float("nan"), float("inf")
@@ -344,12 +344,12 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
 
 @pytest.mark.parametrize("case", GRAPHS)
 def test_a_bad_graph_is_refused_in_words_before_sampling(host, bench, case) -> None:
-    make, said = GRAPHS[case]
+    make, pattern = GRAPHS[case]
     with torch.inference_mode():
         graph = make(bench)
     who, words = refusal(host, graph)
     assert who is NodeFailed
-    assert re.search(said, words, re.DOTALL), words
+    assert re.search(pattern, words, re.DOTALL), words
 
 
 CHOICES = {
@@ -375,19 +375,19 @@ def test_what_is_no_choice_is_refused_also_where_the_host_does_not_look(host, be
 
 
 @pytest.mark.parametrize(
-    ("resolution", "said"),
+    ("resolution", "pattern"),
     [
         (-8, "Value -8 smaller than min of 0"),
         (32, "resolution is 32; expected the short side in pixels, 64 to"),
         (100000, "Value 100000 bigger than max"),
     ],
 )
-def test_a_resolution_out_of_range_is_refused(host, resolution, said) -> None:
+def test_a_resolution_out_of_range_is_refused(host, resolution, pattern) -> None:
     graph = {
         "image": host.give(picture()),
         "load": node("ZeroctlCanny", image=["image", 0], low=100, high=200, blur_sigma=0.0, resolution=resolution),
     }
-    with pytest.raises((NodeFailed, PromptRefused), match=said):
+    with pytest.raises((NodeFailed, PromptRefused), match=pattern):
         host.run(graph, keep={"image": ["load", 0]})
 
 
@@ -509,7 +509,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("case", FILES)
 def test_a_bad_file_is_refused_in_words(host, case, tmp_path, monkeypatch) -> None:
-    write, said = FILES[case]
+    write, pattern = FILES[case]
     name = f"bad-{case}" if "." in case else f"bad-{case}.safetensors"
     path = host.base / "models" / "controlnet" / name
     monkeypatch.chdir(tmp_path)
@@ -524,7 +524,7 @@ def test_a_bad_file_is_refused_in_words(host, case, tmp_path, monkeypatch) -> No
     assert words.startswith(f"load (ZeroctlLoadControlNet): zeroctl_core.files.weight_file.CheckpointError: {name} "), (
         words
     )
-    assert re.search(said, words, re.DOTALL), words
+    assert re.search(pattern, words, re.DOTALL), words
     assert not (tmp_path / "ran").exists()
 
 
@@ -551,24 +551,24 @@ def test_a_file_that_went_after_it_was_listed_is_refused(host) -> None:
 # ---- what is not refused
 
 
-def told(host: Host, graph: Graph) -> tuple[Tensor, str, list[dict[str, Any]]]:
+def outcome(host: Host, graph: Graph) -> tuple[Tensor, str, list[dict[str, Any]]]:
     """The latent, the report, and the notices of a run."""
     result = host.run(graph, keep={"latent": ["sampler", 0], "report": ["ours", 1]})
     return result["latent"]["samples"], result["report"], result.sent("zeroctl.notice")
 
 
 @pytest.mark.parametrize(
-    ("inputs", "said"), [({"enabled": False}, "switched off"), ({"strength": 0.0}, "strength 0: it never runs")]
+    ("inputs", "pattern"), [({"enabled": False}, "switched off"), ({"strength": 0.0}, "strength 0: it never runs")]
 )
-def test_what_is_switched_off_passes_through_and_is_said(host, bench, inputs, said) -> None:
-    samples, report, notices = told(host, bench.control(**inputs))
+def test_what_is_switched_off_passes_through_and_is_said(host, bench, inputs, pattern) -> None:
+    samples, report, notices = outcome(host, bench.control(**inputs))
     assert torch.equal(samples, latents(host, bench.graph_of("thin")))
-    assert "Nothing can act: every control is switched off or has strength 0" in report and said in report
+    assert "Nothing can act: every control is switched off or has strength 0" in report and pattern in report
     assert not notices
 
 
 def test_what_is_switched_off_may_be_of_any_family(host, bench) -> None:
-    samples, report, _ = told(host, bench.control("thinxl", model="thin", enabled=False))
+    samples, report, _ = outcome(host, bench.control("thinxl", model="thin", enabled=False))
     assert torch.equal(samples, latents(host, bench.graph_of("thin")))
     assert "control 1: thinxl-0-float32.safetensors\n  switched off" in report
 
@@ -577,7 +577,7 @@ CLOSED = {"start": 20.0, "end": 15.0, "unit": "sigma"}  # above every sigma of S
 
 
 def test_a_window_without_steps_passes_through_and_the_report_says_so(host, bench) -> None:
-    samples, report, notices = told(host, bench.linked(schedule(**CLOSED), "schedule"))
+    samples, report, notices = outcome(host, bench.linked(schedule(**CLOSED), "schedule"))
     assert torch.equal(samples, latents(host, bench.graph_of("thin")))
     assert "active steps of 20: normal none; karras none" in report
     (notice,) = notices
@@ -603,13 +603,13 @@ def test_a_branch_that_never_came_is_an_error_at_the_end_where_asked(host, bench
     ):
         host.run(graphs["error"], keep={"latent": ["sampler", 0]})
     assert len(calls) == 2
-    assert len(told(host, graphs["warn"])[2]) == 1
-    assert not told(host, graphs["ignore"])[2]
+    assert len(outcome(host, graphs["warn"])[2]) == 1
+    assert not outcome(host, graphs["ignore"])[2]
 
 
 def test_no_notice_where_a_control_acts(host, bench) -> None:
     for policy in ("warn", "error", "ignore"):
-        assert not told(host, bench.control(policy=policy))[2]
+        assert not outcome(host, bench.control(policy=policy))[2]
 
 
 def test_the_cases_are_many() -> None:

@@ -17,26 +17,26 @@ def test_a_chained_apply_shares_the_run_of_the_same_net(host, graph_of, our_net)
     graph = with_our_control(graph_of(steps=2), host.give(net), image := host.give(picture()), name="a", strength=0.5)
     graph = with_our_control(graph, graph["a net"], image, name="b", strength=0.5)
     graph["b control"]["inputs"].update(control_net=["a net", 0], image=["a image", 0])
-    with counted(net.control_model.net) as called:
+    with counted(net.control_model.net) as calls:
         latents(host, graph)
-    assert list(called) == [2, 2]
+    assert list(calls) == [2, 2]
 
 
 def test_the_memory_estimate_grows_by_the_control(host, graph_of, our_net, monkeypatch) -> None:
     import comfy.sampler_helpers
 
-    asked = []
+    shapes = []
     real = comfy.sampler_helpers.estimate_memory
 
     def recorded(model: Any, shape: Any, *args: Any) -> Any:
-        asked.append(list(shape))
+        shapes.append(list(shape))
         return real(model, shape, *args)
 
     monkeypatch.setattr(comfy.sampler_helpers, "estimate_memory", recorded)
     graph = graph_of()
     latents(host, graph)
     latents(host, with_our_control(graph, host.give(our_net("thin")), host.give(picture())))
-    assert asked[0][0] == 1 and 1.0 < asked[1][0] < 3.0 and asked[0][1:] == asked[1][1:]
+    assert shapes[0][0] == 1 and 1.0 < shapes[1][0] < 3.0 and shapes[0][1:] == shapes[1][1:]
 
 
 SIDE = 72  # of a condition image for a canvas of 64: no weight of the network has this size
@@ -79,8 +79,8 @@ def test_images_that_do_not_divide_the_batch_are_said(host, graph_of, our_net, i
     graph = with_our_control(
         graph_of(batch=2 if images == 3 else 3), host.give(our_net("thin")), host.give(picture(batch=images))
     )
-    told = host.run(graph, keep={"latent": ["sampler", 0]}).sent("zeroctl.notice")
-    assert [data["title"] for data in told] == ["Batch"]
+    notices = host.run(graph, keep={"latent": ["sampler", 0]}).sent("zeroctl.notice")
+    assert [data["title"] for data in notices] == ["Batch"]
 
 
 def test_a_mask_keeps_the_control_inside(host, graph_of, our_net) -> None:

@@ -28,15 +28,15 @@ def weights_table(
     """Base -> stage, channels, downsample and weight of each connection, read from the table."""
     values = {"rule": "uniform", "base": "auto", "custom": "", **inputs}
     lines = text(host, {**(extra or {}), "weights": node("ZeroctlWeights", **values)}, "weights").splitlines()
-    found: dict[str, list[tuple[str, int, int, float]]] = {}
+    tables: dict[str, list[tuple[str, int, int, float]]] = {}
     for line in lines[1:]:
         if line.endswith(": connection, channels, cells, weight"):
-            found[line.split(":")[0]] = rows = []
+            tables[line.split(":")[0]] = rows = []
         elif line.startswith((" ", "1")) and len(line.split()) == 5:
             place, stage, channels, cells, weight = line.split()
             rows.append((stage, int(channels), int(cells.removeprefix("1/")), float(weight)))
             assert int(place) == len(rows)
-    return found
+    return tables
 
 
 def test_the_table_shows_both_bases_when_nothing_says_which(host) -> None:
@@ -73,16 +73,16 @@ def test_custom_numbers_win_over_the_rule_and_fit_the_bases_with_so_many(host) -
     tables = weights_table(host, rule="soft", custom=custom)
     assert {"sd15", "sd21"} <= set(tables) and "sdxl" not in tables
     assert [row[3] for row in tables["sd21"]] == numbers
-    said = text(host, {"weights": node("ZeroctlWeights", rule="soft", base="auto", custom=custom)}, "weights")
-    assert said.startswith("custom, shallow to deep, the middle last (custom numbers are used, not the rule soft)")
+    words = text(host, {"weights": node("ZeroctlWeights", rule="soft", base="auto", custom=custom)}, "weights")
+    assert words.startswith("custom, shallow to deep, the middle last (custom numbers are used, not the rule soft)")
 
 
 def test_custom_numbers_of_another_count_are_listed_for_other_nets(host) -> None:
-    said = text(
+    words = text(
         host, {"weights": node("ZeroctlWeights", rule="uniform", base="auto", custom="0.25, .62, 0.825, 1")}, "weights"
     )
-    assert "for a net with 4 outputs; ControlNets for Stable Diffusion have 10 or 13" in said
-    assert [line.split() for line in said.splitlines()[-4:]] == [
+    assert "for a net with 4 outputs; ControlNets for Stable Diffusion have 10 or 13" in words
+    assert [line.split() for line in words.splitlines()[-4:]] == [
         ["1", "0.2500"],
         ["2", "0.6200"],
         ["3", "0.8250"],
@@ -107,8 +107,8 @@ def schedule_table(host: Host, **inputs: Any) -> tuple[str, list[tuple[float, fl
 
 
 def test_a_window_in_timesteps(host) -> None:
-    said, rows = schedule_table(host, start=0.2, end=0.5)
-    assert said == "0.2 to 0.5 in timestep"
+    words, rows = schedule_table(host, start=0.2, end=0.5)
+    assert words == "0.2 to 0.5 in timestep"
     assert [strength for _, strength in rows] == [0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0]
     # FORMATS: the noise levels of Stable Diffusion at these percentages
     for percent, sigma in ((1, 8.31), (2, 5.09), (5, 1.616), (9, 0.344)):
@@ -116,8 +116,8 @@ def test_a_window_in_timesteps(host) -> None:
 
 
 def test_a_curve_in_timesteps(host) -> None:
-    said, rows = schedule_table(host, curve="1@0, 0.5@0.5, 0@0.8")
-    assert said == "0 to 1 in timestep, curve 1@0, 0.5@0.5, 0@0.8 (linear)"
+    words, rows = schedule_table(host, curve="1@0, 0.5@0.5, 0@0.8")
+    assert words == "0 to 1 in timestep, curve 1@0, 0.5@0.5, 0@0.8 (linear)"
     assert [strength for _, strength in rows] == pytest.approx(
         [1, 0.9, 0.8, 0.7, 0.6, 0.5, 1 / 3, 1 / 6, 0, 0, 0], abs=1e-4
     )
@@ -133,8 +133,8 @@ def test_a_window_in_steps(host, unit, last) -> None:
 
 
 def test_a_window_in_sigma(host) -> None:
-    said, rows = schedule_table(host, start=6.0, end=1.0, unit="sigma")
-    assert said == "6 to 1 in sigma"
+    words, rows = schedule_table(host, start=6.0, end=1.0, unit="sigma")
+    assert words == "6 to 1 in sigma"
     assert [strength for _, strength in rows] == [0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0]
 
 
@@ -146,8 +146,8 @@ def test_the_default_end_in_sigma_says_which_steps_it_leaves_out(host, graph_of,
     """Old workflows keep its meaning; whoever sets the unit alone reads it below the node and in Apply's report."""
     schedule = schedule_node(unit="sigma", end=end)
     lines = report(host, graph_of, our_net("thin"), extra={"s": schedule}, schedule=["s", 0])
-    for said in (text(host, {"schedule": schedule}, "schedule").splitlines(), lines):
-        assert sum(WITHOUT_CONTROL in line and "Set end to 0" in line for line in said) == left_out
+    for words in (text(host, {"schedule": schedule}, "schedule").splitlines(), lines):
+        assert sum(WITHOUT_CONTROL in line and "Set end to 0" in line for line in words) == left_out
     _, rows = schedule_table(host, unit="sigma", end=end)
     assert [strength for _, strength in rows[-3:]] == [float(end == 0.0)] * 3
 
@@ -362,7 +362,7 @@ def test_the_report_of_a_foreign_net(host, graph_of, host_net) -> None:
 def test_the_report_of_sdxl_counts_at_its_own_size(host, graph_of, our_net) -> None:
     graph = with_our_control(graph_of("thinxl"), host.give(our_net("thinxl")), host.give(picture()))
     del graph["sampler"]
-    said = text(host, graph, "ours")
+    words = text(host, graph, "ours")
     assert (
-        said.startswith("MODEL: SDXL (5 connections, context 2048, y 2816)") and "counted at a 128x128 latent" in said
+        words.startswith("MODEL: SDXL (5 connections, context 2048, y 2816)") and "counted at a 128x128 latent" in words
     )

@@ -41,11 +41,11 @@ def bench(
 ) -> Iterator[HostServer]:
     """The server with a thin file under every name that the examples ask for, and with the host's example picture."""
     checkpoints = server.base / "models" / "checkpoints"
-    made = []
+    links = []
     for number, (kind, name) in enumerate(sorted(_files())):
         target = checkpoints / thin_checkpoint_name if kind == "checkpoints" else controlnet_file("thin", seed=number)
-        made.append(server.base / "models" / kind / name)
-        made[-1].symlink_to(target.resolve())
+        links.append(server.base / "models" / kind / name)
+        links[-1].symlink_to(target.resolve())
     folders = server.base / "models" / "annotators"
     for task, name in sorted(_folders()):
         write_tiny(task, folders / name, **({"id2label": {0: "person", 1: "tie"}} if task == "people" else {}))
@@ -53,7 +53,7 @@ def bench(
     ImageDraw.Draw(picture).ellipse((20, 12, 70, 80), fill="navy", outline="red", width=4)
     picture.save(server.base / "input" / "example.png")
     yield server
-    for link in made:
+    for link in links:
         link.unlink()
     shutil.rmtree(folders, ignore_errors=True)
 
@@ -79,13 +79,13 @@ def _files() -> set[tuple[str, str]]:
 def _folders() -> set[tuple[str, str]]:
     """(task, name) of every folder of a transformers model that the examples name."""
     tasks = {"detector": "people", "estimator": "pose"}
-    found = set()
+    folders = set()
     for node in (node for name in NAMES for node in _api(name).values()):
         inputs = node["inputs"]
-        found |= {(task, inputs[key]) for key, task in tasks.items() if key in inputs}
+        folders |= {(task, inputs[key]) for key, task in tasks.items() if key in inputs}
         if node["class_type"] == "ZeroctlDepth":
-            found.add(("depth", inputs["model"]))
-    return found
+            folders.add(("depth", inputs["model"]))
+    return folders
 
 
 def _small(graph: dict[str, Any]) -> dict[str, Any]:
@@ -99,8 +99,8 @@ def _small(graph: dict[str, Any]) -> dict[str, Any]:
         "detect_size": 126,
     }
     for node in graph.values():
-        kept = {"resolution": 0} if node["inputs"].get("resolution") == 0 else {}
-        node["inputs"].update({key: value for key, value in small.items() if key in node["inputs"]}, **kept)
+        own_size = {"resolution": 0} if node["inputs"].get("resolution") == 0 else {}
+        node["inputs"].update({key: value for key, value in small.items() if key in node["inputs"]}, **own_size)
     return graph
 
 
@@ -135,12 +135,12 @@ def test_the_first_workflow_gives_the_cores_picture_from_nothing_but_the_pack(
     """As it is, on a server that has no file at all of those that other workflows need."""
     graph = _api("start_here")
     assert not {"ckpt_name", "lora_name", "vae_name"} & {key for node in graph.values() for key in node["inputs"]}
-    (sampler,), (save,), (drawn,) = (_by_type(graph, kind) for kind in ("KSampler", "SaveImage", "ZeroctlDemoScene"))
+    (sampler,), (save,), (scene_id,) = (_by_type(graph, kind) for kind in ("KSampler", "SaveImage", "ZeroctlDemoScene"))
     (picture,) = server.images(server.run(graph), save)
-    run, shown = graph[sampler]["inputs"], graph[drawn]["inputs"]
+    run, drawing = graph[sampler]["inputs"], graph[scene_id]["inputs"]
     prompts = [graph[run[side][0]]["inputs"]["text"] for side in ("positive", "negative")]
     parts = DemoModel.load(demo_weights)
-    rendering = render([scene(shown["seed"], 0, shown["split"])])
+    rendering = render([scene(drawing["seed"], 0, drawing["split"])])
     control = ControlUnit(load_control("edges", demo_weights), CONDITIONS["edges"](rendering))
     positive, negative = parts.context(prompts).chunk(2)
     latent = sample(
@@ -153,8 +153,8 @@ def test_the_first_workflow_gives_the_cores_picture_from_nothing_but_the_pack(
         steps=run["steps"],
     )
     expected = (parts.picture(latent)[0].movedim(0, -1) * 255).numpy()
-    found = torch.from_numpy(np.array(picture)).movedim(-1, 0)[None] / 255
-    assert float(iou(object_mask(found), rendering.mask[:, 0] > 0.5)) > 0.8
+    result = torch.from_numpy(np.array(picture)).movedim(-1, 0)[None] / 255
+    assert float(iou(object_mask(result), rendering.mask[:, 0] > 0.5)) > 0.8
     # the host cuts off what is behind the point
     assert np.abs(np.asarray(picture).astype(float) + 0.5 - expected).max() <= 1.0
 
@@ -195,15 +195,15 @@ def _as_prompt(ui: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
 def _widget_values(node: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]:
     """Saved values are positional, with two that are the browser's own: after a seed, and of the upload button."""
     values = iter(node.get("widgets_values", ()))
-    found = {}
+    inputs = {}
     for name, (kind, *options) in {**described.get("required", {}), **described.get("optional", {})}.items():
         if not isinstance(kind, list) and kind not in WIDGETS:
             continue
-        found[name] = next(values)
+        inputs[name] = next(values)
         if options and (options[0].get("control_after_generate") or options[0].get("image_upload")):
             next(values)
     assert list(values) == [], f"{node['type']} holds more values than it has widgets"
-    return found
+    return inputs
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -57,8 +57,8 @@ def test_unknown_words_are_named_and_left_out(host: Host, caplog: pytest.LogCapt
     context, _, result = encoded(host, "a shiny (red:1.3) star on a blue background, masterpiece")
     expected, _, _ = encoded(host, "a (red:1.3) star on a blue background")
     assert torch.equal(context, expected)
-    (told,) = result.sent("zeroctl.notice")
-    for text in (told["text"], caplog.text):
+    (notice,) = result.sent("zeroctl.notice")
+    for text in (notice["text"], caplog.text):
         assert "shiny, masterpiece" in text and "background" in text
 
 
@@ -67,8 +67,8 @@ def test_words_beyond_the_tenth_are_named_and_left_out(host: Host, caplog: pytes
     context, _, result = encoded(host, long)
     expected, _, _ = encoded(host, "a red star on a blue background a a a")
     assert torch.equal(context, expected)
-    (told,) = result.sent("zeroctl.notice")
-    for text in (told["text"], caplog.text):
+    (notice,) = result.sent("zeroctl.notice")
+    for text in (notice["text"], caplog.text):
         assert "moon, ring" in text and "first 10 words" in text
 
 
@@ -111,6 +111,6 @@ def test_conds_are_averaged_and_joined(host: Host, class_type: str, inputs: dict
     graph = demo_graph()
     graph["both"] = node(class_type, conditioning_to=["positive", 0], conditioning_from=["negative", 0], **inputs)
     graph["sampler"]["inputs"]["positive"] = ["both", 0]
-    made = host.run(graph, keep={"cond": ["both", 0], "latent": ["sampler", 0]})
-    assert made["cond"][0][0].shape[1] == (MAX_TOKENS if class_type == "ConditioningAverage" else 2 * MAX_TOKENS)
-    assert torch.isfinite(made["latent"]["samples"]).all()
+    result = host.run(graph, keep={"cond": ["both", 0], "latent": ["sampler", 0]})
+    assert result["cond"][0][0].shape[1] == (MAX_TOKENS if class_type == "ConditioningAverage" else 2 * MAX_TOKENS)
+    assert torch.isfinite(result["latent"]["samples"]).all()

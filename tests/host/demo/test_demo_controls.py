@@ -54,9 +54,9 @@ def test_each_loads_and_says_what_it_is(host: Host, name: str) -> None:
 
 def test_a_file_of_the_users_in_a_folder_of_that_name_is_still_reached(host: Host, own_file: str) -> None:
     nets = {"own": node("ZeroctlLoadControlNet", control_net_name=own_file), "embedded": EDGES}
-    made = host.run(nets, keep={name: [name, 1] for name in nets})
-    assert "family: SD 1.5" in made["own"]
-    assert "family: zeroctl tiny" in made["embedded"]
+    result = host.run(nets, keep={name: [name, 1] for name in nets})
+    assert "family: SD 1.5" in result["own"]
+    assert "family: zeroctl tiny" in result["embedded"]
 
 
 def test_a_name_that_is_not_there_is_refused_with_those_that_are(host: Host) -> None:
@@ -98,23 +98,24 @@ def test_a_scene_comes_with_its_mask_condition_and_caption(
 ) -> None:
     names = ("image", "mask", "condition", "caption")
     graph = {"scene": node("ZeroctlDemoScene", seed=5, split="held_out", condition=condition)}
-    made = host.run(graph, keep={name: ["scene", place] for place, name in enumerate(names)})
+    result = host.run(graph, keep={name: ["scene", place] for place, name in enumerate(names)})
     again = host.run(graph, keep={name: ["scene", place] for place, name in enumerate(names)})
-    assert made["image"].shape == made["condition"].shape == (1, 128, 128, 3) and made["mask"].shape == (1, 128, 128)
+    assert result["image"].shape == result["condition"].shape == (1, 128, 128, 3)
+    assert result["mask"].shape == (1, 128, 128)
     for name in names[:3]:
-        assert made[name].min() >= 0 and made[name].max() <= 1 and made[name].std() > 0
-        assert torch.equal(made[name], again[name])
-    assert made["caption"] == again["caption"]
-    tokens = tokenise(made["caption"])
+        assert result[name].min() >= 0 and result[name].max() <= 1 and result[name].std() > 0
+        assert torch.equal(result[name], again[name])
+    assert result["caption"] == again["caption"]
+    tokens = tokenise(result["caption"])
     assert not tokens.unknown and not tokens.cut
 
 
 def test_seed_and_split_choose_the_scene(host: Host) -> None:
-    chosen = [(0, "held_out"), (1, "held_out"), (0, "train"), (2**32 - 1, "train")]
+    scenes = [(0, "held_out"), (1, "held_out"), (0, "train"), (2**32 - 1, "train")]
     graph = {
         str(place): node("ZeroctlDemoScene", seed=seed, split=split, condition="edges")
-        for place, (seed, split) in enumerate(chosen)
+        for place, (seed, split) in enumerate(scenes)
     }
-    made = host.run(graph, keep={name: [name, 0] for name in graph})
-    pictures = [made[name] for name in graph]
+    result = host.run(graph, keep={name: [name, 0] for name in graph})
+    pictures = [result[name] for name in graph]
     assert not any(torch.equal(one, other) for place, one in enumerate(pictures) for other in pictures[:place])

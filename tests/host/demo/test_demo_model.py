@@ -43,8 +43,8 @@ def test_it_makes_a_picture(host: Host) -> None:
 
 
 def test_info_says_what_it_knows_and_where_it_ends(demo: Any) -> None:
-    for said in ("red", "star", "background", "12 tokens", "96 to 192", "128x128"):
-        assert said in demo["info"]
+    for text in ("red", "star", "background", "12 tokens", "96 to 192", "128x128"):
+        assert text in demo["info"]
 
 
 @pytest.mark.parametrize("height, width", [(16, 16), (12, 24), (9, 7)])
@@ -55,8 +55,8 @@ def test_the_hosts_network_equals_ours(demo: Any, demo_weights: Path, height: in
     x = torch.randn(2, 4, height, width, generator=generator)
     t = torch.tensor([7.0, 981.0])
     context = torch.randn(2, 12, 64, generator=generator)
-    found = demo["model"].model.diffusion_model(x, t, context=context)
-    assert (found - unet(x, t, context)).abs().max() <= SAME_CALL
+    result = demo["model"].model.diffusion_model(x, t, context=context)
+    assert (result - unet(x, t, context)).abs().max() <= SAME_CALL
 
 
 def test_the_core_takes_the_hosts_steps(demo: Any) -> None:
@@ -67,8 +67,8 @@ def test_the_core_takes_the_hosts_steps(demo: Any) -> None:
     for steps in range(1, 61):
         theirs = calculate_sigmas(sampling, "normal", steps)
         assert torch.equal(normal_sigmas(steps), theirs), steps
-        told = [float(sampling.timestep(sigma[None])) for sigma in theirs[:-1]]
-        assert [float(timestep_of(sigma)) for sigma in theirs[:-1]] == told, steps
+        timesteps = [float(sampling.timestep(sigma[None])) for sigma in theirs[:-1]]
+        assert [float(timestep_of(sigma)) for sigma in theirs[:-1]] == timesteps, steps
 
 
 @pytest.mark.parametrize("steps, cfg", [(20, 3.0), (7, 1.0)])
@@ -82,8 +82,8 @@ def test_a_run_of_the_core_gives_the_same_latents(
     expected = sample(
         parts.unet, noise_of([11]), parts.context([PROMPT]), parts.context([""]), stack=stack, guidance=cfg, steps=steps
     )
-    found = latents(host, controlled(host, demo_graph(seed=11, steps=steps, cfg=cfg), by)) * SCALE
-    assert (found - expected).abs().max() <= SAME_RUN * max(1.0, expected.std())
+    result = latents(host, controlled(host, demo_graph(seed=11, steps=steps, cfg=cfg), by)) * SCALE
+    assert (result - expected).abs().max() <= SAME_RUN * max(1.0, expected.std())
 
 
 def test_our_apply_equals_the_hosts(host: Host) -> None:
@@ -149,8 +149,8 @@ def test_the_other_samplers_equal_ksampler(host: Host, other: Any, by: str) -> N
     "sampler, scheduler", [("dpmpp_2m", "karras"), ("ddim", "ddim_uniform"), ("euler_ancestral", "simple")]
 )
 def test_it_samples_by_other_rules_too(host: Host, sampler: str, scheduler: str) -> None:
-    found = latents(host, demo_graph(sampler_name=sampler, scheduler=scheduler))
-    assert found.shape == (1, 4, 16, 16) and torch.isfinite(found).all()
+    result = latents(host, demo_graph(sampler_name=sampler, scheduler=scheduler))
+    assert result.shape == (1, 4, 16, 16) and torch.isfinite(result).all()
 
 
 @pytest.mark.parametrize("by", BY)
@@ -233,13 +233,13 @@ def test_a_cond_acts_within_its_mask(host: Host, by: str) -> None:
 # ---- sizes
 
 
-@pytest.mark.parametrize("size, told", [(96, False), (128, False), (192, False), (88, True), (200, True)])
+@pytest.mark.parametrize("size, is_noticed", [(96, False), (128, False), (192, False), (88, True), (200, True)])
 def test_a_size_that_it_was_not_made_for_is_named(
-    host: Host, caplog: pytest.LogCaptureFixture, size: int, told: bool
+    host: Host, caplog: pytest.LogCaptureFixture, size: int, is_noticed: bool
 ) -> None:
     result = host.run(demo_graph(size=size, steps=1), keep={"latent": ["sampler", 0]})
-    assert bool(result.sent("zeroctl.notice")) == told
-    assert (f"{size}x{size} pixels" in caplog.text) == told
+    assert bool(result.sent("zeroctl.notice")) == is_noticed
+    assert (f"{size}x{size} pixels" in caplog.text) == is_noticed
 
 
 # ---- files
@@ -251,10 +251,10 @@ def test_model_save_writes_the_unet_under_its_published_names(host: Host, demo_w
     model = graph["sampler"]["inputs"]["model"]
     host.run({**graph, "save": node("ModelSave", model=model, filename_prefix=f"demo-{by}")})
     (path,) = (host.base / "output").glob(f"demo-{by}_*.safetensors")
-    saved = load_file(path)
+    weights = load_file(path)
     shipped = {key: value for key, value in load_file(demo_weights / MODEL).items() if key.startswith("model.")}
-    assert saved.keys() == shipped.keys()
-    assert all(torch.equal(value.float(), shipped[key].float()) for key, value in saved.items())
+    assert weights.keys() == shipped.keys()
+    assert all(torch.equal(value.float(), shipped[key].float()) for key, value in weights.items())
     path.unlink()
 
 
@@ -267,9 +267,9 @@ def test_checkpoint_save_writes_all_three_parts(host: Host, demo_weights: Path) 
     (path,) = (host.base / "output").glob("demo-all_*.safetensors")
     autoencoder = {f"first_stage_model.{key}": value for key, value in load_file(demo_weights / AUTOENCODER).items()}
     shipped = {**load_file(demo_weights / MODEL), **autoencoder}
-    saved = load_file(path)
-    assert saved.keys() == shipped.keys()
-    assert all(torch.equal(value.float(), shipped[key].float()) for key, value in saved.items())
+    weights = load_file(path)
+    assert weights.keys() == shipped.keys()
+    assert all(torch.equal(value.float(), shipped[key].float()) for key, value in weights.items())
     path.unlink()
 
 
@@ -283,8 +283,8 @@ def test_weights_that_are_missing_are_named(host: Host, tmp_path: Path, monkeypa
 def test_newer_hosts_make_further_copies(demo: Any, disable_dynamic: bool) -> None:
     for patcher in (demo["model"], demo["clip"].patcher, demo["vae"].patcher):
         make, arguments = patcher.cached_patcher_init
-        made = make(*arguments, disable_dynamic=disable_dynamic)
-        assert made.model is not patcher.model
-        assert not (disable_dynamic and getattr(made, "is_dynamic", lambda: False)())
+        clone = make(*arguments, disable_dynamic=disable_dynamic)
+        assert clone.model is not patcher.model
+        assert not (disable_dynamic and getattr(clone, "is_dynamic", lambda: False)())
         weights = patcher.model.state_dict()
-        assert all(torch.equal(value, weights[key]) for key, value in made.model.state_dict().items())
+        assert all(torch.equal(value, weights[key]) for key, value in clone.model.state_dict().items())

@@ -49,12 +49,12 @@ def lora(host: Host, demo_weights: Path) -> Path:
 
 def with_patch(graph: Graph, class_type: str, **inputs: Any) -> Graph:
     """The graph with one more node behind the demo model."""
-    for name, made in graph.items():
-        if made["inputs"].get("model") == ["demo", 0]:
+    for name, entry in graph.items():
+        if entry["inputs"].get("model") == ["demo", 0]:
             return {
                 **graph,
                 "patch": node(class_type, model=["demo", 0], **inputs),
-                name: {**made, "inputs": {**made["inputs"], "model": ["patch", 0]}},
+                name: {**entry, "inputs": {**entry["inputs"], "model": ["patch", 0]}},
             }
     raise AssertionError("no node takes the MODEL")
 
@@ -73,12 +73,12 @@ def test_a_patch_acts_and_our_apply_equals_the_hosts_on_it(
     graph = demo_graph()
     plain = seeded(host, graph)
     patched = with_patch(graph, class_type, **inputs)
-    found = seeded(host, patched)
-    assert torch.isfinite(found).all() and largest_difference(found, plain) > FELT
+    result = seeded(host, patched)
+    assert torch.isfinite(result).all() and largest_difference(result, plain) > FELT
     assert "NOT LOADED" not in caplog.text
     ours, theirs = (seeded(host, controlled(host, patched, by)) for by in ("ours", "host"))
     assert largest_difference(ours, theirs) <= CLOSE
-    assert largest_difference(ours, found) > FELT
+    assert largest_difference(ours, result) > FELT
 
 
 @pytest.mark.parametrize("by", ["nobody", "ours", "host"])
@@ -86,14 +86,14 @@ def test_easy_cache_skips_steps(host: Host, by: str) -> None:
     graph = controlled(host, with_patch(demo_graph(steps=10), "EasyCache", **EASY_CACHE), by)
     model = host.run({"demo": graph["demo"]}, keep={"model": ["demo", 0]})["model"]
     graph["demo"] = host.give(model)
-    for made in graph.values():
-        for name, link in made["inputs"].items():
+    for entry in graph.values():
+        for name, link in entry["inputs"].items():
             if isinstance(link, list) and link[0] == "demo" and link[1] > 0:
-                made["inputs"][name] = ["parts", link[1]]
+                entry["inputs"][name] = ["parts", link[1]]
     graph["parts"] = node("ZeroctlDemoModel")
     with counted(model.model.diffusion_model.out) as calls:
-        found = latents(host, graph)
-    assert torch.isfinite(found).all() and 1 < len(calls) < 10
+        result = latents(host, graph)
+    assert torch.isfinite(result).all() and 1 < len(calls) < 10
 
 
 def test_the_lora_loader_of_both_loads_it_too(host: Host, caplog: pytest.LogCaptureFixture) -> None:

@@ -72,7 +72,7 @@ def test_inpainting_keeps_what_the_mask_leaves(host: Host, by: str) -> None:
     assert encoded["samples"].shape == (1, 4, 16, 16) and "noise_mask" in encoded
     graph = demo_graph()
     graph["latent"] = host.give(encoded)
-    found = latents(host, controlled(host, graph, by))
+    result = latents(host, controlled(host, graph, by))
     left = (slice(None), slice(None), slice(None), slice(0, 7))
-    assert (found[left] - encoded["samples"][left]).abs().max() <= CLOSE * 100
-    assert not torch.allclose(found[..., 9:], encoded["samples"][..., 9:], atol=0.1)
+    assert (result[left] - encoded["samples"][left]).abs().max() <= CLOSE * 100
+    assert not torch.allclose(result[..., 9:], encoded["samples"][..., 9:], atol=0.1)

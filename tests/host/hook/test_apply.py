@@ -33,10 +33,10 @@ def test_cond_only_equals_positive_only_with_one_unet_call_a_step(
     unet, own = model_of(preset, v_prediction=v_prediction).model.diffusion_model, our_net(net)
     with counted(unet) as theirs_called:
         theirs = latents(host, with_host_control(graph, host_net(net), image, negative=False))
-    with counted(unet) as called, counted(own.control_model.net) as net_called:
+    with counted(unet) as calls, counted(own.control_model.net) as net_called:
         ours = latents(host, with_our_control(graph, host.give(own), image, branches="cond"))
     assert largest_difference(theirs, ours) <= CLOSE
-    assert list(called) == [2, 2, 2] and list(net_called) == [1, 1, 1]
+    assert list(calls) == [2, 2, 2] and list(net_called) == [1, 1, 1]
     assert len(theirs_called) == 6  # the host splits the batch
 
 
@@ -48,7 +48,7 @@ def test_strength_zero_and_a_closed_window_are_bit_identical_to_no_control(host,
     graph, image, net = graph_of(steps=3), host.give(picture()), our_net("thin")
     plain = latents(host, graph)
     window = node("ZeroctlSchedule", start=20.0, end=15.0, unit="sigma", curve="", interpolation="linear")
-    with counted(net.control_model.net) as called:
+    with counted(net.control_model.net) as calls:
         closed = host.run(
             with_our_control(graph, host.give(net), image, schedule=["window", 0], extra={"window": window}),
             keep={"latent": ["sampler", 0]},
@@ -56,9 +56,9 @@ def test_strength_zero_and_a_closed_window_are_bit_identical_to_no_control(host,
         assert torch.equal(plain, own_control(host, graph, net, image, strength=0.0))
         assert torch.equal(plain, own_control(host, graph, net, image, enabled=False))
         assert torch.equal(plain, closed["latent"]["samples"])
-    assert not called
-    (told,) = closed.sent("zeroctl.notice")
-    assert "never acted" in told["title"]
+    assert not calls
+    (notice,) = closed.sent("zeroctl.notice")
+    assert "never acted" in notice["title"]
 
 
 def test_an_untrained_net_runs_and_changes_nothing_to_the_bit(host, graph_of, model_of) -> None:
@@ -67,9 +67,9 @@ def test_an_untrained_net_runs_and_changes_nothing_to_the_bit(host, graph_of, mo
         {"model": host.give(model_of("thin")), "copy": node("ZeroctlCopyFromModel", model=["model", 0])},
         keep={"net": ["copy", 0]},
     )["net"]
-    with counted(copied.control_model.net) as called:
+    with counted(copied.control_model.net) as calls:
         assert torch.equal(latents(host, graph), own_control(host, graph, copied, image))
-    assert list(called) == [2, 2, 2]
+    assert list(calls) == [2, 2, 2]
 
 
 def test_two_chained_applies_equal_one(host, graph_of, our_net) -> None:

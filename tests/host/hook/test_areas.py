@@ -37,7 +37,8 @@ PERCENT = Area(
 )
 CLIPPED = Area("ConditioningSetArea", {"width": 96, "height": 64, "x": 64, "y": 96}, y=96, x=64, height=32, width=64)
 TOP, BOTTOM = (
-    Area("ConditioningSetArea", {"width": 64, "height": 64, "x": at, "y": at}, at, at, 64, 64) for at in (0, 64)
+    Area("ConditioningSetArea", {"width": 64, "height": 64, "x": at, "y": at}, y=at, x=at, height=64, width=64)
+    for at in (0, 64)
 )
 AREAS = pytest.mark.parametrize("area", [PIXELS, PERCENT, CLIPPED], ids=["cells", "percent", "clipped"])
 
@@ -57,7 +58,7 @@ def blocks(size: int = SIDE, batch: int = 1, seed: int = 0) -> torch.Tensor:
 
 
 def difference_in(area: Area, one: torch.Tensor, other: torch.Tensor) -> float:
-    """Only in the area: where no cond is, the host leaves zeros, which are no measure of the latents' spread."""
+    """Only in the area: where no cond is, the host leaves zeros, which do not measure the latents' spread."""
     return largest_difference(area.cells(one), area.cells(other))
 
 
@@ -129,13 +130,13 @@ def test_the_copy_of_an_area_in_the_negative_list_is_not_on_the_cond_branch(
     """The host's copy has the area's uuid: cond only must not act on it."""
     graph, net = with_area(graph_of(size=SIDE, steps=1), PIXELS), our_net("thin")
     graph = with_our_control(linked(graph, positive=["area", 0]), host.give(net), host.give(blocks()), branches="cond")
-    seen: list[torch.Tensor] = []
-    handle = net.control_model.net.register_forward_pre_hook(lambda _, args: seen.append(args[2]))
+    contexts: list[torch.Tensor] = []
+    handle = net.control_model.net.register_forward_pre_hook(lambda _, args: contexts.append(args[2]))
     try:
         latents(host, graph)
     finally:
         handle.remove()
-    (context,) = seen
+    (context,) = contexts
     assert torch.equal(context, conditioning_of("thin", seed=1)[0][0])
 
 
@@ -161,10 +162,10 @@ def test_two_areas_of_one_size_in_one_call_see_their_own_crops(
     theirs = linked(theirs, positive=["p", 0], negative=["n", 0])
     net, unet = our_net("thin"), model_of("thin", v_prediction=False).model.diffusion_model
     ours = with_our_control(plain, host.give(net), host.give(image), branches=branches)
-    with counted(unet) as called, counted(net.control_model.net) as net_called:
+    with counted(unet) as calls, counted(net.control_model.net) as net_called:
         result = latents(host, ours)
     assert largest_difference(latents(host, theirs), result) <= CLOSE
-    assert list(called) == [4, 4] and list(net_called) == ([4, 4] if branches == "both" else [2, 2])
+    assert list(calls) == [4, 4] and list(net_called) == ([4, 4] if branches == "both" else [2, 2])
     swapped = {**theirs, "top c image": theirs["bottom c image"], "bottom c image": theirs["top c image"]}
     assert largest_difference(latents(host, swapped), result) > SEEN
 
@@ -181,10 +182,10 @@ def test_an_area_beside_a_plain_cond(host, graph_of, our_net, host_net, conditio
     unet = model_of("thin", v_prediction=False).model.diffusion_model
     with counted(unet) as without:
         latents(host, plain)
-    with counted(unet) as called:
+    with counted(unet) as calls:
         ours = latents(host, with_our_control(plain, host.give(our_net("thin")), host.give(image)))
     assert largest_difference(latents(host, theirs), ours) <= CLOSE
-    assert list(called) == list(without)
+    assert list(calls) == list(without)
 
 
 def test_a_batch_in_an_area_sees_image_r_in_row_r(host, graph_of, our_net, host_net) -> None:

@@ -34,11 +34,11 @@ def cldm(preset: str, union_types: int | None = None) -> nn.Module:
     weights = random_controlnet(preset, spread=0.1)
     config = comfy.model_detection.model_config_from_unet(weights, "", True).unet_config
     config.pop("out_channels")
-    made = comfy.cldm.cldm.ControlNet(
+    network = comfy.cldm.cldm.ControlNet(
         **config, hint_channels=3, dtype=torch.float32, union_controlnet_num_control_type=union_types
     )
-    filled(made).load_state_dict(weights, strict=False)
-    return made
+    filled(network).load_state_dict(weights, strict=False)
+    return network
 
 
 def control_net(network: nn.Module, **options: Any) -> Any:
@@ -295,8 +295,8 @@ def test_areas_see_their_crop_of_the_condition(host, graph_of, our_net, host_net
 def test_images_follow_their_rows_in_a_context_window_over_the_batch(host, graph_of, our_net, host_net) -> None:
     # three steps: the host compares four noise levels with a batch of four, other numbers it cannot compare
     graph, image = graph_of(batch=4, steps=3), host.give(picture(batch=4))
-    known = host.nodes.NODE_CLASS_MAPPINGS["ContextWindowsManual"].INPUT_TYPES()["required"]
-    inputs = {name: spec[1]["default"] for name, spec in known.items() if "default" in spec[1]}
+    window = host.nodes.NODE_CLASS_MAPPINGS["ContextWindowsManual"].INPUT_TYPES()["required"]
+    inputs = {name: spec[1]["default"] for name, spec in window.items() if "default" in spec[1]}
     graph["window"] = node(
         "ContextWindowsManual",
         **{
@@ -354,7 +354,7 @@ def test_an_adapters_weights_go_from_shallow_to_deep(host, foreign_of, t2i) -> N
 
 
 @pytest.mark.parametrize(
-    ("kind", "preset", "said"),
+    ("kind", "preset", "pattern"),
     [
         ("sd15", "thinxl", "SD 1.5 .*SDXL .*Load a control that was trained for SDXL"),
         ("sdxl", "thin", "SDXL .*SD15 .*Load a control that was trained for SD15"),
@@ -364,8 +364,8 @@ def test_an_adapters_weights_go_from_shallow_to_deep(host, foreign_of, t2i) -> N
         ("t2i", "thin", "does not fit the MODEL"),
     ],
 )
-def test_a_foreign_net_of_another_family_is_refused(host, nets, graph_of, kind, preset, said) -> None:
-    with pytest.raises(NodeFailed, match=said):
+def test_a_foreign_net_of_another_family_is_refused(host, nets, graph_of, kind, preset, pattern) -> None:
+    with pytest.raises(NodeFailed, match=pattern):
         latents(host, with_our_control(graph_of(preset), nets[kind][1](), host.give(picture())))
 
 
@@ -481,7 +481,7 @@ def test_a_flux_net_equals_the_hosts_apply(host, flux_graph, flux_net) -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "said"),
+    ("inputs", "pattern"),
     [
         ({"mode": "paper"}, "the rule resolution weighs the connections of a Stable Diffusion UNet"),
         (weighted("1, 1"), "has 57 outputs, but there are 2 weights"),
@@ -489,9 +489,9 @@ def test_a_flux_net_equals_the_hosts_apply(host, flux_graph, flux_net) -> None:
         (weighted(base="sd15"), "meant for the base sd15, the MODEL is Flux"),
     ],
 )
-def test_what_a_transformer_cannot_do_is_refused(host, flux_graph, flux_net, inputs, said) -> None:
+def test_what_a_transformer_cannot_do_is_refused(host, flux_graph, flux_net, inputs, pattern) -> None:
     inputs = {**inputs, "extra": {**inputs.get("extra", {}), "mask": host.give(half_mask())}}
-    with pytest.raises(NodeFailed, match=said):
+    with pytest.raises(NodeFailed, match=pattern):
         latents(host, with_our_control(flux_graph(), host.give(flux_net), host.give(picture()), **inputs))
 
 
@@ -519,9 +519,9 @@ def acn(host: Host) -> Host:
 def test_advanced_controlnet_equals_the_hosts_apply(acn, graph_of, controlnet_file, negative) -> None:
     graph, image = graph_of(steps=3), acn.give(picture())
     file = {"cnet": controlnet_file("thin", 0, torch.float32).name}
-    known = acn.nodes.NODE_CLASS_MAPPINGS
-    loader = next(name for name in ("ACN_ControlNetLoaderAdvanced", "ControlNetLoaderAdvanced") if name in known)
-    name = next(iter(known[loader].INPUT_TYPES()["required"]))
+    classes = acn.nodes.NODE_CLASS_MAPPINGS
+    loader = next(name for name in ("ACN_ControlNetLoaderAdvanced", "ControlNetLoaderAdvanced") if name in classes)
+    name = next(iter(classes[loader].INPUT_TYPES()["required"]))
     net = node(loader, **{name: file["cnet"]})
     theirs = latents(acn, with_host_control(graph, net, image, negative, strength=0.8, end_percent=0.7))
     ours = latents(
@@ -539,12 +539,12 @@ def test_a_stack_of_other_packs_comes_back_as_it_went(host, graph_of, our_net, h
     there = {**chained, "to": node("ZeroctlStackToLegacy", stack=["b control", 0])}
     back = {**there, "from": node("ZeroctlStackFromLegacy", control_net_stack=["to", 0])}
     back["b"] = {**back["b"], "inputs": {**back["b"]["inputs"], "stack": ["from", 0]}}
-    told = host.run(back, keep={"latent": ["sampler", 0], "rows": ["to", 0], "went": ["to", 1], "came": ["from", 1]})
-    assert torch.equal(latents(host, chained), told["latent"]["samples"])
-    assert [row[2:] for row in told["rows"]] == [(0.7, 0.0, 0.8), (1.0, 0.0, 1.0)]
-    assert all(torch.equal(row[1], picture(seed=seed)) for seed, row in enumerate(told["rows"]))
-    assert told["went"] == "control 1: complete\ncontrol 2: complete"
-    assert told["came"] == "control 1: strength 0.7, timesteps 0 to 0.8\ncontrol 2: strength 1, timesteps 0 to 1"
+    result = host.run(back, keep={"latent": ["sampler", 0], "rows": ["to", 0], "went": ["to", 1], "came": ["from", 1]})
+    assert torch.equal(latents(host, chained), result["latent"]["samples"])
+    assert [row[2:] for row in result["rows"]] == [(0.7, 0.0, 0.8), (1.0, 0.0, 1.0)]
+    assert all(torch.equal(row[1], picture(seed=seed)) for seed, row in enumerate(result["rows"]))
+    assert result["went"] == "control 1: complete\ncontrol 2: complete"
+    assert result["came"] == "control 1: strength 0.7, timesteps 0 to 0.8\ncontrol 2: strength 1, timesteps 0 to 1"
 
 
 def test_what_the_plain_stack_cannot_say_is_named(host, our_net) -> None:
@@ -569,9 +569,9 @@ def test_what_the_plain_stack_cannot_say_is_named(host, our_net) -> None:
     )
     del graph["a"], graph["b"], graph["sampler"], graph["model"]
     graph["to"] = node("ZeroctlStackToLegacy", stack=["b control", 0])
-    told = host.run(graph, keep={"rows": ["to", 0], "report": ["to", 1]})
-    assert len(told["rows"]) == 1
-    first, second = told["report"].splitlines()
+    result = host.run(graph, keep={"rows": ["to", 0], "report": ["to", 1]})
+    assert len(result["rows"]) == 1
+    first, second = result["report"].splitlines()
     for lost in (
         "weights (resolution)",
         "branches cond",

@@ -89,10 +89,10 @@ def host_control_on_middle(graph: Graph) -> Graph:
 @contextmanager
 def contexts(net: Any) -> Iterator[list[torch.Tensor]]:
     """The context [B, T, C] of every call of our net: it tells whose rows they were."""
-    seen: list[torch.Tensor] = []
-    handle = net.control_model.net.register_forward_pre_hook(lambda _, args: seen.append(args[2]))
+    contexts_of_net: list[torch.Tensor] = []
+    handle = net.control_model.net.register_forward_pre_hook(lambda _, args: contexts_of_net.append(args[2]))
     try:
-        yield seen
+        yield contexts_of_net
     finally:
         handle.remove()
 
@@ -114,26 +114,26 @@ def test_a_guider_equals_the_hosts_apply(
         theirs = host_control_on_middle(theirs)
     ours = with_our_control(third, host.give(net), image, branches=branches)
     unet = model_of("thin", v_prediction=False).model.diffusion_model
-    with counted(unet) as called, contexts(net) as seen:
+    with counted(unet) as calls, contexts(net) as contexts_of_net:
         result = host.run(guided(ours, *GUIDERS[name]), keep={"latent": ["sampler", 0]})
     assert largest_difference(latents(host, guided(theirs, *GUIDERS[name])), result["latent"]["samples"]) <= CLOSE
-    assert list(called) == [ROWS[name]] * 2
+    assert list(calls) == [ROWS[name]] * 2
     positive = conditioning_of("thin", seed=1)[0][0]
-    for context in seen:
+    for context in contexts_of_net:
         assert context.shape[0] == (ROWS[name] if branches == "both" else 1)
         assert sum(torch.equal(row, positive[0]) for row in context) == 1
-    assert len(seen) == 2 and not result.sent("zeroctl.notice")
+    assert len(contexts_of_net) == 2 and not result.sent("zeroctl.notice")
 
 
 def test_uncond_is_everything_but_positive(host, third, our_net, conditioning_of) -> None:
     net = our_net("thin")
     graph = with_our_control(third, host.give(net), host.give(picture()), branches="uncond")
-    with contexts(net) as seen:
+    with contexts(net) as contexts_of_net:
         latents(host, guided(graph, *GUIDERS["dual cfg"]))
     others = [conditioning_of("thin", seed=seed)[0][0][0] for seed in (2, 3)]
-    for context in seen:
+    for context in contexts_of_net:
         assert len(context) == 2 and all(any(torch.equal(row, other) for other in others) for row in context)
-    assert len(seen) == 2
+    assert len(contexts_of_net) == 2
 
 
 PATCHES = {
@@ -172,7 +172,7 @@ def test_a_guidance_patch_equals_the_hosts_apply(
         with_host_control(graph, host_net("thin"), image, negative=branches == "both"), class_type, **inputs
     )
     unet = model_of("thin", v_prediction=False).model.diffusion_model
-    with counted(unet) as called, contexts(net) as seen:
+    with counted(unet) as calls, contexts(net) as contexts_of_net:
         ours = host.run(
             with_patch(with_our_control(graph, host.give(net), image, branches=branches), class_type, **inputs),
             keep={"latent": ["sampler", 0]},
@@ -181,10 +181,11 @@ def test_a_guidance_patch_equals_the_hosts_apply(
     result = ours["latent"]["samples"]
     assert largest_difference(latents(host, theirs), result) <= CLOSE
     assert torch.equal(latents(host, before), result)
-    assert len(called) == 2 * EXTRA[name][0]
+    assert len(calls) == 2 * EXTRA[name][0]
     if branches == "cond":
         positive = conditioning_of("thin", seed=1)[0][0]
-        assert len(seen) == 2 * EXTRA[name][1] and all(torch.equal(context, positive) for context in seen)
+        assert len(contexts_of_net) == 2 * EXTRA[name][1]
+        assert all(torch.equal(context, positive) for context in contexts_of_net)
     assert not ours.sent("zeroctl.notice")
 
 
@@ -195,14 +196,14 @@ def old_perp_neg(graph: Graph) -> Graph:
 def test_a_list_that_nobody_owns_is_said_where_it_matters(host, third, our_net, conditioning_of) -> None:
     """The old Perp-Neg runs a cond of its own, index 0 of its call."""
     net, image = our_net("thin"), host.give(picture())
-    with contexts(net) as seen:
+    with contexts(net) as contexts_of_net:
         ours = host.run(
             old_perp_neg(with_our_control(third, host.give(net), image, branches="cond")),
             keep={"latent": ["sampler", 0]},
         )
-    (told,) = ours.sent("zeroctl.notice")
-    assert told["title"] == "Roles guessed" and "one branch" in told["text"]
-    assert [len(context) for context in seen] == [1, 1, 1, 1]
+    (notice,) = ours.sent("zeroctl.notice")
+    assert notice["title"] == "Roles guessed" and "one branch" in notice["text"]
+    assert [len(context) for context in contexts_of_net] == [1, 1, 1, 1]
     both = host.run(old_perp_neg(with_our_control(third, host.give(net), image)), keep={"latent": ["sampler", 0]})
     assert not both.sent("zeroctl.notice")
 
@@ -247,11 +248,11 @@ def test_a_second_model_gets_the_roles_right(host, second_model, our_net, host_n
     image, net = host.give(picture()), our_net("thin")
     theirs = with_host_control(second_model, host_net("thin"), image, negative=branches == "both")
     ours = with_our_control(second_model, host.give(net), image, branches=branches)
-    with counted(net.control_model.net) as called:
+    with counted(net.control_model.net) as calls:
         result = host.run(guided(ours, *DUAL_MODEL), keep={"latent": ["sampler", 0]})
     assert largest_difference(latents(host, guided(theirs, *DUAL_MODEL)), result["latent"]["samples"]) <= CLOSE
-    assert list(called) == [1] * (4 if branches == "both" else 2)
-    assert [told["title"] for told in result.sent("zeroctl.notice")] == ["Second model"]
+    assert list(calls) == [1] * (4 if branches == "both" else 2)
+    assert [notice["title"] for notice in result.sent("zeroctl.notice")] == ["Second model"]
 
 
 def test_a_second_model_of_another_family_is_refused_in_our_words(host, second_model, our_net, model_of) -> None:

@@ -89,10 +89,10 @@ def test_lora_hooks_on_one_cond_equal_the_host(host, graph_of, our_net, host_net
     }
     for branches in ("both", "cond"):
         theirs = latents(host, with_host_control(hooked, host_net("thin"), image, negative=branches == "both"))
-        with counted(net.control_model.net) as called:
+        with counted(net.control_model.net) as calls:
             ours = latents(host, with_our_control(hooked, host.give(net), image, branches=branches))
         assert largest_difference(theirs, ours) <= CLOSE
-        assert list(called) == [1] * (4 if branches == "both" else 2)
+        assert list(calls) == [1] * (4 if branches == "both" else 2)
     assert (
         largest_difference(ours, latents(host, with_our_control(graph, host.give(net), image, branches="cond"))) > SEEN
     )
@@ -147,8 +147,8 @@ def test_deep_shrink_drops_no_residual(
     assert "control could not be applied" not in caplog.text
     assert len({size for _, size, _ in shapes}) > 1 and all(changed for *_, changed in shapes)
     assert len(shapes) == 2 * len(our_net("thin").control_model.net.base.connections)
-    (told,) = result.sent("zeroctl.notice")
-    assert told["title"] == "Control resized"
+    (notice,) = result.sent("zeroctl.notice")
+    assert notice["title"] == "Control resized"
     ours = result["latent"]["samples"]
     monkeypatch.undo()
     assert largest_difference(ours, latents(host, shrunk(graph, block, factor, after))) > SEEN
@@ -215,8 +215,8 @@ def test_tiles_made_in_the_unet_call_are_said(host, graph_of, our_net, model_of)
         with_our_control(graph, host.give(our_net("thin")), host.give(picture(128, 128))),
         keep={"latent": ["sampler", 0]},
     )
-    (told,) = result.sent("zeroctl.notice")
-    assert told["title"] == "Another size" and "host's Apply ControlNet" in told["text"]
+    (notice,) = result.sent("zeroctl.notice")
+    assert notice["title"] == "Another size" and "host's Apply ControlNet" in notice["text"]
 
 
 def test_a_call_split_by_rows_without_saying_so_is_an_error(host, graph_of, our_net, model_of) -> None:
@@ -251,9 +251,9 @@ def test_a_skipped_step_costs_no_control(host, graph_of, our_net, host_net, mode
         else with_patch(with_our_control(graph, host.give(net), image), cache, **EASY)
     )
     unet = model_of("thin").model.diffusion_model
-    with counted(unet.input_blocks[0][0]) as called, counted(net.control_model.net) as net_called:
+    with counted(unet.input_blocks[0][0]) as calls, counted(net.control_model.net) as net_called:
         result = latents(host, ours)
-    assert 0 < len(called) < 12 and list(net_called) == list(called)
+    assert 0 < len(calls) < 12 and list(net_called) == list(calls)
     theirs = latents(host, with_host_control(with_patch(graph, cache, **EASY), host_net("thin"), image))
     assert largest_difference(theirs, result) <= CLOSE
 

@@ -30,14 +30,14 @@ FELT = 1e-2  # by what a random control moves them at least
 @contextmanager
 def features(net: Any) -> Iterator[list[weakref.ref]]:
     """Weak references to what the condition encoder was given and gave, one pair a call."""
-    seen: list[weakref.ref] = []
+    refs: list[weakref.ref] = []
 
     def remember(_: Any, args: tuple[Any, ...], output: Any) -> None:
-        seen.extend((weakref.ref(args[0]), weakref.ref(output)))
+        refs.extend((weakref.ref(args[0]), weakref.ref(output)))
 
     handle = net.control_model.net.input_hint_block.register_forward_hook(remember)
     try:
-        yield seen
+        yield refs
     finally:
         handle.remove()
 
@@ -73,14 +73,14 @@ def test_nothing_of_a_run_outlives_it(host, graph_of, our_net, model_of, end) ->
         keep={"model": ["ours", 0]},
     )["model"]
     sampling = {**graph, "ours": host.give(patched)}
-    with features(net) as seen:
+    with features(net) as refs:
         if end == "normal":
             latents(host, sampling)
         else:
             with pytest.raises(NodeFailed, match="interrupted" if end == "interrupt" else "broken on purpose"):
                 latents(host, sampling)
     gc.collect()
-    assert len(seen) == 2 and all(ref() is None for ref in seen)
+    assert len(refs) == 2 and all(ref() is None for ref in refs)
     assert "zeroctl" not in repr(patched.model_options)
 
 
@@ -88,9 +88,9 @@ def test_nothing_of_a_run_outlives_it(host, graph_of, our_net, model_of, end) ->
 def test_the_condition_is_encoded_once_a_run(host, graph_of, our_net, sampler) -> None:
     net = our_net("thin")
     graph = with_our_control(graph_of(steps=5, sampler=sampler), host.give(net), host.give(picture()))
-    with features(net) as seen, counted(net.control_model.net) as called:
+    with features(net) as refs, counted(net.control_model.net) as calls:
         latents(host, graph)
-    assert len(seen) == 2 and len(called) == (5 if sampler == "euler" else 9)
+    assert len(refs) == 2 and len(calls) == (5 if sampler == "euler" else 9)
 
 
 def test_a_net_on_one_image_in_two_units_runs_once_a_step(host, graph_of, our_net, host_net) -> None:
@@ -105,14 +105,14 @@ def test_a_net_on_one_image_in_two_units_runs_once_a_step(host, graph_of, our_ne
         **{**CONTROL, "strength": 0.4},
     )
     two["first"]["inputs"]["stack"] = ["second", 0]
-    with counted(net.control_model.net) as called:
+    with counted(net.control_model.net) as calls:
         result = latents(host, two)
-    assert list(called) == [2, 2]
+    assert list(calls) == [2, 2]
     assert largest_difference(latents(host, one), result) <= CLOSE
 
 
 def test_two_runs_of_other_sizes_one_after_the_other(host, graph_of, our_net, host_net) -> None:
-    """The second is no different for the first having been, and the first can be had again."""
+    """The second is the same without the first, and the first comes out the same again."""
     net, image = host.give(our_net("thin")), host.give(picture())
     sizes = (64, 96, 64)
     ours = [latents(host, with_our_control(graph_of(size=size), net, image)) for size in sizes]
@@ -154,9 +154,9 @@ def test_a_part_of_the_steps_counts_its_own_steps(host, graph_of, our_net, host_
     window = node("ZeroctlSchedule", start=0.0, end=0.4, unit="steps", curve="", interpolation="linear")
     graph = advanced(graph_of(steps=8), 2, 6)
     ours = with_our_control(graph, host.give(net), image, schedule=["window", 0], extra={"window": window})
-    with counted(net.control_model.net) as called:
+    with counted(net.control_model.net) as calls:
         result = latents(host, ours)
-    assert len(called) == 2
+    assert len(calls) == 2
     whole = latents(host, with_our_control(graph, host.give(net), image))
     assert largest_difference(whole, latents(host, with_host_control(graph, host_net("thin"), image))) <= CLOSE
     assert largest_difference(whole, result) > 1e-3
@@ -168,8 +168,8 @@ def test_another_aspect_is_said_once(host, graph_of, our_net) -> None:
         with_our_control(graph, host.give(our_net("thin")), host.give(picture(64, 128))),
         keep={"latent": ["sampler", 0]},
     )
-    (told,) = result.sent("zeroctl.notice")
-    assert told["title"] == "Condition image" and "8x8 cells" in told["text"]
+    (notice,) = result.sent("zeroctl.notice")
+    assert notice["title"] == "Condition image" and "8x8 cells" in notice["text"]
     fine = host.run(
         with_our_control(graph, host.give(our_net("thin")), host.give(picture(128, 128))),
         keep={"latent": ["sampler", 0]},
@@ -210,11 +210,11 @@ def test_the_host_loads_counts_and_unloads_the_net(host, graph_of, our_net, monk
         entries = [entry.model for entry in comfy.model_management.current_loaded_models]
         return [model for model in entries if model is not None]  # None: a clone of an earlier test that is gone
 
-    asked: list[float] = []
+    batches: list[float] = []
     prepare = comfy.sampler_helpers._prepare_sampling
 
     def spied(model: Any, noise_shape: Any, *args: Any, **kwargs: Any) -> Any:
-        asked.append(float(noise_shape[0]))
+        batches.append(float(noise_shape[0]))
         return prepare(model, noise_shape, *args, **kwargs)
 
     monkeypatch.setattr(comfy.sampler_helpers, "_prepare_sampling", spied)
@@ -222,7 +222,7 @@ def test_the_host_loads_counts_and_unloads_the_net(host, graph_of, our_net, monk
     net = our_net("thin")
     latents(host, with_our_control(graph_of(batch=2), host.give(net), host.give(picture())))
     assert any(model.model is net.control_model for model in loaded())
-    (rows,) = asked
+    (rows,) = batches
     assert 2.0 < rows < 4.0
     comfy.model_management.unload_all_models()
     assert not any(model.model is net.control_model for model in loaded())
@@ -278,11 +278,11 @@ def test_the_patcher_can_be_made_again(host, our_net, disable_dynamic) -> None:
     """Newer hosts clone models for further devices, and for torch.compile, through `cached_patcher_init`."""
     wrapped = our_net("thin").control_model_wrapped
     make, arguments = wrapped.cached_patcher_init
-    made = make(*arguments, disable_dynamic=disable_dynamic)
-    assert made.model is not wrapped.model and type(made.model) is type(wrapped.model)
-    assert not (disable_dynamic and getattr(made, "is_dynamic", lambda: False)())
+    further = make(*arguments, disable_dynamic=disable_dynamic)
+    assert further.model is not wrapped.model and type(further.model) is type(wrapped.model)
+    assert not (disable_dynamic and getattr(further, "is_dynamic", lambda: False)())
     ours = wrapped.model.state_dict()
-    assert all(torch.equal(value, ours[key]) for key, value in made.model.state_dict().items())
+    assert all(torch.equal(value, ours[key]) for key, value in further.model.state_dict().items())
 
 
 @pytest.mark.parametrize("branches", ["both", "cond"])
