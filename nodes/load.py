@@ -23,20 +23,20 @@ class ZeroctlLoadControlNet(ComfyNode):
             display_name="Load ControlNet (strict)",
             category="zeroctl/load",
             description="Loads a Stable Diffusion 1.5, 2.1 or SDXL ControlNet in the LDM or diffusers layout. Every "
-            "key must be there with its shape; a file of another kind is named. The output works in the host's nodes "
+            "key must be there with its shape; a file of another kind is named. The output works in ComfyUI's nodes "
             "too.",
             search_aliases=["control net", "controlnet loader"],
             inputs=[
                 io.Combo.Input(
                     "control_net_name",
                     options=controlnet_names(),
-                    tooltip="A file of the host's controlnet folders. What it is is read from its content.",
+                    tooltip="A file of ComfyUI's controlnet folders. What kind of file it is shows in its content.",
                 ),
             ],
             outputs=[
                 io.ControlNet.Output(
                     display_name="control_net",
-                    tooltip="For ControlNet Control, and for the host's own Apply ControlNet nodes.",
+                    tooltip="For ControlNet Control, and for ComfyUI's own Apply ControlNet nodes.",
                 ),
                 io.String.Output(
                     display_name="info", tooltip="Family, connections, layout, dtype, size and provenance of the file."
@@ -72,7 +72,7 @@ class ZeroctlSaveControlNet(ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="controlnet/zeroctl",
-                    tooltip="Folder and name below the host's output folder; a number is appended.",
+                    tooltip="Folder and name below ComfyUI's output folder; a number is appended.",
                 ),
                 io.Combo.Input(
                     "layout",

@@ -46,7 +46,7 @@ class ZeroctlSchedule(ComfyNode):
                     "unit",
                     options=list(UNITS),
                     default="timestep",
-                    tooltip="timestep: share of the training timesteps, as the host counts. steps: share of the "
+                    tooltip="timestep: share of the training timesteps, as ComfyUI counts. steps: share of the "
                     "steps of the run, as A1111. steps_diffusers: as diffusers. sigma: noise level.",
                 ),
                 io.String.Input(

@@ -47,7 +47,7 @@ class ZeroctlControl(ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.001,
-                    tooltip="Share of the training timesteps at which it begins, as the host counts.",
+                    tooltip="Share of the training timesteps at which it begins, as ComfyUI counts.",
                 ),
                 io.Float.Input(
                     "end",
@@ -55,7 +55,7 @@ class ZeroctlControl(ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.001,
-                    tooltip="Share of the training timesteps at which it ends, as the host counts.",
+                    tooltip="Share of the training timesteps at which it ends, as ComfyUI counts.",
                 ),
                 io.Combo.Input(
                     "mode",
@@ -68,8 +68,8 @@ class ZeroctlControl(ComfyNode):
                     "resize",
                     options=list(RESIZE_MODES),
                     default="crop",
-                    tooltip="When the image has other proportions than the picture. crop: cut the middle out, as the "
-                    "host does. fit: show all of it with borders. stretch: pull it into shape.",
+                    tooltip="When the image has other proportions than the picture. crop: cut the middle out, as "
+                    "ComfyUI does. fit: show all of it with borders. stretch: pull it into shape.",
                 ),
                 io.Boolean.Input(
                     "enabled", default=True, tooltip="Off: this control stays in the graph and does nothing."

@@ -40,7 +40,7 @@ def as_in_file(control_net: Any) -> ControlNet:
         if {value.dtype for value in in_memory.values()} == {net.info.dtype}:
             return net
         raise ValueError(
-            f"{net.info.path} is gone, and the host holds its {dtype_name(net.info.dtype)} weights as "
+            f"{net.info.path} is gone, and ComfyUI holds its {dtype_name(net.info.dtype)} weights as "
             f"{dtype_name(control_net.control_model.dtype)}: they cannot be saved as they were. Put the file back."
         )
     original = load_controlnet(net.info.path, check_finite=False)

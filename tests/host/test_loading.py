@@ -270,7 +270,7 @@ def test_a_half_precision_net_whose_file_has_gone_is_not_saved_in_another_precis
         assert_same(load_file(saved(host, host.give(net), "ldm")), random_controlnet("thin", dtype=torch.float16))
         return
     with pytest.raises(
-        NodeFailed, match="leaving.safetensors is gone, and the host holds its float16 weights as float32"
+        NodeFailed, match="leaving.safetensors is gone, and ComfyUI holds its float16 weights as float32"
     ):
         saved(host, host.give(net), "ldm")
 

@@ -92,7 +92,7 @@ def rows_of_call(batch: int, size: tuple[int, int], options: Mapping[str, Any], 
         raise ValueError(
             f"the UNet is called with {plural(batch, 'latent')} for {plural(len(indices), 'conditioning')}, so it is "
             "not known which latent is whose. A node between the sampler and the UNet splits the batch without saying "
-            "so (transformer_options cond_or_uncond): remove it, or use the host's Apply ControlNet with it."
+            "so (transformer_options cond_or_uncond): remove it, or use ComfyUI's own Apply ControlNet with it."
         )
     per_chunk = batch // len(indices)
     samples = _samples(per_chunk, options.get("context_window"))

@@ -60,7 +60,7 @@ class Calls:
                 "Another size",
                 f"a node gives the UNet latents of {call.canvas[1]}x{call.canvas[0]} cells in a run of "
                 f"{run.canvas[1]}x{run.canvas[0]} and does not say which part they are; each gets the whole condition "
-                "image. For tiles, use the host's Apply ControlNet with this pack's CONTROL_NET",
+                "image. For tiles, use ComfyUI's own Apply ControlNet with this pack's CONTROL_NET",
                 key="Another size",
             )
         if call.options.get("context_window") is None and len(call.rows) != call.chunks * run.batch:

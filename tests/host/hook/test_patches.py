@@ -216,7 +216,7 @@ def test_tiles_made_in_the_unet_call_are_said(host, graph_of, our_net, model_of)
         keep={"latent": ["sampler", 0]},
     )
     (notice,) = result.sent("zeroctl.notice")
-    assert notice["title"] == "Another size" and "host's Apply ControlNet" in notice["text"]
+    assert notice["title"] == "Another size" and "ComfyUI's own Apply ControlNet" in notice["text"]
 
 
 def test_a_call_split_by_rows_without_saying_so_is_an_error(host, graph_of, our_net, model_of) -> None:
@@ -234,7 +234,7 @@ def test_a_call_split_by_rows_without_saying_so_is_an_error(host, graph_of, our_
         )
 
     graph = wrapped(host, graph_of(), model_of("thin"), row_by_row)
-    with pytest.raises(NodeFailed, match="1 latents for 2 conditionings.*use the host's Apply ControlNet"):
+    with pytest.raises(NodeFailed, match="1 latent for 2 conditionings.*use ComfyUI's own Apply ControlNet"):
         latents(host, with_our_control(graph, host.give(our_net("thin")), host.give(picture())))
 
 
