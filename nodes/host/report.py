@@ -30,8 +30,8 @@ def never_acts(unit: Unit, model_sampling: Any, sigmas: Sequence[float]) -> bool
 def report(stack: UnitStack, model: Any) -> str:
     """One paragraph a control: what it is, where and when it acts, what it costs."""
     lines = [f"MODEL: {family_of_model(model)}"]
-    acting = [unit for unit in stack if unit.active]
-    if not acting:
+    active = [unit for unit in stack if unit.active]
+    if not active:
         lines.append(
             "Nothing can act: every control is switched off or has strength 0. The MODEL passes through unchanged."
         )

@@ -98,7 +98,7 @@ def without_control(schedule: Schedule) -> str:
 def numbered(stack: UnitStack, first: int) -> UnitStack:
     """The stack with its units numbered from `first`, those that are switched off too.
 
-    Apply numbers a stack once, and everything said of a control from then on says this number.
+    Apply numbers a stack once; reports, errors and notices name a control by this number from then on.
     """
     return tuple(replace(unit, number=number) for number, unit in enumerate(stack, first))
 

@@ -54,8 +54,8 @@ class Tokenizer:
 
     def tokenize_with_weights(self, text: str, return_word_ids: bool = False, **options: Any) -> TokenWeights:
         """`a (red:1.3) star` as the host reads it. Words that are left out are named in the log and the browser."""
-        parsed = [(text, 1.0)] if options.get("disable_weights") else token_weights(escape_important(text), 1.0)
-        segments = [(unescape_important(segment), weight) for segment, weight in parsed]
+        pairs = [(text, 1.0)] if options.get("disable_weights") else token_weights(escape_important(text), 1.0)
+        segments = [(unescape_important(segment), weight) for segment, weight in pairs]
         tokens = tokenise(" ".join(segment for segment, _ in segments))
         _name_left_out(tokens.unknown, tokens.cut)
         own_weights = [weight for segment, weight in segments for word in words_of(segment) if word in NUMBERS]

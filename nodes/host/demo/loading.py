@@ -1,4 +1,4 @@
-"""The embedded model as the host's MODEL, CLIP and VAE, and what can be said about it."""
+"""The embedded model as the host's MODEL, CLIP and VAE, and a description of it."""
 
 from __future__ import annotations
 

@@ -36,17 +36,17 @@ class Conds:
     guessed: bool = False
 
 
-def conds_of_call(conds: Sequence[Any], canvas: tuple[int, int], owned: Mapping[str, Any]) -> Conds:
+def conds_of_call(conds: Sequence[Any], canvas: tuple[int, int], guider_conds: Mapping[str, Any]) -> Conds:
     """Name every list of the call by the guider that owns it, and keep the areas.
 
-    owned: the guider's `conds`, name -> list. `cond` is what the guider calls positive, `uncond` everything else; a
-    list that nobody owns is `cond` at index 0, as the host orders its own calls.
+    guider_conds: the guider's `conds`, name -> list. `cond` is what the guider calls positive, `uncond` everything
+    else; a list that nobody owns is `cond` at index 0, as the host orders its own calls.
     """
     roles: list[str] = []
     crops: dict[tuple[int, Any], Crop] = {}
     guessed = False
     for index, chunk in enumerate(conds):
-        name = _owner(chunk, owned) if chunk else None
+        name = _owner(chunk, guider_conds) if chunk else None
         if name is None and chunk:
             guessed = True
         roles.append("cond" if name == POSITIVE or (name is None and index == 0) else "uncond")
@@ -56,17 +56,17 @@ def conds_of_call(conds: Sequence[Any], canvas: tuple[int, int], owned: Mapping[
     return Conds(tuple(roles), crops, canvas, guessed)
 
 
-def _owner(chunk: Sequence[Any], owned: Mapping[str, Any]) -> str | None:
+def _owner(chunk: Sequence[Any], guider_conds: Mapping[str, Any]) -> str | None:
     """The name of the guider's list that this one is, or is a copy of.
 
     Context windows copy every cond, a guider with a second model whole lists; the uuids stay.
     """
-    for name, own in owned.items():
+    for name, own in guider_conds.items():
         if own is chunk:
             return name
     uuids = [cond.get("uuid") for cond in chunk]
     copies: list[tuple[list[int], str]] = []
-    for name, own in owned.items():
+    for name, own in guider_conds.items():
         places = [cond.get("uuid") for cond in own]
         if all(uuid is not None and uuid in places for uuid in uuids):
             copies.append(([places.index(uuid) for uuid in uuids], name))

@@ -1,4 +1,4 @@
-"""The calls of the UNet in one sampling run: on which device each runs, what is added, what has to be said of it."""
+"""The calls of the UNet in one sampling run: on which device each runs, what is added to it, which notices it needs."""
 
 from __future__ import annotations
 

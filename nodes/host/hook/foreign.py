@@ -222,13 +222,13 @@ def _part(call: Call, rows: slice) -> Call:
 
 def _stacked(parts: Sequence[Control | None]) -> Control | None:
     """The controls of consecutive rows as one; None when no part acts."""
-    acting = [part for part in parts if part is not None]
-    if not acting:
+    present = [part for part in parts if part is not None]
+    if not present:
         return None
-    if len(acting) != len(parts):
+    if len(present) != len(parts):
         raise ValueError("a control acts on some areas of this call and not on others; give all areas the same window.")
-    stacked: Control = {}
+    total: Control = {}
     for place in PLACES:
-        columns = zip(*(part.get(place, []) for part in acting), strict=True)
-        stacked[place] = [None if column[0] is None else torch.cat(list(column)) for column in columns]
-    return stacked
+        columns = zip(*(part.get(place, []) for part in present), strict=True)
+        total[place] = [None if column[0] is None else torch.cat(list(column)) for column in columns]
+    return total

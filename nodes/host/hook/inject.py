@@ -45,15 +45,15 @@ def with_controls(model: Any, stack: UnitStack, if_never_applied: str = "warn") 
     active = tuple(unit for unit in stack if unit.active)
     if not active:
         return model
-    patched = model.clone()
-    before: Hook | None = patched.get_attachment(KEY)
+    clone = model.clone()
+    before: Hook | None = clone.get_attachment(KEY)
     hook = (before or Hook()).extended(active, if_never_applied, last=stack[-1].number)
-    patched.set_attachments(KEY, hook)
-    patched.set_additional_models(KEY, extended_models(patched.get_additional_models_with_key(KEY), active))
+    clone.set_attachments(KEY, hook)
+    clone.set_additional_models(KEY, extended_models(clone.get_additional_models_with_key(KEY), active))
     for kind, wrapper in hook.wrappers():
-        patched.remove_wrappers_with_key(kind, KEY)
-        patched.add_wrapper_with_key(kind, KEY, wrapper)
-    return patched
+        clone.remove_wrappers_with_key(kind, KEY)
+        clone.add_wrapper_with_key(kind, KEY, wrapper)
+    return clone
 
 
 def next_number(model: Any) -> int:
@@ -135,8 +135,8 @@ class Hook:
         options = model_options.get("transformer_options", {})
         calls: Calls | None = options.get(CALLS)
         if calls is not None:
-            named = conds_of_call(conds, (x_in.shape[-2], x_in.shape[-1]), calls.run.conds)
-            model_options = {**model_options, "transformer_options": {**options, CONDS: named}}
+            conds_here = conds_of_call(conds, (x_in.shape[-2], x_in.shape[-1]), calls.run.conds)
+            model_options = {**model_options, "transformer_options": {**options, CONDS: conds_here}}
         return executor(model, conds, x_in, timestep, model_options)
 
     def apply_model(

@@ -51,11 +51,11 @@ class _Resizing(list["Tensor | None"]):
         self,
         values: list[Tensor | None],
         sizes: Callable[[], list[tuple[int, int]]],
-        resized: Callable[[tuple[int, int], tuple[int, int]], None],
+        notify: Callable[[tuple[int, int], tuple[int, int]], None],
     ) -> None:
         super().__init__(values)
         self._sizes = sizes
-        self._resized = resized
+        self._notify = notify
         self._popped = 0
 
     def pop(self, index: SupportsIndex = -1) -> Tensor | None:
@@ -67,22 +67,22 @@ class _Resizing(list["Tensor | None"]):
         have, want = (residual.shape[-2], residual.shape[-1]), sizes[-self._popped]
         if have == want:
             return residual
-        self._resized(have, want)
-        resized: Tensor = F.interpolate(residual, size=want, mode="bilinear", align_corners=False)
-        return resized
+        self._notify(have, want)
+        output: Tensor = F.interpolate(residual, size=want, mode="bilinear", align_corners=False)
+        return output
 
 
-def resizing(control: Control, shapes: Shapes, resized: Callable[[tuple[int, int], tuple[int, int]], None]) -> Control:
-    """The control with "middle" and "output" as lists whose pop fits the recorded sizes; `resized(have, want)` is
-    told."""
+def resizing(control: Control, shapes: Shapes, notify: Callable[[tuple[int, int], tuple[int, int]], None]) -> Control:
+    """The control with "middle" and "output" as lists whose pop fits the recorded sizes, and calls `notify(have, want)`
+    where it did."""
 
     def middle() -> list[tuple[int, int]]:
         return [] if shapes.middle is None else [shapes.middle]
 
     return {
         **control,
-        "middle": _Resizing(control.get("middle", []), middle, resized),
-        "output": _Resizing(control.get("output", []), lambda: shapes.skips, resized),
+        "middle": _Resizing(control.get("middle", []), middle, notify),
+        "output": _Resizing(control.get("output", []), lambda: shapes.skips, notify),
     }
 
 

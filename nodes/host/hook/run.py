@@ -1,4 +1,4 @@
-"""The facts of one sampling run, its condition images and masks on the canvas, and what has acted and been said.
+"""The facts of one sampling run: its condition images and masks on the canvas, which units acted, which notices went.
 
 Made when the host starts a run and dropped when it ends, also after an interrupt or an error. Several devices may call
 at once (the host's multi-GPU): what is made on first use is made under a lock.
@@ -37,7 +37,7 @@ class SamplingRun:
         self.canvas = canvas
         self.batch = batch
         self.acted: set[int] = set()
-        self._said: set[str] = set()
+        self._notices: set[str] = set()
         self._lock = threading.Lock()
         self._placed: dict[tuple[int, str, tuple[int, int]], Placed] = {}
 
@@ -49,8 +49,8 @@ class SamplingRun:
     def say_once(self, title: str, text: str, severity: str = "warn", key: str = "") -> None:
         """A notice, once a run for each `key` (else for each text)."""
         with self._lock:
-            new = (key or text) not in self._said
-            self._said.add(key or text)
+            new = (key or text) not in self._notices
+            self._notices.add(key or text)
         if new:
             notice(title, text, severity)
 
