@@ -10,6 +10,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+import comfy.model_management
+import torch
 from torch import Tensor
 
 from zeroctl_core.canvas import Placed, prepared_mask, resize_condition
@@ -65,18 +67,24 @@ class SamplingRun:
             return self._placed[key]
 
     def mask(self, unit: Unit, canvas: tuple[int, int]) -> Tensor | None:
-        """The unit's mask on the canvas, [B, 1, 8h, 8w], feathered and inverted."""
+        """The unit's mask on the canvas, [B, 1, 8h, 8w], feathered and inverted; may be interrupted."""
         if unit.mask is None:
             return None
-        return prepared_mask(
-            unit.mask,
-            image_size=(unit.image.shape[-2], unit.image.shape[-1]),
-            canvas_size=(canvas[0] * PIXELS_PER_CELL, canvas[1] * PIXELS_PER_CELL),
-            mode=unit.resize,
-            invert=unit.mask_invert,
-            feather=unit.mask_feather,
-            scan=False,
-        )
+        masks = []
+        for mask in unit.mask:
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            masks.append(
+                prepared_mask(
+                    mask,
+                    image_size=(unit.image.shape[-2], unit.image.shape[-1]),
+                    canvas_size=(canvas[0] * PIXELS_PER_CELL, canvas[1] * PIXELS_PER_CELL),
+                    mode=unit.resize,
+                    invert=unit.mask_invert,
+                    feather=unit.mask_feather,
+                    scan=False,
+                )
+            )
+        return torch.cat(masks)
 
     def close(self) -> None:
         """Drop everything that lived for the run."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import gc
+import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from control_graphs import (
 from host_graphs import Graph, node
 from host_process import NodeFailed
 
+ROOT = Path(__file__).resolve().parents[3]
 FELT = 1e-2  # by what a random control moves them at least
 
 
@@ -82,6 +85,25 @@ def test_nothing_of_a_run_outlives_it(host, graph_of, our_net, model_of, end) ->
     gc.collect()
     assert len(refs) == 2 and all(ref() is None for ref in refs)
     assert "zeroctl" not in repr(patched.model_options)
+
+
+def test_an_interruption_is_heard_between_two_masks(host, graph_of, our_net, monkeypatch) -> None:
+    run = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.hook.run"]
+    prepare, shapes = run.prepared_mask, []
+
+    def interrupting(mask: torch.Tensor, **options: Any) -> torch.Tensor:
+        shapes.append(tuple(mask.shape))
+        host.nodes.interrupt_processing()
+        return prepare(mask, **options)
+
+    monkeypatch.setattr(run, "prepared_mask", interrupting)
+    masks = {"masks": host.give(torch.rand(3, 64, 64))}
+    graph = with_our_control(
+        graph_of(batch=3), host.give(our_net("thin")), host.give(picture()), extra=masks, mask=["masks", 0]
+    )
+    with pytest.raises(NodeFailed, match="interrupted"):
+        latents(host, graph)
+    assert shapes == [(64, 64)]
 
 
 @pytest.mark.parametrize("sampler", ["euler", "heun"])
