@@ -285,6 +285,10 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
         lambda b: b.control(image=of_none(SIDE)),
         r"image must be an IMAGE .*got shape \(1, 64, 64\)",
     ),
+    "an image of which a crop leaves nothing": (
+        lambda b: b.control(image=of_none((1, 1, 512, 3))),
+        r"control 1: nothing of an image of 512x1 is left .* choose the resize mode fit or stretch",
+    ),
     "no image": (lambda b: b.control(image="canny.png"), "image must be an IMAGE .*; got str"),
     "an empty batch": (lambda b: b.control(image=of_none((0, 64, 64, 3))), r"image has the shape \(0, 64, 64, 3\)"),
     "an image in bytes": (lambda b: b.control(image=torch.zeros(*SIDE, 3, dtype=torch.uint8)), "holds uint8 values"),

@@ -78,21 +78,21 @@ class OnDevice:
                 continue
             module = module_for(model, unit.control_net)
             net = nets.setdefault(id(module), NetInHost(module, unit.control_net, self._device))
-            canvas_image = self._run.placed(unit, canvas).image
-            image = images.setdefault(id(canvas_image), canvas_image.to(self._device))
-            mask = self._run.mask(unit, canvas)
-            units.append(
-                ControlUnit(
-                    net,
-                    image,
-                    strength=unit.strength,
-                    weights=unit.weighting.resolve(net.base.connections),
-                    schedule=unit.schedule,
-                    branches=unit.branches,
-                    mask=None if mask is None else mask.to(self._device),
-                    scan=False,
+            with naming(unit.title):
+                canvas_image = self._run.placed(unit, canvas).image
+                mask = self._run.mask(unit, canvas)
+                units.append(
+                    ControlUnit(
+                        net,
+                        images.setdefault(id(canvas_image), canvas_image.to(self._device)),
+                        strength=unit.strength,
+                        weights=unit.weighting.resolve(net.base.connections),
+                        schedule=unit.schedule,
+                        branches=unit.branches,
+                        mask=None if mask is None else mask.to(self._device),
+                        scan=False,
+                    )
                 )
-            )
             indices.append(index)
         return ControlStack(tuple(units)), tuple(indices)
 
