@@ -94,14 +94,13 @@ class NetInHost:
 
     def __call__(self, x: Tensor, t: Tensor, context: Tensor, *, feature: Tensor, y: Tensor | None = None) -> Residuals:
         y = self._model.usable(y)
-        residuals: Residuals = self._model.net(
+        return self._model.net(
             x.to(self._dtype),
             t,
             context.to(self._device, self._dtype),
             feature=feature,
             y=None if y is None else y.to(self._device, self._dtype),
         )
-        return residuals
 
 
 def is_ours(control_net: Any) -> bool:
@@ -115,8 +114,7 @@ def host_ops(dtype: torch.dtype, manual_cast: torch.dtype | None, base: str) -> 
 
     def attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
         # looked up at every call: other nodes replace the host's function
-        output: Tensor = comfy.ldm.modules.attention.optimized_attention(q, k, v, heads, attn_precision=precision)
-        return output
+        return comfy.ldm.modules.attention.optimized_attention(q, k, v, heads, attn_precision=precision)
 
     return Ops(
         Linear=layers.Linear,

@@ -68,5 +68,4 @@ class Call:
     @property
     def device(self) -> torch.device:
         """Where it runs: with several devices the host names it."""
-        device: torch.device = self.options.get("multigpu_thread_device", self.x.device)
-        return device
+        return self.options.get("multigpu_thread_device", self.x.device)

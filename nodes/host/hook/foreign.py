@@ -112,8 +112,7 @@ class Foreign:
         if (hint, batch) != (self._hint, self._batch) and hasattr(self._net, "control_input"):
             self._net.control_input = None  # a T2I-Adapter keeps its features for the first batch that it saw
         self._hint, self._batch = hint, batch
-        control: Control | None = self._net.get_control(call.x, call.sigma, call.cond, chunks, call.options)
-        return control
+        return self._net.get_control(call.x, call.sigma, call.cond, chunks, call.options)
 
     def _cropped(self, crop: Crop) -> Tensor:
         height, width = self._canvas_image.shape[-2:]

@@ -149,7 +149,7 @@ class Hook:
         control: Control | None = None,
         transformer_options: dict[str, Any] | None = None,
         **extra: Any,
-    ) -> Any:
+    ) -> Tensor:
         """Compute the control for the rows of this call and add it to what the call already carries."""
         options = transformer_options or {}
         model = executor.class_obj

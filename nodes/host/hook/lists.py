@@ -68,8 +68,7 @@ class _Resizing(list["Tensor | None"]):
         if have == want:
             return residual
         self._notify(have, want)
-        output: Tensor = F.interpolate(residual, size=want, mode="bilinear", align_corners=False)
-        return output
+        return F.interpolate(residual, size=want, mode="bilinear", align_corners=False)
 
 
 def resizing(control: Control, shapes: Shapes, notify: Callable[[tuple[int, int], tuple[int, int]], None]) -> Control:

@@ -33,15 +33,13 @@ def module_for(model: Any, control_net: Any) -> HostControlModel:
 
     model: the host's BaseModel of the call.
     """
-    module: HostControlModel = control_net.control_model
     uuid = getattr(control_net.control_model_wrapped, "clone_base_uuid", None)
     current = getattr(model, "current_patcher", None)
     if uuid is not None and current is not None:
         for patcher in current.get_additional_models_with_key(KEY):
             if patcher.clone_base_uuid == uuid:
-                module = patcher.model
-                break
-    return module
+                return patcher.model
+    return control_net.control_model
 
 
 def activation_factor(units: Sequence[Unit], model: Any, latent: Sequence[int]) -> float:
@@ -63,6 +61,6 @@ def activation_factor(units: Sequence[Unit], model: Any, latent: Sequence[int]) 
     )
     features = len(own) * connections[0].channels * height * width
     first_maps = 2 * own[0].control_net.control_model.net.spec.condition_widths[0] * PIXELS_PER_CELL**2 * height * width
-    ours: float = (2 * residuals + features + first_maps) * element
-    unet: float = model.model.memory_required([1, *latent[1:]])
+    ours = (2 * residuals + features + first_maps) * element
+    unet = model.model.memory_required([1, *latent[1:]])
     return 1.0 + ours / max(unet, 1)
