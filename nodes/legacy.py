@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from zeroctl_core import Schedule
+from zeroctl_core.plural import plural
 
 from .host.inputs import check_image, check_number, naming
-from .host.plural import plural
 from .host.schema import ComfyNode, LegacyStackSocket, NodeOutput, StackSocket, io, schema
 from .host.units import Unit, UnitStack
 

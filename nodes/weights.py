@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from zeroctl_core import BASES, RULES, ConnectionWeights
+from zeroctl_core.plural import plural
 
 from .host.control_net import is_ours
 from .host.inputs import check_choice
-from .host.plural import plural
 from .host.schema import ComfyNode, NodeOutput, WeightsSocket, io, schema
 from .host.units import WeightsChoice
 

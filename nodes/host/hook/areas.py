@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zeroctl_core import Crop, Rows
-
-from ..plural import plural
+from zeroctl_core.plural import plural
 
 __all__ = ["Conds", "conds_of_call", "rows_of_call"]
 

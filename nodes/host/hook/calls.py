@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from ..plural import plural
+from zeroctl_core.plural import plural
+
 from ..preflight import check_stack
 from .call import Call
 from .lists import Control, add_control

@@ -15,8 +15,9 @@ from typing import Any
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
+from zeroctl_core.plural import plural
+
 from ..inputs import naming
-from ..plural import plural
 from ..preflight import net_name
 from ..report import never_acts
 from ..units import Unit, UnitStack
