@@ -34,7 +34,7 @@ from .host.annotators.inputs import (
 from .host.annotators.nets import load_folders
 from .host.inputs import check_choice, check_number
 from .host.preview import preview
-from .host.schema import Boxes, ComfyNode, NodeOutput, PoseKeypoints, io, schema
+from .host.schema import BoxesSocket, ComfyNode, NodeOutput, PoseKeypointsSocket, io, schema
 
 STICK_SCALES = ["1", "auto_xinsir", "2", "3", "4", "6", "8"]
 
@@ -50,7 +50,7 @@ class ZeroctlPoseDraw(ComfyNode):
             "brightness, joints at full, on black. Key points are scaled, not the drawing.",
             search_aliases=["openpose", "dwpose", "skeleton", "pose keypoint"],
             inputs=[
-                PoseKeypoints.Input(
+                PoseKeypointsSocket.Input(
                     "keypoints",
                     tooltip="POSE_KEYPOINT of ComfyUI's pose nodes, or of the OpenPose or DWPose nodes of "
                     "comfyui_controlnet_aux; one picture a frame.",
@@ -148,7 +148,7 @@ class ZeroctlPose(ComfyNode):
                     tooltip="The form of the key points: for ComfyUI's nodes, or for those of comfyui_controlnet_aux "
                     "that read the output of its OpenPose or its DWPose node.",
                 ),
-                Boxes.Input(
+                BoxesSocket.Input(
                     "bboxes",
                     optional=True,
                     tooltip="Boxes of the people; with them nothing is detected.",
@@ -157,7 +157,9 @@ class ZeroctlPose(ComfyNode):
             ],
             outputs=[
                 condition_output(),
-                PoseKeypoints.Output(display_name="keypoints", tooltip="For Draw Pose and for ComfyUI's pose nodes."),
+                PoseKeypointsSocket.Output(
+                    display_name="keypoints", tooltip="For Draw Pose and for ComfyUI's pose nodes."
+                ),
             ],
         )
 

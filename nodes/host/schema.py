@@ -19,8 +19,8 @@ __all__ = [
     "WeightsSocket",
     "ScheduleSocket",
     "LegacyStackSocket",
-    "Boxes",
-    "PoseKeypoints",
+    "BoxesSocket",
+    "PoseKeypointsSocket",
     "NodeOutput",
     "io",
     "option",
@@ -34,8 +34,9 @@ NodeOutput = io.NodeOutput
 StackSocket = io.Custom("ZEROCTL_STACK")
 WeightsSocket = io.Custom("ZEROCTL_WEIGHTS")
 ScheduleSocket = io.Custom("ZEROCTL_SCHEDULE")
-PoseKeypoints = io.Custom("POSE_KEYPOINT")  # list of frames of people, shared by the host's pose nodes and other packs
-Boxes = io.Custom("BOUNDING_BOX")  # of the host's object detection
+# list of frames of people, shared by the host's pose nodes and other packs
+PoseKeypointsSocket = io.Custom("POSE_KEYPOINT")
+BoxesSocket = io.Custom("BOUNDING_BOX")  # of the host's object detection
 LegacyStackSocket = io.Custom("CONTROL_NET_STACK")  # list[(net, image, strength, start, end)], shared by several packs
 
 _SCHEMA_FIELDS = frozenset(inspect.signature(io.Schema).parameters)
