@@ -17,7 +17,7 @@ from torch import Tensor
 
 from zeroctl_core import Connection, ConnectionWeights, Crop, Rows
 from zeroctl_core.control.rows import Branches
-from zeroctl_core.control.run import Cache, mask_of_rows
+from zeroctl_core.control.run import Cache, index_of_rows, mask_of_rows
 from zeroctl_core.latent import PIXELS_PER_CELL
 from zeroctl_core.plural import plural
 from zeroctl_core.residuals import times
@@ -65,7 +65,7 @@ class Foreign:
         self._canvas = canvas
         self._weights = weights
         self._mask = mask
-        self._masks = Cache()
+        self._cache = Cache()
         self._branches = branches
         self._connections = tuple(connections)
         self._hint: _Hint | None = None
@@ -193,11 +193,12 @@ class Foreign:
                     f"{foreign_name(self._net)} adds token sequences {tuple(value.shape)}, not maps: a mask "
                     "cannot be applied to it. Disconnect the mask, or mask the condition image."
                 )
-            value = times(value, mask_of_rows(self._mask, self._canvas_pixels, rows, value, self._masks))
+            value = times(value, mask_of_rows(self._mask, self._canvas_pixels, rows, value, self._cache))
         if len(own_rows) == len(rows):
             return times(value, weight)
         on_rows = torch.zeros_like(value)
-        on_rows[list(own_rows)] = times(value[list(own_rows)], weight)
+        at = index_of_rows(own_rows, value.device, self._cache)
+        on_rows[at] = times(value[at], weight)
         return on_rows
 
     @property

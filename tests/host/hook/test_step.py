@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from host_process import Host
 from readbacks import Transfers
 from torch import Tensor
 
+ROOT = Path(__file__).resolve().parents[3]
 STEPS, CONNECTIONS = 3, 5
 HALF = node("ZeroctlSchedule", start=0.0, end=0.5, unit="timestep", curve="", interpolation="linear")
 MASKED = {"mask": ["mask", 0], "mask_feather": 4.0}
@@ -40,9 +42,8 @@ def transfers_of(host: Host, controlnet_file: Callable[..., Any], conditioning_o
         graph: Graph = {"sampler": node("KSampler", model=["model", 0]), "model": host.give(cut_model("thin"))}
         for number, control in enumerate(controls):
             net = node("ZeroctlLoadControlNet", control_net_name=path.name)
-            graph = with_our_control(
-                graph, net, host.give(picture(96, 64)), name=f"c{number}", extra=extra, **{"resize": "fit", **control}
-            )
+            inputs = {"net": net, "name": f"c{number}", "resize": "fit", **control}
+            graph = with_our_control(graph, image=host.give(picture(96, 64)), extra=extra, **inputs)
         ends = {"model": [f"c{len(controls) - 1}", 0]}
         nets = {f"net {number}": [f"c{number} net", 0] for number in range(len(controls))}
         result = host.run({key: value for key, value in graph.items() if key != "sampler"}, keep={**ends, **nets})
@@ -103,6 +104,14 @@ def test_an_open_control_reads_nothing_back_and_moves_nothing(host, transfers_of
     steps, residuals = transfers_of("meta", *controls, extra={"mask": host.give(torch.rand(1, 96, 64))})
     assert residuals == [CONNECTIONS] * STEPS
     assert not [str(transfer) for step in steps[1:] for transfer in (*step.read_backs, *step.copies)]
+
+
+def test_the_rows_of_a_foreign_net_are_picked_without_a_copy(host, transfers_of, host_net) -> None:
+    """Its own code may read back what it likes."""
+    steps, residuals = transfers_of("cpu", {"net": host_net("thin"), "branches": "cond"})
+    assert residuals == [CONNECTIONS] * STEPS
+    transfers = [transfer for step in steps[1:] for transfer in (*step.read_backs, *step.copies)]
+    assert not [str(transfer) for transfer in transfers if transfer.is_below(ROOT)]
 
 
 def test_a_window_costs_one_read_a_call_however_many_controls_have_one(transfers_of) -> None:
