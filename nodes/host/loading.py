@@ -16,14 +16,14 @@ __all__ = ["as_in_file", "load_file"]
 
 
 def load_file(path: Path) -> Any:
-    """A ControlNet file as the host's CONTROL_NET; weights stay mapped from the file until they are used.
+    """A ControlNet file as the host's CONTROL_NET; the file is read, and free once it is loaded.
 
     Raises what `zeroctl_core.load_controlnet` raises.
     """
-    net = load_controlnet(path, ops=lambda base, in_file: host_ops(*compute_dtypes(in_file), base.name))
+    net = load_controlnet(path, mapped=False, ops=lambda base, in_file: host_ops(*compute_dtypes(in_file), base.name))
     assert net.info is not None
     dtype, manual_cast = compute_dtypes(net.info.dtype)
-    # converted once here instead of at every step; a mapped file is only read where its dtype is not the host's
+    # converted once here instead of at every step
     return control_net_from(net.to(dtype), manual_cast, lambda: load_file(path))
 
 
@@ -43,7 +43,7 @@ def as_in_file(control_net: Any) -> ControlNet:
             f"{net.info.path} is gone, and ComfyUI holds its {dtype_name(net.info.dtype)} weights as "
             f"{dtype_name(control_net.control_model.dtype)}: they cannot be saved as they were. Put the file back."
         )
-    original = load_controlnet(net.info.path, check_finite=False)
+    original = load_controlnet(net.info.path, check_finite=False, mapped=False)
     original.global_average_pooling = net.global_average_pooling
     in_file = original.state_dict()
     same = in_file.keys() == in_memory.keys() and all(

@@ -34,7 +34,8 @@ def save_controlnet(
 
     Dtypes stay. The header's metadata holds the spec, whether the net pools, where it came from and what `provenance`
     adds, as JSON, beside what the header of the loaded file held. The file appears whole or not at all (see
-    `written_whole`), so it may replace the very file that the net was loaded from.
+    `written_whole`), so it may replace the very file that the net was loaded from; a net that is mapped from it gets
+    its weights in memory first, because Windows replaces no file that is mapped.
 
     Raises `ValueError` for an unknown layout, a path that does not end in .safetensors, a net without weights, and
     one that the file would not be recognised as; `FileNotFoundError` when the folder does not exist.
@@ -48,6 +49,7 @@ def save_controlnet(
         )
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {path.parent} does not exist; create it first")
+    _leave_file(net, path)
     weights = {key: tensor.detach().contiguous() for key, tensor in net.state_dict().items()}
     if empty := [key for key, tensor in weights.items() if tensor.is_meta]:
         raise ValueError(f"the network has no weights yet, it was built on meta ({named(empty)}); load them first")
@@ -62,6 +64,17 @@ def save_controlnet(
     with written_whole(path) as part:
         save_file(weights, part, _header(net, layout, provenance or {}))
     return path
+
+
+def _leave_file(net: ControlNet, path: Path) -> None:
+    """Give the net its weights in memory of its own where they are mapped from this file."""
+    info = net.info
+    if info is None or not info.mapped or not info.path.exists() or not path.exists():
+        return
+    if info.path.samefile(path):
+        for parameter in net.parameters():
+            parameter.data = parameter.data.clone()
+        net.info = replace(info, mapped=False)
 
 
 def _without_decoder(spec: EncoderSpec) -> EncoderSpec:

@@ -8,14 +8,22 @@ from ..plural import plural
 
 NAMED_KEYS = 3
 """So many keys of each kind are named in an error."""
+LONGEST_TEXT = 100
+"""Characters of a key, a value or a reason that comes from a file, in a message."""
 
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+def short(text: str) -> str:
+    """A text from a file for a message: cut where it is long, without line breaks and what cannot be printed."""
+    cut = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    return "".join(character if character.isprintable() else "?" for character in cut)
 
 
 def named(keys: Collection[str]) -> str:
     """The first keys, and how many more there are."""
     rest = len(keys) - NAMED_KEYS
-    return ", ".join(list(keys)[:NAMED_KEYS]) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(short(key) for key in list(keys)[:NAMED_KEYS]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def key_faults(expected: Shapes, shapes: Shapes) -> list[str]:
@@ -23,7 +31,7 @@ def key_faults(expected: Shapes, shapes: Shapes) -> list[str]:
     missing = [key for key in expected if key not in shapes]
     extra = [key for key in shapes if key not in expected]
     reshaped = [
-        f"{key} {list(shapes[key])} instead of {list(shape)}"
+        f"{short(key)} {short(str(list(shapes[key])))} instead of {list(shape)}"
         for key, shape in expected.items()
         if key in shapes and shapes[key] != shape
     ]

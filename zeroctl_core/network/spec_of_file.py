@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 
@@ -45,7 +45,8 @@ def read_encoder_spec(
     Raises `ValueError` when a key that every net has is missing, or when the widths fit no network.
     """
     model_channels = _dimension(shapes, "input_blocks.0.0.weight", 0)
-    levels, depths = _residual_blocks(shapes)
+    depth_of = _depths(shapes)
+    levels, depths = _residual_blocks(shapes, depth_of)
     linear = has_linear_projections(shapes)
     condition_channels, condition_form, condition_widths = _condition_encoder(shapes)
     spec = EncoderSpec(
@@ -53,7 +54,7 @@ def read_encoder_spec(
         channel_mult=_multiples(levels, model_channels),
         num_res_blocks=tuple(len(level) for level in levels),
         transformer_depth=tuple(depths),
-        middle_depth=_depth(shapes, "middle_block.1") if "middle_block.1.proj_in.weight" in shapes else None,
+        middle_depth=depth_of.get("middle_block.1", 0) if "middle_block.1.proj_in.weight" in shapes else None,
         context_dim=context_width(shapes) or context_dim,
         num_heads=num_heads,
         head_channels=head_channels,
@@ -66,13 +67,13 @@ def read_encoder_spec(
         condition_widths=condition_widths,
         groups=groups,
     )
-    decoder_depth = _decoder_depths(shapes)
+    decoder_depth = _decoder_depths(shapes, depth_of)
     if decoder_depth and decoder_depth != spec.decoder_depths:
         return replace(spec, decoder_depth=decoder_depth)
     return spec
 
 
-def _residual_blocks(shapes: Shapes) -> tuple[list[list[int]], list[int]]:
+def _residual_blocks(shapes: Shapes, depth_of: Mapping[str, int]) -> tuple[list[list[int]], list[int]]:
     """The encoder's residual blocks: their widths level by level, and the transformer depth of each.
 
     Raises `ValueError` for a level without any.
@@ -85,7 +86,7 @@ def _residual_blocks(shapes: Shapes) -> tuple[list[list[int]], list[int]]:
             levels.append([])
         elif (width := _block_width(shapes, f"{block}.0")) is not None:
             levels[-1].append(width)
-            depths.append(_depth(shapes, f"{block}.1"))
+            depths.append(depth_of.get(f"{block}.1", 0))
         else:
             break
     if not all(levels):
@@ -128,16 +129,22 @@ def _condition_encoder(shapes: Shapes) -> tuple[int, str, tuple[int, ...]]:
     return _dimension(shapes, first, 1), form, widths
 
 
-def _decoder_depths(shapes: Shapes) -> tuple[int, ...]:
+def _decoder_depths(shapes: Shapes, depth_of: Mapping[str, int]) -> tuple[int, ...]:
     depths: list[int] = []
     while f"output_blocks.{len(depths)}.0.in_layers.2.weight" in shapes:
-        depths.append(_depth(shapes, f"output_blocks.{len(depths)}.1"))
+        depths.append(depth_of.get(f"output_blocks.{len(depths)}.1", 0))
     return tuple(depths)
 
 
-def _depth(shapes: Shapes, transformer: str) -> int:
-    block = re.compile(re.escape(transformer) + r"\.transformer_blocks\.(\d+)\.")
-    return len({match[1] for key in shapes if (match := block.match(key))})
+def _depths(shapes: Shapes) -> dict[str, int]:
+    """Transformer -> number of its blocks, in one pass over the keys."""
+    blocks: dict[str, set[str]] = {}
+    for key in shapes:
+        transformer, separator, rest = key.partition(".transformer_blocks.")
+        number = rest.partition(".")[0]
+        if separator and number.isdecimal():
+            blocks.setdefault(transformer, set()).add(number)
+    return {transformer: len(numbers) for transformer, numbers in blocks.items()}
 
 
 def _dimension(shapes: Shapes, key: str, axis: int) -> int:

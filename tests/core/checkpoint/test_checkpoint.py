@@ -47,8 +47,8 @@ def _prefixed(prefix: str, state: State) -> State:
 
 
 def _meta_like(shapes: dict[str, tuple[int, ...]]) -> State:
-    """Tensors of these shapes that take one number of memory each, for pickles."""
-    return {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
+    """Tensors of these shapes in one byte a number, for pickles."""
+    return {key: torch.ones(shape, dtype=torch.float8_e4m3fn) for key, shape in shapes.items()}
 
 
 def _assert_holds(net: ControlNet, state: State) -> None:
@@ -418,7 +418,7 @@ BAD_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
     ),
     "extra_beside_prefix.safetensors": (
         lambda s, p: save_file(_prefixed("control_model.", s) | {"optimizer.state": _SMALL}, p),
-        r"1 key too many \(optimizer.state\)",
+        r"1 key beside the control \(optimizer.state\)",
     ),
     "reshaped.safetensors": (
         lambda s, p: save_file(s | {"zero_convs.3.0.weight": torch.zeros(32, 16, 1, 1)}, p),

@@ -9,9 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ...files.checkpoint_error import checkpoint_errors
 from ...files.key_faults import key_faults, named
 from ...files.suspects import suspect
-from ...files.weight_file import CheckpointError, open_weight_file
+from ...files.values import check_values
+from ...files.weight_file import CheckpointError, open_weight_file, unwrapped
 from .network import NETWORKS, Network, Shapes
 
 __all__ = ["CheckpointError", "load_network"]
@@ -23,22 +25,26 @@ DATA_PARALLEL = "module."
 def load_network(name: str, path: str | os.PathLike[str], *, dtype: torch.dtype = torch.float32) -> nn.Module:
     """The network `name` of `NETWORKS` with the weights of a file, in eval mode and without gradients, on the CPU.
 
-    .safetensors, or .pth read with `weights_only`; half precision files become `dtype` like all others. Nothing is
-    searched for or downloaded.
+    .safetensors, or .pth read with `weights_only`; half precision files become `dtype` like all others. The file is
+    read and then free: what happens to it later changes nothing. Nothing is searched for or downloaded.
 
     Raises `KeyError` for a name that is not known, `FileNotFoundError` for a missing file, `CheckpointError` for
     whatever else is wrong with it: which keys, what was expected, and what the file seems to be.
     """
     network = NETWORKS[name]
     try:
-        file = open_weight_file(Path(path))
+        file = open_weight_file(Path(path), mapped=False)
+        with checkpoint_errors(file.path, f"read as the network {name!r}"):
+            weights = {key.removeprefix(DATA_PARALLEL): tensor for key, tensor in unwrapped(file).items()}
+            _check(network, str(file.path), weights)
+            check_values(file.path, weights, lambda key: False)
+            with torch.device("meta"):
+                net = network.build()
+            net.load_state_dict(weights, assign=True)
     except CheckpointError as error:
+        if str(path) in str(error):
+            raise
         raise CheckpointError(f"{error} ({path})") from error  # several files may have the name
-    weights = {key.removeprefix(DATA_PARALLEL): tensor for key, tensor in file.tensors.items()}
-    _check(network, str(file.path), weights)
-    with torch.device("meta"):
-        net = network.build()
-    net.load_state_dict(weights, assign=True)
     return net.to(dtype).requires_grad_(False).eval()
 
 

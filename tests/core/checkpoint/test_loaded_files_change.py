@@ -1,0 +1,101 @@
+"""A file that is cut, overwritten or deleted after it was loaded changes nothing of what was read from it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from random_weights import random_state_dict
+from safetensors.torch import save_file
+
+from zeroctl_core import BASES, ControlNet, load_controlnet, save_controlnet
+from zeroctl_core.annotators.networks import NETWORKS
+
+ROOT = Path(__file__).resolve().parents[3]
+CONTROL = "load_controlnet(path, mapped=False{dtype})"
+LOADERS = {
+    "fp32.safetensors": CONTROL.format(dtype=""),
+    "fp16.safetensors": CONTROL.format(dtype=""),
+    "fp16.pth": CONTROL.format(dtype=""),
+    "fp32.pt": CONTROL.format(dtype=""),
+    "fp32_as_fp16.safetensors": CONTROL.format(dtype=", dtype=torch.float16"),
+    "network.safetensors": "load_network('teed', path)",
+    "network.pth": "load_network('teed', path)",
+}
+DAMAGES = {
+    "truncated": "open(path, 'wb').close()",
+    "overwritten": "open(path, 'r+b').write(b'\\xff' * os.path.getsize(path))",
+    "deleted": "os.unlink(path)",
+}
+CHILD = """
+import os, sys, torch
+from zeroctl_core import load_controlnet
+from zeroctl_core.annotators.networks.loading import load_network
+path = sys.argv[1]
+net = {load}
+before = {{key: value.numpy().tobytes() for key, value in {load}.state_dict().items()}}
+print("MAPPED" if os.path.basename(path) in open("/proc/self/maps").read() else "FREE")
+{damage}
+assert {{key: value.numpy().tobytes() for key, value in net.state_dict().items()}} == before
+print("EQUAL")
+"""
+
+
+def _write(path: Path) -> None:
+    if path.name.startswith("network"):
+        state = random_state_dict(NETWORKS["teed"].shapes())
+    else:
+        shapes = {
+            key: tuple(value.shape) for key, value in ControlNet(BASES["tiny"], device="meta").state_dict().items()
+        }
+        state = random_state_dict(shapes, dtype=torch.float16 if "fp16." in path.name else torch.float32)
+    if path.suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=path.suffix == ".pth")
+
+
+def _run(program: str, path: Path) -> str:
+    child = subprocess.run(
+        [sys.executable, "-c", program, str(path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert child.returncode == 0, child.stderr
+    return child.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/maps")
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", LOADERS)
+def test_what_was_read_stays_equal_to_the_bit(name, damage, tmp_path):
+    path = tmp_path / name
+    _write(path)
+    assert _run(CHILD.format(load=LOADERS[name], damage=DAMAGES[damage]), path).split() == ["FREE", "EQUAL"]
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt"])
+def test_reading_and_mapping_give_equal_weights(suffix, tmp_path):
+    path = tmp_path / f"fp16{suffix}"
+    _write(path)
+    one, other = (load_controlnet(path, mapped=mapped).state_dict() for mapped in (True, False))
+    assert list(one) == list(other)
+    for key, value in one.items():
+        assert value.dtype == other[key].dtype == torch.float16 and torch.equal(value, other[key]), key
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/maps")
+def test_a_mapped_net_is_off_its_file_before_it_replaces_it(tmp_path, monkeypatch):
+    """Windows replaces no file that is mapped."""
+    path = tmp_path / "own.safetensors"
+    _write(path)
+    net = load_controlnet(path)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    parameters = list(net.parameters())
+    assert "own.safetensors" in Path("/proc/self/maps").read_text()
+    save_controlnet(net, path)
+    assert "own.safetensors" not in Path("/proc/self/maps").read_text()
+    assert all(one is other for one, other in zip(net.parameters(), parameters, strict=True))
+    after = load_controlnet(path, mapped=False).state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
