@@ -55,8 +55,8 @@ def prepared_mask(
     Raises `ValueError` for what is not a mask, for an unknown mode, and for a feather below 0 or not finite.
     """
     mask = _as_masks(mask, scan)
-    placed = _placed(1.0 - mask if invert else mask, image_size, canvas_size, mode)
-    return feathered(placed, feather)
+    on_canvas = _placed(1.0 - mask if invert else mask, image_size, canvas_size, mode)
+    return feathered(on_canvas, feather)
 
 
 def place_mask(

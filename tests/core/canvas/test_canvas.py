@@ -330,11 +330,11 @@ def test_what_was_scanned_before_is_not_scanned_again(monkeypatch):
     scans = []
     for owner, name in ((torch, "isfinite"), (torch.Tensor, "aminmax")):
         monkeypatch.setattr(owner, name, lambda value, name=name: scans.append(name))
-    placed, masked = resize_condition(image, 64, 64, scan=False).image, prepared_mask(mask, **sizes, scan=False)
+    on_canvas, masked = resize_condition(image, 64, 64, scan=False).image, prepared_mask(mask, **sizes, scan=False)
     net = SimpleNamespace(base=SimpleNamespace(name="some", connections=(), condition_channels=3))
-    ControlUnit(net, placed, mask=masked, scan=False)
-    assert not scans and torch.equal(placed, before[0]) and torch.equal(masked, before[1])
+    ControlUnit(net, on_canvas, mask=masked, scan=False)
+    assert not scans and torch.equal(on_canvas, before[0]) and torch.equal(masked, before[1])
     with pytest.raises(ValueError, match=r"reads \[n, 3, H, W\]"):
-        ControlUnit(net, placed[0], scan=False)
+        ControlUnit(net, on_canvas[0], scan=False)
     with pytest.raises(ValueError, match=r"expected \[n, 1, H, W\]"):
-        ControlUnit(net, placed, mask=placed, scan=False)
+        ControlUnit(net, on_canvas, mask=on_canvas, scan=False)
