@@ -1,20 +1,38 @@
-"""The options of a command: one parser for all commands of the core, and how they refuse."""
+"""The options of a command: one parser for all commands of the core, and how they end without a traceback."""
 
 from __future__ import annotations
 
+import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import safetensors
+import torch
+
 T = TypeVar("T")
+
+EXPECTED = (
+    ValueError,
+    FloatingPointError,
+    OSError,
+    ImportError,
+    MemoryError,
+    torch.cuda.OutOfMemoryError,
+    safetensors.SafetensorError,  # what writing to a full disk raises
+)
+"""What the options, the files or the machine are to blame for; anything else is a fault of the program."""
 
 
 def read_options(kind: type[T], module: str, description: str | None, arguments: Sequence[str] | None = None) -> T:
     """The options of `python -m zeroctl_core.MODULE`: a dataclass, whose defaults and docstrings `--help` shows.
 
     Exits with status 2 for options that are unknown or that the dataclass refuses by a `ValueError`, and where tyro is
-    not installed.
+    not installed. From here on a character that the output cannot carry is written as its escape.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a pipe on Windows has few characters, and a path may have any
+            stream.reconfigure(errors="backslashreplace")
     try:
         import tyro
     except ModuleNotFoundError as error:
@@ -25,7 +43,12 @@ def read_options(kind: type[T], module: str, description: str | None, arguments:
     return tyro.cli(kind, prog=f"python -m zeroctl_core.{module}", description=description, args=arguments)
 
 
-def refuse(error: Exception) -> int:
-    """Print why a command does nothing; the exit status for that."""
-    print(f"error: {error}", file=sys.stderr)
-    return 2
+def run_command(command: Callable[[], int]) -> int:
+    """The exit status of a command: its own, 2 with `error: ...` for what is not its fault, 130 for Ctrl-C."""
+    try:
+        return command()
+    except KeyboardInterrupt:
+        return 130  # 128 + SIGINT, as shells count
+    except EXPECTED as error:
+        print(f"error: {str(error) or 'the memory is full'}", file=sys.stderr)
+        return 2

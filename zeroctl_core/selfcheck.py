@@ -25,7 +25,7 @@ from .bases import BASES, Base
 from .canvas import resize_condition
 from .checkpoint import load_controlnet, save_controlnet
 from .checkpoint.layouts import LAYOUTS
-from .command_line import read_options, refuse
+from .command_line import read_options, run_command
 from .connections import ConnectionWeights
 from .control.rows import Rows
 from .control.stack import ControlStack
@@ -238,6 +238,11 @@ class Options:
         check_seed("seed", self.seed)
 
 
+def run(options: Options) -> int:
+    check_sheet(options.out / EDGES_NAME)
+    return 0 if SelfCheck(BASES[options.base], options.size, options.out, options.seed).run() else 1
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     options = read_options(
         Options,
@@ -246,11 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "and check what must hold. Needs 1.5 GB of disk for a while and about 3 GB of memory.",
         arguments,
     )
-    try:
-        check_sheet(options.out / EDGES_NAME)
-    except (ValueError, ImportError) as error:
-        return refuse(error)
-    return 0 if SelfCheck(BASES[options.base], options.size, options.out, options.seed).run() else 1
+    return run_command(lambda: run(options))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..command_line import read_options, refuse
+from ..command_line import read_options, run_command
 from ..train.ranges import check_seed
 from .model import WEIGHTS, control_files
 from .picture_file import read_picture
@@ -56,15 +56,11 @@ def check_options(options: Options, weights: Path) -> None:
     check_sheet(options.out)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = read_options(Options, "demo", __doc__, arguments)
+def run(options: Options) -> int:
     began, weights = time.perf_counter(), options.weights or WEIGHTS
-    try:
-        check_options(options, weights)
-        image = None if options.condition is None else read_picture(options.condition)
-        demo = Demo(weights, options.seed)
-    except (ValueError, FileNotFoundError, ImportError) as error:
-        return refuse(error)
+    check_options(options, weights)
+    image = None if options.condition is None else read_picture(options.condition)
+    demo = Demo(weights, options.seed)
     n_parameters = sum(parameter.numel() for parameter in demo.model.unet.parameters())
     print(f"zeroctl demo: embedded model of {n_parameters / 1e6:.1f} M parameters")
     if options.condition is not None and image is not None:
@@ -76,6 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = write_sheet(options.out, demo.rows)
     print(f"\n{path} after {time.perf_counter() - began:.0f} s")
     return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = read_options(Options, "demo", __doc__, arguments)
+    return run_command(lambda: run(options))
 
 
 if __name__ == "__main__":

@@ -20,9 +20,10 @@ from typing import Any
 
 import torch
 
-from ..command_line import read_options, refuse
+from ..command_line import read_options, run_command
 from ..files.sha256 import file_sha256
 from ..files.written_whole import check_writable, written_whole
+from ..train.lock import sole_run
 from ..train.loop import Callback, Progress, Task, fit
 from ..train.memory import keep_memory
 from ..train.ranges import check_at_least
@@ -199,18 +200,19 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = read_options(Options, "demo.build", "Train the embedded model and its controls from nothing.", arguments)
-    weights = options.weights or WEIGHTS
     keep_memory()
     torch.set_num_threads(options.threads or torch.get_num_threads())
-    try:
-        check_writable(options.work / "checkpoint")
-        if not options.check:
-            check_writable(options.log)
-            check_writable(weights / MODEL)
-        good = _build_or_check(options, weights)
-    except (ValueError, FileNotFoundError) as error:
-        return refuse(error)
-    return 0 if good else 1
+    return run_command(lambda: 0 if run(options) else 1)
+
+
+def run(options: Options) -> bool:
+    weights = options.weights or WEIGHTS
+    check_writable(options.work / "checkpoint")
+    if not options.check:
+        check_writable(options.log)
+        check_writable(weights / MODEL)
+    with sole_run(options.work):
+        return _build_or_check(options, weights)
 
 
 def _build_or_check(options: Options, weights: Path) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -24,20 +27,39 @@ CHUNK = 64  # scenes that are drawn and encoded at once: always the same ones to
 def latents_of(autoencoder: Autoencoder, seed: int, count: int, cache: Path | None = None) -> Tensor:
     """Latents of training scenes 0..count-1 of a seed, times `SCALE`: [count, 4, 16, 16].
 
-    `cache` is a folder that keeps them under a name that holds what they depend on.
+    `cache` is a folder that keeps them under a name that holds what they depend on. A file there that does not hold
+    what was written is warned of, and the scenes are encoded anew.
     """
     path = None if cache is None else cache / f"latents-{seed}-{count}-{fingerprint(autoencoder)}.safetensors"
-    if path is not None and path.is_file():
-        return safetensors.torch.load_file(path)["latents"]
+    if path is not None and path.exists():
+        try:
+            return _read_latents(path)
+        except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
+            warnings.warn(f"{path} is damaged ({error}); the scenes are encoded anew", stacklevel=2)
     parts = []
     for start in range(0, count, CHUNK):
         images = render(scenes(seed, start, CHUNK)).image.contiguous(memory_format=torch.channels_last)
         parts.append(autoencoder.encode(images).contiguous() * SCALE)
-    latents = torch.cat(parts)[:count]
+    latents = torch.cat(parts)[:count].contiguous()
     if path is not None:
         with written_whole(path) as part:
-            safetensors.torch.save_file({"latents": latents}, part)
+            safetensors.torch.save_file({"latents": latents}, part, {"sha256": _digest(latents)})
     return latents
+
+
+def _read_latents(path: Path) -> Tensor:
+    """Raises one of several errors for a file that does not hold what was written."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        latents = file.get_tensor("latents").clone()
+        digest = (file.metadata() or {}).get("sha256")
+    if digest != _digest(latents):
+        raise ValueError("it does not hold what was written")
+    return latents
+
+
+def _digest(latents: Tensor) -> str:
+    """Of the values, their type and their shape."""
+    return hashlib.sha256(f"{latents.dtype} {tuple(latents.shape)}".encode() + latents.numpy().tobytes()).hexdigest()
 
 
 class WorldData:

@@ -51,7 +51,7 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         for file in part.iterdir():
             flush(file)
         flush(part)
-        if path.exists() and _holds_the_same(part, path):
+        if path.is_dir() and _holds_the_same(part, path):
             return
         rename_whole(part, path)
         flush(path.parent)
@@ -66,7 +66,7 @@ def rename_whole(part: Path, path: Path) -> None:
     kept beside the place under a name that the error gives, and what had the name before is as it was.
     """
     try:
-        if part.is_dir() and path.is_dir():
+        if part.is_dir() and path.exists():
             _exchange(part, path)
         else:
             _rename(part, path)
@@ -76,6 +76,26 @@ def rename_whole(part: Path, path: Path) -> None:
             f"{path} could not be replaced ({error.strerror or error}): another program holds it, or it is protected. "
             f"What was to be written is whole in {place}; close what holds {path.name} and rename it"
         ) from error
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all that it holds, where it exists: whole, or not at all.
+
+    Raises `ValueError` that names what another program has open in it.
+    """
+    if not folder.exists():
+        return
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        try:
+            os.replace(path, path)  # changes nothing; Windows refuses it for what is open
+        except PermissionError as error:
+            raise ValueError(f"{path} is in use by another program; close it there, then try again") from error
+    old = new_part(folder)
+    try:
+        _rename(folder, old)
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be removed ({error.strerror or error})") from error
+    _remove(old)
 
 
 def check_writable(path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..command_line import read_options, refuse
+from ..command_line import read_options, run_command
 from .config import ControlConfig
 from .memory import keep_memory
 from .run import train_control
@@ -39,13 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments,
     )
     keep_memory()
-    try:
+
+    def train() -> int:
         train_control(options, load_source(options.source, options.weights))
-    except KeyboardInterrupt:
-        return 130  # 128 + SIGINT, as shells count
-    except (FileNotFoundError, ValueError) as error:
-        return refuse(error)
-    return 0
+        return 0
+
+    return run_command(train)
 
 
 if __name__ == "__main__":

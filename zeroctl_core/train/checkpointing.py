@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
+import re
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ from ..files.written_whole import folder_written_whole
 
 PREFIX = "step-"
 TENSORS, STATE = "tensors.safetensors", "state.json"
+CHECK = "state_sha256"  # in the state: the digest of the rest of it
 N_CHECKPOINTS = 2  # in a folder; the older one serves when a disk damages the newer one
 
 
@@ -36,30 +39,39 @@ class Checkpoint:
     step: int  # optimiser steps that were taken
     run: str  # what the run is, as text: another text is another run
     tensors: Mapping[str, Tensor]  # weights, optimiser state, averages
+    threads: int | None = None  # of the CPU, which decide the last bits; None: not known
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write `folder/step-00000123`; all but the two newest are removed once it stands under its name.
+    """Write `folder/step-00000123`; all but this one and the one before it are removed once it stands under its name.
 
-    A run that is killed at any moment leaves this one or the last one.
+    A run that is killed at any moment leaves this one or the last one. Later ones are damaged, or their run would not
+    be here.
     """
     name = f"{PREFIX}{checkpoint.step:08}"
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in checkpoint.tensors.items()}
     with folder_written_whole(folder / name) as part:
         safetensors.torch.save_file(tensors, part / TENSORS)
-        state = {"step": checkpoint.step, "run": checkpoint.run, "sha256": file_sha256(part / TENSORS)}
-        (part / STATE).write_text(json.dumps(state))
-    newest = _by_step(folder)[-N_CHECKPOINTS:]
-    for other in folder.iterdir():
-        if other not in newest and other.name.startswith((PREFIX, f".{PREFIX}")):
-            shutil.rmtree(other, ignore_errors=True)  # what cannot be removed now is removed the next time
+        state = {
+            "step": checkpoint.step,
+            "run": checkpoint.run,
+            "threads": checkpoint.threads,
+            "sha256": file_sha256(part / TENSORS),
+        }
+        (part / STATE).write_text(json.dumps({**state, CHECK: _digest(state)}), encoding="utf-8")
+    paths = _by_step(folder)
+    others = [path for path in paths if _step_of(path) <= checkpoint.step][:-N_CHECKPOINTS]
+    others += [path for path in paths if _step_of(path) > checkpoint.step]
+    others += [path for path in folder.iterdir() if path.name.startswith(f".{PREFIX}")]
+    for path in others:  # what cannot be removed now is removed the next time
+        shutil.rmtree(path, ignore_errors=True)
     return folder / name
 
 
 def latest_checkpoint(folder: Path, run: str) -> Checkpoint | None:
     """The newest whole checkpoint in a folder; None when there is none. A damaged one is warned of and passed over.
 
-    Raises `ResumeError` for a checkpoint of a run with other settings.
+    Raises `ResumeError` for a checkpoint of a run with other settings; those that decide no weight may differ.
     """
     if not folder.is_dir():
         return None
@@ -69,9 +81,9 @@ def latest_checkpoint(folder: Path, run: str) -> Checkpoint | None:
         except DamagedCheckpoint as error:
             warnings.warn(f"{error}; going back to the checkpoint before it", stacklevel=2)
             continue
-        if checkpoint.run != run:
+        if _deciding(checkpoint.run) != _deciding(run):
             raise ResumeError(
-                f"{path} was written with other settings: {_difference(checkpoint.run, run)}. "
+                f"{path} was written with other settings: {_difference(_deciding(checkpoint.run), _deciding(run))}. "
                 "Give the same settings to go on, or another folder to begin anew"
             )
         return checkpoint
@@ -81,23 +93,45 @@ def latest_checkpoint(folder: Path, run: str) -> Checkpoint | None:
 def newest_step(folder: Path) -> int | None:
     """The step of the newest checkpoint in a folder; None when there is none."""
     paths = _by_step(folder) if folder.is_dir() else []
-    return int(paths[-1].name.removeprefix(PREFIX)) if paths else None
+    return _step_of(paths[-1]) if paths else None
 
 
 def _by_step(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.name.startswith(PREFIX))
+    paths = [path for path in folder.iterdir() if re.fullmatch(rf"{PREFIX}[0-9]{{8,}}", path.name)]
+    return sorted(paths, key=_step_of)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.removeprefix(PREFIX))
 
 
 def _read(path: Path) -> Checkpoint:
-    """Raises `DamagedCheckpoint` for a folder that lacks a file, or whose tensors are not those that were written."""
+    """Raises `DamagedCheckpoint` for what lacks a file, and for files that do not hold what was written."""
     try:
-        state = json.loads((path / STATE).read_text())
+        state = json.loads((path / STATE).read_text(encoding="utf-8"))
+        # checkpoints of earlier versions have neither the digest nor the threads
+        if CHECK in state and state.pop(CHECK) != _digest(state):
+            raise DamagedCheckpoint(f"{path / STATE} is not what was written")
         step, run, sha256 = state["step"], state["run"], state.get("sha256")
         if sha256 is not None and file_sha256(path / TENSORS) != sha256:
             raise DamagedCheckpoint(f"{path / TENSORS} is not what was written")
-        return Checkpoint(step, run, safetensors.torch.load_file(path / TENSORS))
-    except (OSError, KeyError, TypeError, json.JSONDecodeError, safetensors.SafetensorError) as error:
+        if f"{PREFIX}{step:08}" != path.name or not isinstance(run, str):
+            raise DamagedCheckpoint(f"{path / STATE} is not of this checkpoint")
+        return Checkpoint(step, run, safetensors.torch.load_file(path / TENSORS), state.get("threads"))
+    except DamagedCheckpoint:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, RecursionError, safetensors.SafetensorError) as error:
         raise DamagedCheckpoint(f"{path} is not a whole checkpoint ({error})") from error
+
+
+def _digest(state: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def _deciding(run: str) -> str:
+    """What of a run's text decides its weights: not when it saves, and at a constant rate not how long it goes on."""
+    run = re.sub(r"'checkpoint_every': \d+", "'checkpoint_every': any", run)
+    return re.sub(r"'steps': \d+", "'steps': any", run) if "'decay': 'constant'" in run else run
 
 
 def _difference(old_run: str, new_run: str) -> str:

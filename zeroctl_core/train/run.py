@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import platform
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import torch
 from torch import nn
 
 from ..checkpoint import save_controlnet
-from ..files.written_whole import check_writable
+from ..files.written_whole import check_writable, remove_folder
 from ..network.controlnet import ControlNet
 from .checkpointing import newest_step
 from .config import ControlConfig
@@ -22,6 +21,7 @@ from .control import ControlTask
 from .display import Say, display, duration
 from .interrupt import deferred_interrupts
 from .jump import Jump
+from .lock import sole_run
 from .loop import Callback, fit
 from .source import Source
 from .watching import Line, Log, Watch, detector_of
@@ -49,8 +49,8 @@ def check_config(config: ControlConfig, source: Source) -> None:
         raise ValueError(f"there is no condition {config.condition!r}; there are: {', '.join(source.conditions)}")
     config.objective(source.prediction, source.schedule)
     try:
-        torch.empty(1, device=config.device)
-    except (RuntimeError, AssertionError) as error:  # torch built without CUDA asserts
+        torch.ones(1, device=config.device).item()  # on meta there is a tensor, but no number
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch built without CUDA asserts
         raise ValueError(f"the device {config.device!r} cannot be used ({error}); cpu always can") from error
     for path in (config.target, config.folder / LOG):
         check_writable(path)
@@ -109,13 +109,14 @@ def train_control(
     Ctrl-C and SIGTERM stop after the step with a checkpoint; the same call then goes on, to weights that are equal to
     the bit.
 
-    Raises `ValueError` for settings that cannot be run, `FileNotFoundError` for weights that are missing, `ResumeError`
-    for a folder that holds a run with other settings, `KeyboardInterrupt` when somebody stopped the run.
+    Raises `ValueError` for settings that cannot be run, and for a folder that another run is using;
+    `FileNotFoundError` for weights that are missing, `ResumeError` for a folder that holds a run with other settings,
+    `KeyboardInterrupt` when somebody stopped the run, `OSError` where the disk is full.
     """
     check_config(config, source)
-    if not config.resume:
-        shutil.rmtree(config.folder, ignore_errors=True)
-    with _threads(config.threads):
+    with sole_run(config.folder), _threads(config.threads):
+        if not config.resume:
+            remove_folder(config.folder)
         net = new_control(config, source)
         say(f"{config.condition}: preparing the scenes, {config.n_scenes} in all")
         task = new_task(config, source, net)

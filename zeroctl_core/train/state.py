@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from ..plural import plural
 from .averages import Averages
-from .checkpointing import Checkpoint, latest_checkpoint, write_checkpoint
+from .checkpointing import Checkpoint, ResumeError, latest_checkpoint, write_checkpoint
 from .optimisation import Optimisation
 
 
@@ -65,17 +67,30 @@ class State:
     def save(self) -> None:
         """Write a checkpoint of this step."""
         if self.folder is not None:
-            write_checkpoint(self.folder, Checkpoint(self.step, self.run, dict(self._tensors())))
+            tensors = dict(self._tensors())
+            write_checkpoint(self.folder, Checkpoint(self.step, self.run, tensors, torch.get_num_threads()))
 
     def restore(self) -> None:
         """Go back to the newest checkpoint of this run, where there is one.
 
         Nothing keeps the checkpoint's file afterwards: a file in use cannot be removed on Windows.
 
-        Raises `ResumeError` for the checkpoint of another run.
+        Raises `ResumeError` for the checkpoint of another run, and for one of more steps than are asked for. Warns
+        where another number of threads will change the last bits.
         """
         if self.folder is None or (checkpoint := latest_checkpoint(self.folder, self.run)) is None:
             return
+        if checkpoint.step > self.how.steps:
+            raise ResumeError(
+                f"the run in {self.folder} has taken {checkpoint.step} steps, and {plural(self.how.steps, 'step')} "
+                "are asked for; ask for more, or begin anew in another folder"
+            )
+        if checkpoint.threads not in (None, threads := torch.get_num_threads()):
+            warnings.warn(
+                f"the run began with {plural(checkpoint.threads, 'thread')} and goes on with {threads}: its weights "
+                "will not be equal to the bit to those of an uninterrupted run",
+                stacklevel=2,
+            )
         tensors = checkpoint.tensors
         with torch.no_grad():
             for name, parameter in self.parameters.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -26,13 +27,20 @@ and the scores, of which `follow` is the one to watch."""
 class Log:
     """One JSON object a line and step, which a resumed run continues without a gap or a repeat.
 
-    A line that is not whole, as the last one of a killed run, is left out.
+    A line that is not whole, as the last one of a killed run, is left out, and so is a step that was logged before;
+    where there are more of them, a warning says so.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lines: list[Line] = []
         texts = path.read_bytes().splitlines() if path.is_file() else []
-        self.lines: list[Line] = [line for text in texts if (line := _line(text)) is not None]
+        for text in texts:
+            line = _line(text)
+            if line is not None and (not self.lines or line["step"] > self.lines[-1]["step"]):
+                self.lines.append(line)
+        if (n_lost := len(texts) - len(self.lines)) > 1:
+            warnings.warn(f"{path}: {n_lost} lines are not what a run writes; they are left out", stacklevel=2)
 
     def cut(self, step: int) -> None:
         """Drop the lines of this step and later ones: a killed run logged more than its last checkpoint knows."""
@@ -111,9 +119,9 @@ def _line(text: bytes) -> Line | None:
     """A line of a log; None for what a run cannot have written."""
     try:
         line = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    is_whole = isinstance(line, dict) and "step" in line and "seconds" in line
+    is_whole = isinstance(line, dict) and isinstance(line.get("step"), int) and "seconds" in line
     return line if is_whole and all(isinstance(value, int | float) for value in line.values()) else None
 
 

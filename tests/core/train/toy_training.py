@@ -93,9 +93,11 @@ def at_line(number: int, act: Callable[[], None]) -> Iterator[list[int]]:
     def on_call(frame: FrameType, event: str, argument: object) -> object:
         return on_line if frame.f_code.co_filename in TRACED else None
 
-    before = sys.gettrace()
+    before, has_grad = sys.gettrace(), torch.is_grad_enabled()
     sys.settrace(on_call)
     try:
         yield count
     finally:
         sys.settrace(before)
+        # a trace can act between the last line of `with torch.no_grad()` and its end, where no signal is heard
+        torch.set_grad_enabled(has_grad)
