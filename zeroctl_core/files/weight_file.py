@@ -34,19 +34,19 @@ class WeightFile:
     heads: tuple[str, ...] = ()
 
 
-def open_weight_file(path: Path, *, mapped: bool = True) -> WeightFile:
+def open_weight_file(path: Path, *, mapped: bool = True, is_part: bool = False) -> WeightFile:
     """Open a file by what it holds; its suffix decides nothing but which message an unknown content gets.
 
     `mapped` leaves the weights in the file, which then must not change while they are in use; without it they are read
-    into memory of their own, and the file is free at once.
+    into memory of their own, and the file is free at once. `is_part` takes one of several files that are one net.
 
     Raises `FileNotFoundError` for a missing file, `CheckpointError` for whatever else is wrong with it.
     """
     with checkpoint_errors(path, "opened"):
-        return _open(path, mapped)
+        return _open(path, mapped, is_part)
 
 
-def _open(path: Path, mapped: bool) -> WeightFile:
+def _open(path: Path, mapped: bool, is_part: bool) -> WeightFile:
     name = short(path.name)
     if path.is_dir():
         raise CheckpointError(
@@ -64,7 +64,7 @@ def _open(path: Path, mapped: bool) -> WeightFile:
         start = file.read(64)
     if (text := _foreign(start)) is not None:
         raise CheckpointError(f"{name} is {text}")
-    if (match := SHARD.search(path.name)) and int(match[2]) > 1:
+    if not is_part and (match := SHARD.search(path.name)) and int(match[2]) > 1:
         raise CheckpointError(
             f"{name} is part {int(match[1])} of {int(match[2])} of a file: parts are not read here. Get the version in "
             "one file, or join the parts into one"

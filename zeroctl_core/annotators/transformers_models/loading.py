@@ -1,9 +1,14 @@
-"""Load a transformers model from a folder: by a list of classes, without network, without anybody's code."""
+"""Load a transformers model from a folder: by a list of classes, without network, without anybody's code.
+
+transformers opens nothing of the folder: it gets a configuration that `safe_config` builds and weights that `weights`
+reads, and chooses the attention of each part itself, torch's own where a class supports it, else the plain one.
+"""
 
 from __future__ import annotations
 
 import importlib
 import json
+import logging
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...files.weight_file import CheckpointError, open_weight_file
+from ...files.weight_file import CheckpointError
 from .preprocessing import Preprocessing, preprocessing_of
+from .safe_config import backbone_of, build_config, refusal
+from .weights import content, read_weights, weight_files
+
+log = logging.getLogger("zeroctl")
 
 TASKS: dict[str, dict[str, str]] = {
     "depth": {
@@ -33,6 +42,9 @@ TASKS: dict[str, dict[str, str]] = {
 """Task of a model -> `model_type` of its config.json -> its class. No other class is ever built."""
 
 CONFIG_FILE = "config.json"
+LARGEST_CONFIG = 4 * 2**20
+"""Bytes; published ones have some ten thousand."""
+LONGEST_REASON = 300
 OLDEST = "4.50"
 """The version of transformers from which on it has all of these classes."""
 
@@ -41,8 +53,12 @@ NOT_NEEDED = (
     ".swin.layernorm.",  # the last norm, new in transformers 5; features do not pass it
     "criterion.",  # for training only
     "num_batches_tracked",  # a counter
+    # tables that the class computes; other versions write them, or do not
+    "relative_position_index",
+    "relative_coords_table",
+    "position_ids",
 )
-"""Parts of keys that a file may lack although the class has them: nothing that is computed depends on them."""
+"""Parts of keys that a file may lack although the class has them: computed by it, or nothing depends on them."""
 
 
 class TransformersModel(nn.Module):
@@ -81,12 +97,21 @@ def check_transformers(task: str) -> None:
 
 
 def folder_tasks(path: str | Path) -> set[str]:
-    """What the model of a folder can do, by its config.json alone; nothing for any other folder."""
+    """What the model of a folder can do, by its config.json alone; nothing for any other folder.
+
+    A config.json that cannot be read is logged, and never an error: others are listed beside it.
+    """
+    folder = Path(path)
     try:
-        config = _config(Path(path))
-    except CheckpointError:
-        return set()
-    return {task for task in TASKS if _wrong_for(config, task) is None}
+        if not (folder / CONFIG_FILE).is_file():
+            return set()
+        config = _json(folder / CONFIG_FILE)
+        return set() if _model_type(config) is None else {task for task in TASKS if _wrong_for(config, task) is None}
+    except CheckpointError as error:
+        log.warning("[zeroctl] passed over: %s", error)
+    except Exception as error:  # nothing that somebody puts into a file may take the others off the list
+        log.warning("[zeroctl] passed over: %s (%s)", folder, type(error).__name__)
+    return set()
 
 
 def load_model(path: str | Path, task: str) -> TransformersModel:
@@ -100,25 +125,28 @@ def load_model(path: str | Path, task: str) -> TransformersModel:
     if wrong := _wrong_for(config, task):
         raise CheckpointError(f"{folder} {wrong}")
     model_type = str(config["model_type"])
-    files = _weight_files(folder)
-    backbone = config.get("backbone_config") or {}
-    preprocessing = preprocessing_of(folder, model_type, str(backbone.get("model_type", "")))
+    files = weight_files(folder)
     name = TASKS[task][model_type]
     kind = _import_class(name)
     try:
+        preprocessing = preprocessing_of(folder, model_type, str(backbone_of(config).get("model_type", "")))
+        weights = read_weights(files)
+        side = max((length for tensor in weights.values() for length in tensor.shape), default=0)
+        safe_config = build_config(config, layers=len(weights), side=side)
+    except CheckpointError as error:
+        raise error if str(folder) in str(error) else CheckpointError(f"{folder} {error}") from error
+    except ImportError as error:
+        raise _cannot_import(name, error) from error
+    except Exception as error:
+        raise _cannot_load(folder, name, error) from error
+    try:
         model, report = kind.from_pretrained(
-            str(folder),
-            local_files_only=True,
-            use_safetensors=files[0].suffix == ".safetensors",
-            output_loading_info=True,
+            None, config=safe_config, state_dict=weights, torch_dtype=torch.float32, output_loading_info=True
         )
     except ImportError as error:
         raise _cannot_import(name, error) from error
     except Exception as error:
-        for file in files:
-            open_weight_file(file)  # says what is wrong with it, if it is the file
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise CheckpointError(f"{folder} cannot be loaded as {name}: {reason}") from error
+        raise _cannot_load(folder, name, error) from error
     missing = sorted(key for key in report["missing_keys"] if not any(part in key for part in NOT_NEEDED))
     if missing:
         raise CheckpointError(
@@ -143,16 +171,36 @@ def _config(folder: Path) -> Mapping[str, Any]:
         raise CheckpointError(f"{folder} {state}; expected a folder with {CONFIG_FILE} and model.safetensors")
     file = folder / CONFIG_FILE
     if not file.is_file():
-        raise CheckpointError(f"{folder} does not hold a model: it has no {CONFIG_FILE}, but {_content(folder)}")
+        raise CheckpointError(f"{folder} does not hold a model: it has no {CONFIG_FILE}, but {content(folder)}")
+    config = _json(file)
+    if _model_type(config) is None:
+        raise CheckpointError(f"{file} names no model_type, so it is not of a transformers model")
+    return config
+
+
+def _json(file: Path) -> Any:
+    """What a config.json holds. Raises `CheckpointError` where it is not JSON or cannot be read."""
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        size = file.stat().st_size
+        text = file.read_text(encoding="utf-8") if size <= LARGEST_CONFIG else ""
     except OSError as error:
         raise CheckpointError(f"{file} cannot be read ({error.strerror}); look at its rights") from error
     except ValueError as error:
+        raise CheckpointError(f"{file} is not text ({error}); download it again") from error
+    if size > LARGEST_CONFIG:
+        raise CheckpointError(f"{file} has {size} bytes, too many for a configuration; download it again")
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise CheckpointError(f"{file} is nested too deep for a configuration; download it again") from error
+    except ValueError as error:
         raise CheckpointError(f"{file} is not JSON text ({error}); download it again") from error
-    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
-        raise CheckpointError(f"{file} names no model_type, so it is not of a transformers model")
-    return config
+
+
+def _model_type(config: Any) -> str | None:
+    """The family of a transformers model; None for whatever else a config.json may be of."""
+    model_type = config.get("model_type") if isinstance(config, dict) else None
+    return model_type if isinstance(model_type, str) else None
 
 
 def _wrong_for(config: Mapping[str, Any], task: str) -> str | None:
@@ -165,31 +213,12 @@ def _wrong_for(config: Mapping[str, Any], task: str) -> str | None:
         return f"names no list of architectures in its config.json, but {architectures!r}"
     if names[model_type] not in architectures:
         return f"holds a {architectures[0]}; for {task} it must be a {names[model_type]}"
-    if config.get("use_pretrained_backbone"):
-        return "has only a part of its weights, the rest would be downloaded (use_pretrained_backbone in config.json)"
-    return None
+    return refusal(config)
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    """The files of weights: safetensors, or else torch files, which are checked to hold nothing but tensors."""
-    if files := sorted(folder.glob("*.safetensors")):
-        return files
-    files = sorted(folder.glob("*.bin"))
-    if not files:
-        raise CheckpointError(
-            f"{folder} has no weights: no *.safetensors and no *.bin, but {_content(folder)}; "
-            "download model.safetensors into it"
-        )
-    for file in files:
-        open_weight_file(file)
-    return files
-
-
-def _content(folder: Path) -> str:
-    """What lies in a folder, for people."""
-    names = sorted(entry.name for entry in folder.iterdir())
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return f"{', '.join(names[:8])}{more}" if names else "nothing"
+def _cannot_load(folder: Path, name: str, error: Exception) -> CheckpointError:
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
+    return CheckpointError(f"{folder} cannot be loaded as {name}: {reason[:LONGEST_REASON]}")
 
 
 def _import_class(name: str) -> Any:

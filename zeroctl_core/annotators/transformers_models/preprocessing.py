@@ -52,7 +52,7 @@ def preprocessing_of(folder: Path, model_type: str, backbone_type: str = "") -> 
             mean = tuple(float(value) / scale for value in config["image_mean"])
             std = tuple(float(value) / scale for value in config["image_std"])
         size = _size(config.get("size"))
-    except (ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
+    except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); download it again, or remove it") from error
     if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
         raise CheckpointError(
