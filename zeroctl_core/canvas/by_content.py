@@ -11,6 +11,8 @@ from .thin_edges import crests, opened, otsu, thin
 
 FEWEST_COLOURS, MOST_COLOURS = 3, 199
 """A picture with so many colours is a map of classes: a colour between two classes would be a third class."""
+HOLE = -1.0
+"""The value of a pixel to be painted anew in an inpaint condition."""
 BLACK, WHITE = 16 / 255, 240 / 255
 """Two colours that reach below and above these make a drawing."""
 
@@ -23,10 +25,19 @@ def n_colours(pixels: Tensor) -> int:
     return int(torch.unique(codes).numel())
 
 
+def has_hole(picture: Tensor) -> bool:
+    """[C, H, W] -> whether some pixel is to be painted anew: nearer to `HOLE` than to black in every channel.
+
+    Not `== HOLE`, which another resize before this one may have bent, and not any value below 0, to which filters
+    overshoot beside an edge.
+    """
+    return bool((picture < HOLE / 2).all(dim=0).any())
+
+
 def resize_by_content(image: Tensor, height: int, width: int) -> tuple[Tensor, str]:
     """One picture, [C, H, W] -> [C, height, width], and the name of the filter.
 
-    `nearest` for an image with values below 0 (inpaint marks its hole by -1) and for 3 to 199 colours;
+    `nearest` for an image with a hole (`has_hole`) and for 3 to 199 colours;
     `lines` and `drawing` for black and white with lines of one pixel and without; else `area` to shrink and
     `cubic` to grow. `same` when the size is the same: nothing is touched.
 
@@ -36,7 +47,7 @@ def resize_by_content(image: Tensor, height: int, width: int) -> tuple[Tensor, s
     """
     if (height, width) == tuple(image.shape[1:]):
         return image, "same"
-    if image.min() < 0:
+    if has_hole(image):
         return _nearest(image, height, width), "nearest"
     pixels = image.float().mul(255).round().clamp(0, 255).to(torch.uint8)
     n = n_colours(pixels)

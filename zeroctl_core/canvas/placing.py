@@ -8,11 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .by_content import MOST_COLOURS, n_colours, resize_by_content
+from .by_content import HOLE, MOST_COLOURS, has_hole, n_colours, resize_by_content
 
 RESIZE_MODES = ("crop", "fit", "stretch")
-HOLE = -1.0
-"""The value of a pixel to be painted anew in an inpaint condition."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,8 @@ def resize_condition(image: Tensor, height: int, width: int, mode: str = "crop",
     `crop`: the middle of the picture with the canvas's proportions, then nearest pixels: what the host does for its own
     ControlNets (`common_upscale(image, width, height, "nearest-exact", "center")`), to the bit.
     `fit`: the whole picture, with borders in the median colour of the picture's edge (a hole's value for inpaint).
-    `stretch`: the whole picture, proportions bent. These two choose the filter by content, `resize_by_content`.
+    `stretch`: the whole picture, proportions bent. These two choose the filter by content, `resize_by_content`, and cut
+    what lies outside of 0..1 in a picture without a hole: what a filter before this overshot is not content.
     `scan=False`: whoever calls has looked for values that are not finite.
 
     Raises `ValueError` for an unknown mode, another shape or type, a value that is not finite, and a crop that would
@@ -54,17 +53,21 @@ def resize_condition(image: Tensor, height: int, width: int, mode: str = "crop",
             f"{lost:.1%} of the picture lies outside of the canvas ({edges})" if lost else "the whole picture is on it"
         )
         return Placed(canvas_image, lost, f"crop: {note}")
+    if (height, width) != (H, W):
+        image, cut = _without_overshoot(image)
+    else:
+        cut = ""
     if mode == "stretch":
         canvas_image, filters = _resize_each(image, height, width)
         ratio = (width / W) / (height / H)
         note = "proportions kept" if ratio == 1 else f"width x{ratio:.3g} against the height"
-        return Placed(canvas_image, lost, f"stretch: {note}; filter: {filters}")
+        return Placed(canvas_image, lost, f"stretch: {note}; filter: {filters}{cut}")
     top, left, fit_h, fit_w = fit_box(H, W, height, width)
     picture, filters = _resize_each(image, fit_h, fit_w)
     canvas_image = torch.stack([border_colour(one) for one in image]).repeat(1, 1, height, width)
     canvas_image[:, :, top : top + fit_h, left : left + fit_w] = picture
     note = f"{lost:.1%} of the canvas is border" if lost else "the picture fills it"
-    return Placed(canvas_image, lost, f"fit: {note}; filter: {filters}")
+    return Placed(canvas_image, lost, f"fit: {note}; filter: {filters}{cut}")
 
 
 def aspect_loss(image_height: int, image_width: int, height: int, width: int, mode: str = "crop") -> float:
@@ -114,7 +117,7 @@ def border_colour(picture: Tensor) -> Tensor:
 
     In a map of classes it is the edge's own colour nearest to that median: no class that the map does not have.
     """
-    if picture.min() < 0:
+    if has_hole(picture):
         return picture.new_full((picture.shape[0], 1, 1), HOLE)
     edges = torch.cat([picture[:, 0], picture[:, -1], picture[:, :, 0], picture[:, :, -1]], dim=1)  # [C, N]
     values = edges.float().sort(dim=1).values
@@ -123,6 +126,17 @@ def border_colour(picture: Tensor) -> Tensor:
     if n_colours(picture.float().mul(255).round().clamp(0, 255).to(torch.uint8)) <= MOST_COLOURS:
         median = edges[:, (edges.float() - median[:, None]).abs().sum(0).argmin()]
     return median.to(picture.dtype)[:, None, None]
+
+
+def _without_overshoot(image: Tensor) -> tuple[Tensor, str]:
+    """A batch with every picture that has no hole cut to 0..1, and a note where that changed anything."""
+    low, high = (float(value) for value in image.aminmax())
+    if low >= 0.0 and high <= 1.0:
+        return image, ""
+    pictures = torch.stack([one if has_hole(one) else one.clamp(0.0, 1.0) for one in image])
+    if torch.equal(pictures, image):
+        return image, ""
+    return pictures, f"; values from {low:.3g} to {high:.3g} were cut to 0..1"
 
 
 def _resize_each(image: Tensor, height: int, width: int) -> tuple[Tensor, str]:

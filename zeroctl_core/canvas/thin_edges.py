@@ -28,12 +28,13 @@ def crests(grey: Tensor) -> Tensor:
 
 def otsu(grey: Tensor) -> Tensor:
     """[H, W] uint8 -> [H, W] bool: above the threshold that best splits the histogram in two (Otsu 1979)."""
-    share = torch.bincount(grey.flatten().long(), minlength=256).double() / grey.numel()
-    levels = torch.arange(256, dtype=torch.float64, device=grey.device)
+    # 256 numbers in float64, which not every device has
+    share = torch.bincount(grey.flatten().long(), minlength=256).cpu().double() / grey.numel()
+    levels = torch.arange(256, dtype=torch.float64)
     dark = share.cumsum(0)
     dark_sum = (share * levels).cumsum(0)
     between = (dark_sum[-1] * dark - dark_sum) ** 2 / (dark * (1 - dark))
-    return grey > between.nan_to_num(0, 0, 0).argmax()
+    return grey > int(between.nan_to_num(0, 0, 0).argmax())
 
 
 # Neighbours that must be off and on for the middle pixel to go, as (dy, dx); turned four times by 90 degrees.
@@ -56,21 +57,46 @@ _THINNING = tuple(
 
 
 def thin(mask: Tensor) -> Tensor:
-    """[H, W] bool -> [H, W] bool: lines of any width become lines of one pixel; what is connected stays connected."""
-    height, width = mask.shape
-    padded = F.pad(mask, (1, 1, 1, 1))
-    inner = padded[1:-1, 1:-1]
-    off_map = ~padded
-    changed = True
-    while changed:
-        changed = False
-        for off, on in _THINNING:
-            goes = inner.clone()
-            for cells, plane in ((off, off_map), (on, padded)):
-                for dy, dx in cells:
-                    goes &= plane[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
-            if goes.any():
-                changed = True
-                inner &= ~goes
-                off_map[1:-1, 1:-1] |= goes
-    return inner.clone()
+    """[H, W] bool -> [H, W] bool: lines of any width become lines of one pixel; what is connected stays connected.
+
+    Computed on the CPU. A pixel is looked at again only where a neighbour went in this round or the last one: nothing
+    else can have changed, so the time grows with the pixels and not with the width of what is thinned, too.
+    """
+    padded = F.pad(mask.cpu(), (1, 1, 1, 1))
+    row, cells = padded.shape[1], padded.flatten()
+    rules = tuple((_distances(off, row), _distances(on, row)) for off, on in _THINNING)
+    around = _distances(_AROUND, row)
+    # a pixel goes only where a neighbour is off
+    candidates = _with_a_neighbour_off(padded).flatten().nonzero()[:, 0]
+    while candidates.numel():
+        neighbours = []
+        for off, on in rules:
+            fits = cells[candidates[:, None] + on].all(1) & ~cells[candidates[:, None] + off].any(1)
+            goes = candidates[fits & cells[candidates]]
+            if goes.numel():
+                cells[goes] = False
+                near = (goes[:, None] + around).flatten()
+                neighbours.append(near)
+                candidates = torch.unique(torch.cat([candidates, near[cells[near]]]))
+        near = torch.cat(neighbours) if neighbours else candidates[:0]
+        candidates = torch.unique(near[cells[near]])
+    return padded[1:-1, 1:-1].clone().to(mask.device)
+
+
+_AROUND = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx)
+
+
+def _distances(places: tuple[tuple[int, int], ...], row: int) -> Tensor:
+    """How far (dy, dx) lie apart in a plane whose rows have so many cells, written row by row."""
+    return torch.tensor([dy * row + dx for dy, dx in places])
+
+
+def _with_a_neighbour_off(padded: Tensor) -> Tensor:
+    """[H + 2, W + 2] bool, off at the border -> the same: what is on beside something that is off."""
+    inside = padded.clone()
+    for dim in (0, 1):
+        shifted = inside.clone()
+        for n in (-1, 1):
+            shifted &= inside.roll(n, dim)
+        inside = shifted
+    return padded & ~inside

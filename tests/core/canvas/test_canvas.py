@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from skimage import data
 from skimage.measure import label
 
@@ -16,7 +18,7 @@ from zeroctl_core.canvas.by_area import resize_by_area
 from zeroctl_core.canvas.by_content import resize_by_content
 from zeroctl_core.canvas.mask import place_mask, prepared_mask
 from zeroctl_core.canvas.placing import RESIZE_MODES, aspect_loss, border_colour, crop_box, resize_condition
-from zeroctl_core.canvas.thin_edges import otsu, thin
+from zeroctl_core.canvas.thin_edges import _THINNING, otsu, thin
 from zeroctl_core.control.unit import ControlUnit
 
 SIZES = [(512, 512), (333, 517), (64, 200), (400, 100), (31, 47)]
@@ -338,3 +340,120 @@ def test_what_was_scanned_before_is_not_scanned_again(monkeypatch):
         ControlUnit(net, on_canvas[0], scan=False)
     with pytest.raises(ValueError, match=r"expected \[n, 1, H, W\]"):
         ControlUnit(net, on_canvas, mask=on_canvas, scan=False)
+
+
+# --- values outside of 0..1 ---
+
+
+def overshot(picture: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """As the host's bicubic resize leaves a picture."""
+    result = F.interpolate(picture, size=(height, width), mode="bicubic", align_corners=False)
+    assert result.min() < -0.01
+    return result
+
+
+@pytest.mark.parametrize("mode", ["fit", "stretch"])
+def test_what_a_filter_overshot_gives_the_picture_of_the_range(edges, mode):
+    one_pixel = photo()
+    one_pixel[0, 0, 7, 7] = -1e-6
+    disc = torch.zeros(1, 3, 64, 64)
+    disc[:, :, 16:48, 20:40] = 0.7
+    square_edges = edges[:, :, :200, :200]
+    for image in (one_pixel, overshot(disc, 140, 140), overshot(square_edges, 230, 230), photo() * 1.2 - 0.1):
+        result, expected = (resize_condition(one, 192, 256, mode) for one in (image, image.clamp(0, 1)))
+        assert torch.equal(result.image, expected.image)
+        low, high = float(image.min()), float(image.max())
+        assert result.note == f"{expected.note}; values from {low:.3g} to {high:.3g} were cut to 0..1"
+
+
+@pytest.mark.parametrize("mode", ["fit", "stretch"])
+def test_a_hole_that_another_resize_has_bent_stays_a_hole(mode):
+    image = photo()
+    image[:, :, 100:200, 150:300] = -1
+    bent = overshot(image, 333, 500)
+    result = resize_condition(bent, 512, 512, mode)
+    assert result.note.endswith("filter: nearest")
+    assert set(result.image.unique().tolist()) <= {-1.0, *bent.unique().tolist()}
+    if mode == "fit":
+        assert bool((result.image[:, :, 0] == -1).all())
+
+
+def test_only_the_pictures_without_a_hole_are_cut(edges):
+    hole = noise(1, 3, 400, 600) * 1.5
+    hole[:, :, :50, :50] = -1
+    both = resize_condition(torch.cat([hole, edges - 0.1]), 256, 256, "fit").image
+    assert torch.equal(both[0], resize_condition(hole, 256, 256, "fit").image[0]) and both[0].max() > 1
+    assert torch.equal(both[1], resize_condition((edges - 0.1).clamp(0, 1), 256, 256, "fit").image[0])
+
+
+def test_one_dark_channel_is_not_a_hole():
+    image = photo()
+    image[:, 0] -= 0.9
+    assert "filter: area" in resize_condition(image, 128, 128, "stretch").note
+
+
+def test_crop_and_the_same_size_leave_every_value():
+    image = photo() * 1.4 - 0.2
+    assert torch.equal(resize_condition(image, 400, 600, "stretch").image, image)
+    assert torch.equal(resize_condition(image, 200, 300).image, reference_crop(image, 200, 300))
+
+
+# --- thinning, and devices without float64 ---
+
+
+def thin_by_planes(mask: torch.Tensor) -> torch.Tensor:
+    """The rule as it is written: every pixel is looked at in every pass until a round changes nothing."""
+    height, width = mask.shape
+    on, before = F.pad(mask, (1, 1, 1, 1)), None
+    while before is None or not torch.equal(on, before):
+        before = on.clone()
+        for off_cells, on_cells in _THINNING:
+            goes = on[1:-1, 1:-1].clone()
+            for cells, plane in ((off_cells, ~on), (on_cells, on)):
+                for dy, dx in cells:
+                    goes &= plane[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
+            on[1:-1, 1:-1] &= ~goes
+    return on[1:-1, 1:-1]
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8, 0.95, 1.0])
+def test_thinning_is_the_rule_of_whole_planes(edges, share):
+    for seed in range(40):
+        height, width = (int(n) for n in torch.randint(1, 40, (2,), generator=torch.Generator().manual_seed(seed)))
+        mask = noise(height, width, seed=seed) < share
+        blobs = F.interpolate(noise(1, 1, 6, 6, seed=seed), size=(height, width), mode="bilinear")[0, 0] < share
+        for one in (mask, blobs):
+            assert torch.equal(thin(one), thin_by_planes(one))
+    assert torch.equal(thin(edges[0, 0] > 0), thin_by_planes(edges[0, 0] > 0))
+
+
+def test_thinning_a_large_solid_square_takes_no_minute():
+    mask = torch.zeros(2048, 2048, dtype=torch.bool)
+    mask[::37], mask[:, ::41], mask[600:1200, 600:1200] = True, True, True
+    began = time.process_time()
+    assert thin(mask).any()
+    assert time.process_time() - began < 6  # whole planes: 12 s on a free core, and eight times that at twice the size
+
+
+@pytest.mark.parametrize("mode", ["fit", "stretch"])
+@pytest.mark.parametrize("kind", ["lines", "drawing", "photograph", "classes", "hole"])
+def test_pictures_are_placed_on_a_device_without_float64(device_without_float64, edges, kind, mode):
+    images = {
+        "lines": edges,
+        "drawing": (photo().mean(1, keepdim=True) > 0.5).float().expand(1, 3, -1, -1).contiguous(),
+        "photograph": photo(),
+        "classes": (photo() * 4).round() / 4,
+        "hole": torch.where(photo() < 0.2, -1.0, photo()),
+    }
+    result = resize_condition(images[kind].to(device_without_float64), 192, 256, mode)
+    expected = resize_condition(images[kind], 192, 256, mode)
+    assert result.image.device == device_without_float64 and result.note == expected.note
+    assert torch.equal(result.image.cpu(), expected.image)
+
+
+def test_the_pretended_device_refuses_what_such_devices_refuse(device_without_float64):
+    there = torch.ones(3).to(device_without_float64)
+    for call in (there.double, lambda: there + torch.ones(3), lambda: there.new_zeros(2, dtype=torch.float64)):
+        with pytest.raises(TypeError):
+            call()
+    assert torch.equal((there * 2 + there.new_ones(3)).cpu(), torch.full((3,), 3.0))
