@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .annotator import annotator
 from .params import Choice, Param
+from .pictures.antialiased import antialiased
 from .pictures.seen_size import at_seen_size, seen_size
 from .pictures.through_net import check_finite, in_parts
 from .transformers_models import TransformersModel, model_for
@@ -92,7 +93,7 @@ def predict_depth(image: Tensor, model: TransformersModel, detect_size: int) -> 
     depth_maps = torch.cat(planes)
     check_finite(f"depth by {model.model_type}", depth_maps)
     if depth_maps.shape[1:] != (height, width):
-        depth_maps = F.interpolate(depth_maps[:, None], (height, width), mode="bilinear", antialias=True)[:, 0]
+        depth_maps = antialiased(depth_maps[:, None], (height, width), "bilinear")[:, 0]
     return depth_maps[:, border[0] : height - border[0], border[1] : width - border[1]]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
+
+from .antialiased import antialiased
 
 LONGEST = 4
 """Times the short side that the long side may have; a thin strip is made smaller, or one of 3 x 517 would be 89,000
@@ -24,7 +25,7 @@ def at_seen_size(image: Tensor, size: tuple[int, int]) -> Tensor:
     inside = image.float().clamp(0, 1)
     if inside.shape[2:] == size:
         return inside
-    return F.interpolate(inside, size, mode="bicubic", antialias=True).clamp(0, 1)
+    return antialiased(inside, size, "bicubic").clamp(0, 1)
 
 
 def _nearest(length: float, multiple: int) -> int:

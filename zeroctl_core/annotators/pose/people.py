@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..pictures.antialiased import antialiased
 from ..pictures.check import check_picture
 from ..pictures.through_net import check_finite, in_parts
 from ..transformers_models import model_for
@@ -46,7 +46,7 @@ def find_people(image: Tensor, net: nn.Module, threshold: float = 0.5, max_peopl
     people: list[np.ndarray] = []
     with torch.no_grad():
         for part in in_parts(image, model, PICTURES_AT_ONCE):
-            squeezed = F.interpolate(part.float().clamp(0, 1), size, mode="bilinear", antialias=True)
+            squeezed = antialiased(part.float().clamp(0, 1), size, "bilinear")
             output = model(pixel_values=model.pixel_values(squeezed))
             check_finite(f"people by {model.model_type}", output.logits, output.pred_boxes)
             scores = output.logits[..., person].float().sigmoid().cpu().double()

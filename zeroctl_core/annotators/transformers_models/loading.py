@@ -88,7 +88,16 @@ class TransformersModel(nn.Module):
         return ((image.float() - mean) / std).to(device=weight.device, dtype=weight.dtype)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self.model(*args, **kwargs)
+        """What the model returns. Raises `ValueError` where the device lacks one of its operators."""
+        try:
+            return self.model(*args, **kwargs)
+        except NotImplementedError as error:
+            device = next(self.model.parameters()).device
+            raise ValueError(
+                f"this {self.model_type} needs an operator that torch {torch.__version__} does not have on {device} "
+                f"({str(error).strip().splitlines()[0][:LONGEST_REASON]}). On a Mac update torch to 2.6 or newer, or "
+                "run ComfyUI with --cpu"
+            ) from error
 
 
 def check_transformers(task: str) -> None:
