@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -13,6 +15,8 @@ from .pixels import from_uint8, to_uint8
 
 RESOLUTIONS = (64, 16384)
 """The smallest and the largest resolution; 0 is allowed beside them."""
+LONGEST_SIDE, MOST_PIXELS = 16384, 16384**2 // 4
+"""So large may a picture become; its three channels are then 0.8 GB of floats."""
 
 
 def size_at_resolution(height: int, width: int, resolution: int) -> tuple[int, int]:
@@ -21,7 +25,7 @@ def size_at_resolution(height: int, width: int, resolution: int) -> tuple[int, i
     The released code rounds both sides to 64, which bends the proportions by up to 32 pixels a side; we do not,
     because nothing here needs it: networks that need it are padded, and their maps cropped.
 
-    Raises `ValueError` for a resolution that is neither 0 nor in 64..16384.
+    Raises `ValueError` for a resolution that is neither 0 nor in 64..16384, and for a size that is too large.
     """
     smallest, largest = RESOLUTIONS
     if resolution != 0 and not smallest <= resolution <= largest:
@@ -29,10 +33,23 @@ def size_at_resolution(height: int, width: int, resolution: int) -> tuple[int, i
             f"resolution is {resolution}; expected the short side in pixels, {smallest} to {largest}, "
             "or 0 to keep the image's size"
         )
-    if resolution == 0:
-        return height, width
-    scale = resolution / min(height, width)
-    return round(height * scale), round(width * scale)
+    scale = resolution / min(height, width) if resolution else 1
+    size = round(height * scale), round(width * scale)
+    check_size(*size)
+    return size
+
+
+def check_size(height: int, width: int) -> None:
+    """Raises `ValueError` for a size in pixels that no picture here may have, with a resolution that would fit."""
+    if max(height, width) <= LONGEST_SIDE and height * width <= MOST_PIXELS:
+        return
+    scale = min(LONGEST_SIDE / max(height, width), math.sqrt(MOST_PIXELS / (height * width)))
+    fitting = int(min(height, width) * scale)
+    remedy = f"a resolution up to {fitting} fits" if fitting >= RESOLUTIONS[0] else "crop the picture"
+    raise ValueError(
+        f"the picture would be {height} x {width} pixels (height x width); the long side may have {LONGEST_SIDE} and "
+        f"the picture {MOST_PIXELS} pixels: {remedy}"
+    )
 
 
 def hint_size(height: int, width: int, canvas_height: int, canvas_width: int, mode: str = "crop") -> int:
@@ -68,7 +85,7 @@ def at_resolution(image: Tensor, resolution: int, *, in_floats: bool = False) ->
     Raises what `size_at_resolution` and `check_picture` raise, and `ImportError` without OpenCV.
     """
     height, width = image.shape[2:]
-    size = size_at_resolution(height, width, resolution)
+    size = (height, width) if resolution == 0 else size_at_resolution(height, width, resolution)
     if size == (height, width):
         return image
     check_picture("resolution", image)

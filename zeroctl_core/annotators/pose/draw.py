@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..pictures.opencv import check_opencv
 from ..pictures.pixels import from_uint8
+from ..pictures.resolution import check_size
 from .keypoints import read_keypoints
 from .person import Frame
 
@@ -96,6 +97,7 @@ def draw_pose(
 def _stick_scale(stick_scale: float | str, height: int, width: int) -> float:
     if height < 1 or width < 1:
         raise ValueError(f"draw_pose: the size is {height} x {width} pixels (height x width); expected 1 or more")
+    check_size(height, width)
     if stick_scale == "auto_xinsir":
         longer = max(height, width)
         return 1 if longer < 500 else min(2 + longer // 1000, 7)

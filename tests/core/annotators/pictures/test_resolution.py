@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -95,3 +97,27 @@ def test_a_mask_is_interpolated_and_serves_a_batch():
     assert 0 < float(planes[0, 0, 0, 3]) < 0.5 < float(planes[0, 0, 0, 4]) < 1
     with pytest.raises(ValueError, match="2 masks for 3 images"):
         mask_at(torch.zeros(2, 8, 8), torch.zeros(3, 3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "resolution", "message"),
+    [
+        (30000, 30000, 0, r"30000 x 30000 .* a resolution up to 8192 fits"),
+        (10**6, 10**6, 0, "a resolution up to 8192 fits"),
+        (4, 4000, 512, r"512 x 512000 .*crop the picture"),
+        (400, 40000, 512, "a resolution up to 163 fits"),
+        (512, 512, 16384, "a resolution up to 8192 fits"),
+        (2**31 - 1, 1, 0, "crop the picture"),
+    ],
+)
+def test_a_size_that_no_memory_holds_is_refused_with_one_that_fits(height, width, resolution, message):
+    with pytest.raises(ValueError, match=message):
+        size_at_resolution(height, width, resolution)
+    if fitting := re.search(r"up to (\d+) fits", message):
+        size_at_resolution(height, width, int(fitting[1]))
+
+
+def test_strips_are_refused_before_they_are_resized():
+    with pytest.raises(ValueError, match="512 x 512000"):
+        at_resolution(torch.zeros(1, 3, 4, 4000), 512)
+    assert at_resolution(torch.zeros(1, 3, 1, 17000), 0).shape == (1, 3, 1, 17000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -338,3 +339,14 @@ def test_a_dialect_without_scores_keeps_no_point_below_the_threshold():
 def test_a_threshold_that_is_no_score_is_refused(threshold):
     with pytest.raises(ValueError, match="threshold is .* expected a score from 0 to 1"):
         draw_pose(bodies(P), 64, 64, threshold=threshold)
+
+
+@pytest.mark.parametrize("side", [30000, 10**6, 2**31 - 1])
+def test_a_canvas_of_a_few_bytes_takes_no_memory(side):
+    frames = [{"people": [], "canvas_width": side, "canvas_height": side}]
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=f"{side} x {side} pixels.*a resolution up to 8192 fits"):
+        draw_pose(frames, side, side)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    assert draw_pose(frames, 64, 64).shape == (1, 3, 64, 64)
