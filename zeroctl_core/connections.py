@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from .plural import plural
-
 
 @dataclass(frozen=True)
 class Connection:
@@ -67,8 +65,8 @@ class ConnectionWeights:
                 ) from None
         if len(values) != n_connections:
             raise ValueError(
-                f"custom weights: {plural(len(values), 'number')} for a control with "
-                f"{plural(n_connections, 'connection')}; write {n_connections}, shallow to deep and the middle last"
+                f"expected {n_connections} numbers as custom weights, one a connection, shallow to deep and the middle "
+                f"last; got {len(values)}"
             )
         return cls(tuple(values))
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from .canvas.by_area import resize_by_area
 from .connections import ConnectionWeights
-from .plural import plural
 
 
 def times(residual: Tensor, factor: float | Tensor) -> Tensor:
@@ -63,8 +62,8 @@ class Residuals:
         """
         if len(weights) != len(self):
             raise ValueError(
-                f"{plural(len(weights), 'weight')} for a control with {plural(len(self), 'connection')}; "
-                f"give {len(self)}, shallow to deep and the middle last"
+                f"expected {len(self)} weights, one a connection, shallow to deep and the middle last; "
+                f"got {len(weights)}"
             )
         return Residuals.of([times(residual, weight) for residual, weight in zip(self, weights, strict=True)])
 
@@ -77,7 +76,7 @@ class Residuals:
             return NotImplemented
         if len(other) != len(self):
             raise ValueError(
-                f"a control with {plural(len(self), 'connection')} cannot be added to one with {len(other)}; "
+                f"residuals at {len(self)} connections cannot be added to those at {len(other)}; "
                 "use controls that were trained for the same family of models"
             )
         for place, (mine, theirs) in enumerate(zip(self, other, strict=True)):

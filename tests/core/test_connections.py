@@ -19,8 +19,8 @@ def test_text_is_read_shallow_to_deep():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1, 1", r"2 numbers for a control with 3 connections; write 3"),
-        ("1, 1, 1, 1", r"4 numbers for a control with 3 connections"),
+        ("1, 1", r"expected 3 numbers as custom weights, .*; got 2"),
+        ("1, 1, 1, 1", r"expected 3 numbers as custom weights, .*; got 4"),
         ("1, one, 1", r"'one' is not a number at place 2; write 3 numbers separated by commas"),
         ("1, , 1", r"nothing is written at place 2"),
         ("1, 1, 1,", r"nothing is written at place 4"),

@@ -234,11 +234,11 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     ),
     "too few numbers": (
         lambda b: b.linked(weights(custom="1, 1, 1"), "weights"),
-        "3 numbers for a control with 5 connections",
+        "expected 5 numbers as custom weights, .*; got 3",
     ),
     "too few numbers for the base": (
         lambda b: b.linked(weights(base="sd15", custom="1, 1, 1"), "weights"),
-        "3 numbers for a control with 13 connections",
+        "expected 13 numbers as custom weights, .*; got 3",
     ),
     "a word among the weights": (
         lambda b: b.linked(weights(custom="1, 1, soft, 1, 1"), "weights"),

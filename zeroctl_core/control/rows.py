@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ..plural import plural
-
 Branches = Literal["both", "cond", "uncond"]
 
 ROLES = ("cond", "uncond")
@@ -45,8 +43,8 @@ class Rows:
     def __post_init__(self) -> None:
         if not len(self.roles) == len(self.images) == len(self.crops):
             raise ValueError(
-                f"{plural(len(self.roles), 'role')}, {plural(len(self.images), 'image')} and "
-                f"{plural(len(self.crops), 'crop')}; give one of each for every row of the batch"
+                f"roles, images and crops have the lengths {len(self.roles)}, {len(self.images)} and "
+                f"{len(self.crops)}; give one of each for every row of the batch"
             )
         for role in self.roles:
             if role not in ROLES:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..plural import plural
 from ..residuals import Residuals
 from .rows import Rows
 from .run import Cache, Run, feature_of_rows, index_of_rows, mask_of_rows, switch_of_rows
@@ -72,9 +71,7 @@ class ControlStack:
         if rows is None:
             rows = self._plain_rows(x.shape[0])
         elif len(rows) != x.shape[0]:
-            raise ValueError(
-                f"rows describes {plural(len(rows), 'row')}, the batch has {x.shape[0]}; describe each once"
-            )
+            raise ValueError(f"rows has the length {len(rows)}, the batch {x.shape[0]}; describe each row once")
         cache = Cache() if run is None else run.cache
         weights = self._acting_weights(sigma, run, rows)
         total: Residuals | None = None

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ..canvas.mask import check_mask
 from ..connections import Connection, ConnectionWeights
-from ..plural import plural
 from ..residuals import Residuals
 from .rows import BRANCHES, Branches
 from .schedule import Schedule
@@ -79,8 +78,8 @@ class ControlUnit:
         n_connections = len(self.net.base.connections)
         if self.weights is not None and len(self.weights) != n_connections:
             raise ValueError(
-                f"{plural(len(self.weights), 'weight')} for a {self.net.base.name} control with "
-                f"{plural(n_connections, 'connection')}; give {n_connections}, shallow to deep and the middle last"
+                f"expected {n_connections} weights for a {self.net.base.name} control, one a connection, shallow to "
+                f"deep and the middle last; got {len(self.weights)}"
             )
         if self.mask is not None:
             check_mask(self.mask, self.scan)

@@ -8,7 +8,6 @@ from functools import cached_property
 
 from ..connections import Connection
 from ..latent import LATENT_CHANNELS
-from ..plural import plural
 
 CONDITION_FORMS = {"released": (16, 32, 96, 256), "paper": (16, 32, 64, 128)}
 """Form of the condition encoder -> its widths, one for each resolution from the pixels down to the latent."""
@@ -24,8 +23,8 @@ def condition_widths_of(form: str, widths: tuple[int, ...] | None = None) -> tup
     own = CONDITION_FORMS[form]
     if widths is not None and len(widths) != len(own):
         raise ValueError(
-            f"condition_widths {widths} has {plural(len(widths), 'value')}; give {len(own)}, one for each resolution "
-            f"from the pixels to the latent, such as {own}"
+            f"condition_widths is {widths}; expected {len(own)} numbers, one for each resolution from the pixels to "
+            f"the latent, such as {own}"
         )
     return own if widths is None else widths
 
@@ -90,15 +89,14 @@ class EncoderSpec:
             )
         if len(self.transformer_depth) != sum(self.num_res_blocks):
             raise ValueError(
-                f"transformer_depth has {plural(len(self.transformer_depth), 'value')}, the encoder "
-                f"{plural(sum(self.num_res_blocks), 'residual block')}; give one depth for each"
+                f"transformer_depth is {self.transformer_depth}; expected {sum(self.num_res_blocks)} numbers, one for "
+                "each residual block of the encoder"
             )
         decoder_blocks = sum(self.num_res_blocks) + levels
         if self.decoder_depth is not None and len(self.decoder_depth) != decoder_blocks:
             raise ValueError(
-                f"decoder_depth has {plural(len(self.decoder_depth), 'value')}, the decoder "
-                f"{plural(decoder_blocks, 'block')}; "
-                "give one depth for each, deep to shallow"
+                f"decoder_depth is {self.decoder_depth}; expected {decoder_blocks} numbers, one for each block of the "
+                "decoder, deep to shallow"
             )
         if (self.num_heads is None) == (self.head_channels is None):
             raise ValueError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..plural import plural
 from ..residuals import Residuals
 from .attention import SpatialTransformer
 from .base import Base
@@ -98,7 +97,7 @@ def _check_fit(residuals: Residuals, maps: list[Tensor]) -> None:
     """Refuse residuals that torch would broadcast, or that belong to another network."""
     if len(residuals) != len(maps):
         raise ValueError(
-            f"the control has {plural(len(residuals), 'connection')}, this UNet has {len(maps)}; "
+            f"the control fits a UNet with {len(residuals)} connections, this one has {len(maps)}; "
             "use a control that was trained for this family of models"
         )
     for place, (residual, h) in enumerate(zip(residuals, maps, strict=True)):

@@ -238,9 +238,9 @@ def test_a_unit_on_one_branch_needs_to_know_the_rows(call):
 
 
 def test_rows_must_be_those_of_the_batch(call):
-    with pytest.raises(ValueError, match="rows describes 3 rows, the batch has 4"):
+    with pytest.raises(ValueError, match="rows has the length 3, the batch 4"):
         ControlStack([ControlUnit(FakeNet(), image())])(*call.args, rows=ROWS.pick([0, 1, 2]))
-    with pytest.raises(ValueError, match="1 role, 2 images and 1 crop;"):
+    with pytest.raises(ValueError, match="the lengths 1, 2 and 1;"):
         Rows(("cond",), (0, 1), (None,))
     with pytest.raises(ValueError, match="a row has the role 'positive'; expected one of cond, uncond"):
         Rows(("positive",), (0,), (None,))
@@ -542,7 +542,7 @@ def test_networks_of_different_families_are_refused():
         ({"condition_image": torch.zeros(1, 64, 64, 3)}, r"image has the shape \(1, 64, 64, 3\)"),
         ({"condition_image": torch.zeros(0, 3, 64, 64)}, r"with at least one image"),
         ({"condition_image": torch.full((1, 3, 64, 64), math.inf)}, r"values that are not finite"),
-        ({"weights": ConnectionWeights.uniform(13)}, r"13 weights for a fake control with 3 connections"),
+        ({"weights": ConnectionWeights.uniform(13)}, r"expected 3 weights for a fake control, .*; got 13"),
         ({"mask": torch.zeros(64, 64)}, r"mask has the shape \(64, 64\)"),
         ({"mask": torch.full((1, 1, 64, 64), 2.0)}, r"mask has values from 2 to 2"),
     ],

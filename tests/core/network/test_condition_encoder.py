@@ -67,7 +67,9 @@ def test_a_number_of_widths_that_would_miss_the_latent_is_refused_before_anythin
         lambda: replace(TINY.spec, condition_widths=(16, 32, 48)),
         lambda: ControlNet.trainable_copy(unet, condition_widths=(16, 32, 48)),
     ):
-        with pytest.raises(ValueError, match=r"\(16, 32, 48\) has 3 values; give 4, .* such as \(16, 32, 96, 256\)"):
+        with pytest.raises(
+            ValueError, match=r"condition_widths is \(16, 32, 48\); expected 4 numbers, .* such as \(16, 32, 96, 256\)"
+        ):
             build()
     with pytest.raises(ValueError, match="form 'papr' is not known"):
         ControlNet.trainable_copy(unet, condition_form="papr")

@@ -48,8 +48,8 @@ def test_connections_of_sdxl():
     ("change", "message"),
     [
         ({"num_res_blocks": (2, 2, 2)}, r"channel_mult .* and num_res_blocks \(2, 2, 2\) differ in length"),
-        ({"transformer_depth": (1, 1)}, "transformer_depth has 2 values, the encoder 8 residual blocks"),
-        ({"decoder_depth": (1,)}, "decoder_depth has 1 value, the decoder 12 blocks"),
+        ({"transformer_depth": (1, 1)}, "transformer_depth is .1, 1.; expected 8 numbers, one for each residual block"),
+        ({"decoder_depth": (1,)}, "decoder_depth is .1,.; expected 12 numbers"),
         ({"num_heads": 4}, "give exactly one of them"),
         ({"groups": 24}, "32 channels is not divisible by 24 groups"),
         ({"head_channels": 12}, "12 channels a head"),

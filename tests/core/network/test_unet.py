@@ -72,7 +72,7 @@ def test_a_batch_equals_its_rows(unet):
 
 def test_residuals_of_another_family_are_refused(unet):
     ten = Residuals.of(list(_residuals())[:10])
-    with pytest.raises(ValueError, match="the control has 10 connections, this UNet has 13"):
+    with pytest.raises(ValueError, match="fits a UNet with 10 connections, this one has 13"):
         unet(*_inputs(), residuals=ten)
     with pytest.raises(ValueError, match=r"connection 0 has the shape \(1, 32, 8, 8\).*\(2, 32, 8, 8\)"):
         unet(*_inputs(), residuals=_residuals(rows=1))
