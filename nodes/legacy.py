@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from zeroctl_core import Schedule
-from zeroctl_core.plural import plural
+from zeroctl_core.files.plural import plural
 
 from .host.inputs import check_image, check_number, naming
 from .host.schema import ComfyNode, LegacyStackSocket, NodeOutput, StackSocket, io, schema

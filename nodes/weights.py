@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from zeroctl_core import BASES, RULES, ConnectionWeights
-from zeroctl_core.plural import plural
+from zeroctl_core.files.plural import plural
 
 from .host.control_net import is_ours
 from .host.inputs import check_choice

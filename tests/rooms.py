@@ -15,7 +15,6 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE, NODES, HOST = ROOT / "zeroctl_core", ROOT / "nodes", ROOT / "nodes" / "host"
 
 CORE_ORDER = (
-    {"plural"},
     {"files", "canvas", "command_line", "connections", "latent", "registry", "version"},
     {"residuals", "annotators"},
     {"network", "control"},

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from zeroctl_core.plural import plural
+from zeroctl_core.files.plural import plural
 
 __all__ = ["check_choice", "check_image", "check_mask", "check_number", "naming"]
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..bases import Base, recognise
 from ..files.checkpoint_error import checkpoint_errors
 from ..files.key_faults import key_faults, named, short
+from ..files.plural import plural
 from ..files.suspects import HOST_LOADS, suspect
 from ..files.values import check_values
 from ..files.weight_file import CheckpointError, WeightFile, open_weight_file, unwrapped
@@ -19,7 +20,6 @@ from ..network.controlnet import ControlNet
 from ..network.ops import TORCH_OPS, Ops
 from ..network.provenance import CheckpointInfo
 from ..network.spec_of_file import context_width, label_width
-from ..plural import plural
 from .header import check_header
 from .inside import FIRST_KEYS, control_in
 from .pooling import pooling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ..plural import plural
+from .plural import plural
 
 NAMED_KEYS = 3
 """So many keys of each kind are named in an error."""

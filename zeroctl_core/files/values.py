@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..plural import plural
 from .checkpoint_error import CheckpointError
 from .key_faults import named, short
+from .plural import plural
 
 
 def check_values(path: Path, weights: Mapping[str, Tensor], may_be_zero: Callable[[str], bool]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zeroctl_core import Crop, Rows
-from zeroctl_core.plural import plural
+from zeroctl_core.files.plural import plural
 
 __all__ = ["Conds", "conds_of_call", "rows_of_call"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from zeroctl_core.plural import plural
+from zeroctl_core.files.plural import plural
 
 from ..preflight import check_stack
 from .call import Call

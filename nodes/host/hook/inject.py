@@ -15,7 +15,7 @@ from typing import Any
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from zeroctl_core.plural import plural
+from zeroctl_core.files.plural import plural
 
 from ..inputs import naming
 from ..preflight import net_name
