@@ -6,7 +6,7 @@ from typing import Any
 
 from zeroctl_core.annotators.pictures.resolution import RESOLUTIONS, hint_size
 from zeroctl_core.canvas import RESIZE_MODES
-from zeroctl_core.latent import PIXELS_PER_CELL
+from zeroctl_core.canvas.cells import PIXELS_PER_CELL
 
 from .host.inputs import check_choice, check_image
 from .host.schema import ComfyNode, NodeOutput, io, schema

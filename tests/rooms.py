@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE, NODES, HOST = ROOT / "zeroctl_core", ROOT / "nodes", ROOT / "nodes" / "host"
 
 CORE_ORDER = (
-    {"files", "canvas", "command_line", "connections", "latent", "registry", "version"},
+    {"files", "canvas", "command_line", "connections", "registry", "version"},
     {"residuals", "annotators"},
     {"network", "control"},
     {"bases", "weighting"},

@@ -23,6 +23,7 @@ from .annotators import ANNOTATORS
 from .annotators.pictures.resolution import at_resolution
 from .bases import BASES, Base
 from .canvas import resize_condition
+from .canvas.cells import PIXELS_PER_CELL
 from .checkpoint import load_controlnet, save_controlnet
 from .checkpoint.layouts import LAYOUTS
 from .command_line import read_options, run_command
@@ -32,10 +33,10 @@ from .control.stack import ControlStack
 from .control.unit import ControlUnit
 from .demo.outside import photograph
 from .demo.sheet import Tile, check_sheet, write_sheet
-from .latent import LATENT_CHANNELS, PIXELS_PER_CELL
 from .network.controlnet import ControlNet
 from .network.cost import TOKENS
 from .network.random_weights import random_controlnet
+from .network.spec import LATENT_CHANNELS
 from .network.unet import UNet
 from .residuals import Residuals
 from .train.ranges import check_seed

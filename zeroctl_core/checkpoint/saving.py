@@ -13,9 +13,8 @@ from safetensors.torch import save_file
 from ..bases import recognise
 from ..files.key_faults import named
 from ..files.written_whole import written_whole
-from ..latent import LATENT_CHANNELS
 from ..network.controlnet import ControlNet
-from ..network.spec import EncoderSpec
+from ..network.spec import LATENT_CHANNELS, EncoderSpec
 from ..version import __version__
 from .header import HEADER, POOLING_KEY
 from .layouts import LAYOUTS, to_diffusers

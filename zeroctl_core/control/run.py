@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..canvas.by_area import resize_by_area
-from ..latent import PIXELS_PER_CELL
+from ..canvas.cells import PIXELS_PER_CELL
 from .rows import Crop, Rows
 from .schedule import Schedule
 from .unit import Net

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..latent import LATENT_CHANNELS
+from ..network.spec import LATENT_CHANNELS
 
 SCALE = 0.18215  # a latent times this has a spread near 1: Stable Diffusion's number
 WIDTHS = (32, 64, 96)  # at 1/2, 1/4 and 1/8 of the picture's side

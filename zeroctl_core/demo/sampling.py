@@ -9,11 +9,12 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from ..canvas.cells import PIXELS_PER_CELL
 from ..control.rows import Rows
 from ..control.run import Run
 from ..control.stack import ControlStack
-from ..latent import LATENT_CHANNELS, PIXELS_PER_CELL
 from ..network.noise_levels import N_TIMESTEPS, sd_percent_to_sigma, sd_sigmas
+from ..network.spec import LATENT_CHANNELS
 from ..network.unet import UNet
 from .world import SIZE
 

@@ -8,14 +8,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ..latent import LATENT_CHANNELS
 from ..residuals import Residuals
 from .base import Base
 from .condition_encoder import ConditionEncoder
 from .encoder import Encoder
 from .ops import TORCH_OPS, Ops
 from .provenance import CheckpointInfo
-from .spec import condition_widths_of
+from .spec import LATENT_CHANNELS, condition_widths_of
 from .unet import UNet
 from .zero_convolution import zero_conv
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..connections import Connection
-from ..latent import LATENT_CHANNELS
+
+LATENT_CHANNELS = 4
+"""Channels of the noisy latent: an inpaint base appends mask and masked latent behind them."""
 
 CONDITION_FORMS = {"released": (16, 32, 96, 256), "paper": (16, 32, 64, 128)}
 """Form of the condition encoder -> its widths, one for each resolution from the pixels down to the latent."""

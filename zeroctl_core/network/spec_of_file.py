@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 
-from ..latent import LATENT_CHANNELS
 from .base import Shapes
-from .spec import CONDITION_FORMS, EncoderSpec
+from .spec import CONDITION_FORMS, LATENT_CHANNELS, EncoderSpec
 
 
 def context_width(shapes: Shapes) -> int | None:

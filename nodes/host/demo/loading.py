@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from zeroctl_core.canvas.cells import PIXELS_PER_CELL
 from zeroctl_core.demo.model import AUTOENCODER, MODEL, DemoModel
 from zeroctl_core.demo.shapes import SHAPES
 from zeroctl_core.demo.words import MAX_TOKENS, WORDS
 from zeroctl_core.demo.world import COLOURS, SIZE
-from zeroctl_core.latent import PIXELS_PER_CELL
 
 from ..describe import dtype_name
 from ..paths import demo_weights, fingerprint

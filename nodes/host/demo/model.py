@@ -14,7 +14,7 @@ import torch
 from comfy.patcher_extension import WrappersMP
 
 from zeroctl_core.bases import BASES
-from zeroctl_core.latent import PIXELS_PER_CELL
+from zeroctl_core.canvas.cells import PIXELS_PER_CELL
 from zeroctl_core.network.unet import UNet
 
 from ..control_net import compute_dtypes

@@ -11,7 +11,7 @@ from comfy.ldm.models.autoencoder import AutoencoderKL
 from torch import Tensor
 
 from zeroctl_core.demo.autoencoder import Autoencoder
-from zeroctl_core.latent import LATENT_CHANNELS
+from zeroctl_core.network.spec import LATENT_CHANNELS
 
 __all__ = ["vae_from"]
 

@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zeroctl_core import Connection, ConnectionWeights, Crop, Rows
+from zeroctl_core.canvas.cells import PIXELS_PER_CELL
 from zeroctl_core.control.rows import Branches
 from zeroctl_core.control.run import Cache, index_of_rows, mask_of_rows
 from zeroctl_core.files.plural import plural
-from zeroctl_core.latent import PIXELS_PER_CELL
 from zeroctl_core.residuals import times
 
 from ..foreign_nets import foreign_name

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from zeroctl_core.latent import PIXELS_PER_CELL
+from zeroctl_core.canvas.cells import PIXELS_PER_CELL
 
 from ..control_net import HostControlModel, is_ours
 from ..units import Unit

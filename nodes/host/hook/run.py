@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from zeroctl_core.canvas import Placed, prepared_mask, resize_condition
-from zeroctl_core.latent import PIXELS_PER_CELL
+from zeroctl_core.canvas.cells import PIXELS_PER_CELL
 
 from ..notices import notice
 from ..units import Unit
