@@ -21,8 +21,7 @@ CORE_ORDER = (
     {"bases", "weighting"},
     {"checkpoint"},
     {"train"},
-    {"demo"},
-    {"selfcheck"},
+    {"demo", "selfcheck"},
 )
 """The core's rooms, from the ground floor up: a room imports rooms of lower floors only."""
 

@@ -20,7 +20,9 @@ import torch
 from torch import Tensor
 
 from .annotators import ANNOTATORS
+from .annotators.pictures.photograph import photograph
 from .annotators.pictures.resolution import at_resolution
+from .annotators.pictures.sheet import Tile, check_sheet, write_sheet
 from .bases import BASES, Base
 from .canvas import resize_condition
 from .canvas.cells import PIXELS_PER_CELL
@@ -31,8 +33,6 @@ from .connections import ConnectionWeights
 from .control.rows import Rows
 from .control.stack import ControlStack
 from .control.unit import ControlUnit
-from .demo.outside import photograph
-from .demo.sheet import Tile, check_sheet, write_sheet
 from .network.controlnet import ControlNet
 from .network.cost import TOKENS
 from .network.random_weights import random_controlnet

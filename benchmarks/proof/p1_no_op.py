@@ -6,10 +6,10 @@ import torch
 
 from benchmarks.proof.record import Proof, same
 from zeroctl_core import ControlNet, ControlUnit
+from zeroctl_core.annotators.pictures.sheet import Tile
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.model import DemoModel
 from zeroctl_core.demo.scoring import control_samples
-from zeroctl_core.demo.sheet import Tile
 from zeroctl_core.demo.world import render, scenes
 
 N = 8

@@ -10,9 +10,9 @@ from typing import Any
 
 from benchmarks.proof.record import Proof
 from zeroctl_core import ControlUnit
+from zeroctl_core.annotators.pictures.sheet import Tile
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.scoring import control_samples
-from zeroctl_core.demo.sheet import Tile
 from zeroctl_core.demo.source import World
 from zeroctl_core.demo.world import render, scenes
 from zeroctl_core.train.config import ControlConfig

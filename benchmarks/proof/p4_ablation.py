@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from benchmarks.proof.record import Proof
 from benchmarks.proof.training import config, train
 from zeroctl_core import ConditionEncoder, ControlNet, ControlUnit, Residuals
+from zeroctl_core.annotators.pictures.sheet import Tile
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.following import follow_scores
 from zeroctl_core.demo.scoring import control_samples
 from zeroctl_core.demo.shapes import SHAPES
-from zeroctl_core.demo.sheet import Tile
 from zeroctl_core.demo.source import World
 from zeroctl_core.demo.world import COLOURS, Scene, render, scenes
 from zeroctl_core.train.run import new_control

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from benchmarks.proof.record import Proof
 from zeroctl_core import MODES, RULES, ConnectionWeights, ControlUnit
+from zeroctl_core.annotators.pictures.sheet import Tile
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.following import background_colour, follow_scores, object_colour, object_mask
 from zeroctl_core.demo.model import DemoModel, load_control
 from zeroctl_core.demo.scoring import control_samples
-from zeroctl_core.demo.sheet import Tile
 from zeroctl_core.demo.world import COLOURS, render, scenes
 
 SCALES = (1.0, 3.0, 6.0, 9.0)

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.machine import RESULTS, conditions, write
 from benchmarks.options import read_options
-from zeroctl_core.demo.sheet import Tile, write_sheet
+from zeroctl_core.annotators.pictures.sheet import Tile, write_sheet
 from zeroctl_core.train.memory import keep_memory
 
 FOLDER = RESULTS / "proof"

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from zeroctl_core import selfcheck
+from zeroctl_core.annotators.pictures.sheet import MARGIN
 from zeroctl_core.bases import BASES
-from zeroctl_core.demo.sheet import MARGIN
 from zeroctl_core.network.random_weights import random_controlnet
 from zeroctl_core.selfcheck import EDGES_NAME, SelfCheck
 from zeroctl_core.weighting import RULES

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..annotators.pictures.sheet import check_sheet, write_sheet
 from ..command_line import read_options, run_command
 from ..train.ranges import check_seed
 from .model import WEIGHTS, control_files
 from .picture_file import read_picture
-from .sheet import check_sheet, write_sheet
 from .showing import Demo
 
 

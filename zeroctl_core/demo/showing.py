@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..annotators import ANNOTATORS
+from ..annotators.pictures.photograph import photograph
+from ..annotators.pictures.sheet import Tile
 from ..connections import ConnectionWeights
 from ..control.rows import Branches
 from ..control.unit import ControlUnit
@@ -17,10 +19,9 @@ from ..weighting import MODES, RULES
 from .conditions import CONDITIONS
 from .following import edge_f1, follow_scores, iou, object_mask, outline
 from .model import DemoModel, load_control
-from .outside import OUTSIDE, photograph
+from .outside import OUTSIDE
 from .sampling import GUIDANCE, STEPS
 from .scoring import control_samples
-from .sheet import Tile
 from .words import tokenise
 from .world import SIZE, render, scenes
 

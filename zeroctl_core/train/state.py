@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..plural import plural
+from ..files.plural import plural
 from .averages import Averages
 from .checkpointing import Checkpoint, ResumeError, latest_checkpoint, write_checkpoint
 from .optimisation import Optimisation

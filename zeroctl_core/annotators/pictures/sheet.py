@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from ..files.written_whole import check_writable, written_whole
+from ...files.written_whole import check_writable, written_whole
 
 SCALE = 2  # times the pictures' size: 128 pixels are small on today's screens
 MARGIN, LINE = 8, 15  # pixels
