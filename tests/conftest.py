@@ -15,6 +15,7 @@ HOST_TESTS = "tests/host needs ComfyUI: python tests/host/run.py runs it in ever
 collect_ignore = [] if os.environ.get("ZEROCTL_HOST") else ["host"]
 BESIDE_THE_TESTS = {
     "rooms": "tests/rooms.py",
+    "words": "tests/words.py",
     "pretended_device": "tests/pretended_device.py",
     "readbacks": "tests/readbacks.py",
     "random_weights": "tests/random_weights.py",

@@ -35,7 +35,7 @@ ZERO_AT_START = ("zero_convs.", "middle_block_out.")
 ZERO_AT_START_SCALE = 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UNetSpec:
     """What fixes every key and shape of a UNet of the Stable Diffusion family and of its ControlNet.
 
@@ -94,12 +94,12 @@ SPECS: dict[str, UNetSpec] = {
 def spec_of(preset: str | UNetSpec) -> UNetSpec:
     """The spec of a preset's name; a spec passes through.
 
-    Raises: KeyError for a name that is no preset.
+    Raises `KeyError` for a name that is not a preset.
     """
     if isinstance(preset, UNetSpec):
         return preset
     if preset not in SPECS:
-        raise KeyError(f"{preset!r} is no preset; there are {', '.join(SPECS)}.")
+        raise KeyError(f"{preset!r} is not a preset; there are {', '.join(SPECS)}.")
     return SPECS[preset]
 
 
@@ -284,11 +284,11 @@ def _normal(key: str, numel: int, seed: int) -> Tensor:
     pool = _pool()
     place = crc32(f"{seed}:{key}".encode()) % POOL_SIZE
     out = torch.empty(numel)
-    done = 0
-    while done < numel:
-        n = min(numel - done, POOL_SIZE - place)
-        out[done : done + n] = pool[place : place + n]
-        done, place = done + n, 0
+    start = 0
+    while start < numel:
+        n = min(numel - start, POOL_SIZE - place)
+        out[start : start + n] = pool[place : place + n]
+        start, place = start + n, 0
     return out
 
 

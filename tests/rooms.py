@@ -52,7 +52,7 @@ class Import:
         dots = len(self.module) - len(self.module.lstrip("."))
         start = ROOT if not dots else self.file.parents[dots - 1]
         path = start.joinpath(*(part for part in self.module.lstrip(".").split(".") if part))
-        # a name that is no file of its own is in the file before it
+        # a name without a file of its own is in the file before it
         for candidate in (path, path.parent):
             if candidate.with_suffix(".py").is_file() and candidate != ROOT:
                 return candidate.with_suffix(".py")
@@ -114,27 +114,27 @@ def arrows(package: Path) -> dict[str, set[str]]:
 
 
 def targets(file: Path) -> set[Path]:
-    return {target for found in imports(file) if (target := found.target) is not None and target != file}
+    return {target for one in imports(file) if (target := one.target) is not None and target != file}
 
 
 def circle(graph: Mapping[str, Iterable[str]]) -> list[str]:
     """The names of one circle, in order; empty where there is none."""
-    done: set[str] = set()
+    walked: set[str] = set()
 
     def walk(name: str, path: list[str]) -> list[str]:
         if name in path:
             return path[path.index(name) :]
-        if name in done:
+        if name in walked:
             return []
         for other in sorted(graph.get(name, ())):
-            if found := walk(other, [*path, name]):
-                return found
-        done.add(name)
+            if way := walk(other, [*path, name]):
+                return way
+        walked.add(name)
         return []
 
     for name in sorted(graph):
-        if found := walk(name, []):
-            return found
+        if way := walk(name, []):
+            return way
     return []
 
 
@@ -166,10 +166,10 @@ def floors(graph: Arrows) -> list[list[str]]:
     return [sorted(room for room in graph if level[room] == n) for n in range(max(level.values(), default=-1) + 1)]
 
 
-def core_offences(found: Iterable[Import]) -> list[str]:
+def core_offences(arrows_: Iterable[Import]) -> list[str]:
     """Imports that go up, or sideways, in the core."""
     wrong = []
-    for one in found:
+    for one in arrows_:
         target = one.target
         if target is None or not target.is_relative_to(CORE) or not one.file.is_relative_to(CORE):
             continue

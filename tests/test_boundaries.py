@@ -27,40 +27,40 @@ VAGUE_NAMES = {"utils", "util", "helper", "helpers", "common", "manager", "misc"
 
 
 def offences(files: list[Path], *, allowed) -> list[str]:
-    return [str(found) for file in files for found in imports(file) if not allowed(found)]
+    return [str(one) for file in files for one in imports(file) if not allowed(one)]
 
 
 def is_standard(package: str) -> bool:
     return package in sys.stdlib_module_names or package == "__future__"
 
 
-def stays_within(found: Import, folder: Path) -> bool:
+def stays_within(one: Import, folder: Path) -> bool:
     """Whether a relative import names something inside this folder."""
-    dots = len(found.module) - len(found.module.lstrip("."))
-    start = found.file.parent
+    dots = len(one.module) - len(one.module.lstrip("."))
+    start = one.file.parent
     for _ in range(dots - 1):
         start = start.parent
     return dots > 0 and start.is_relative_to(folder)
 
 
 def test_the_core_knows_no_host():
-    assert not offences(files_below(CORE), allowed=lambda found: found.package not in HOST_MODULES)
+    assert not offences(files_below(CORE), allowed=lambda one: one.package not in HOST_MODULES)
 
 
 def test_the_core_imports_its_own_libraries_and_extras_inside_functions():
-    def allowed(found: Import) -> bool:
-        if found.module.startswith("."):
-            return stays_within(found, CORE)
-        part = found.file.relative_to(CORE).parts[0]
-        if found.package in CORE_LIBRARIES | EXTRAS.get(part, set()) | {"zeroctl_core"} or is_standard(found.package):
+    def allowed(one: Import) -> bool:
+        if one.module.startswith("."):
+            return stays_within(one, CORE)
+        part = one.file.relative_to(CORE).parts[0]
+        if one.package in CORE_LIBRARIES | EXTRAS.get(part, set()) | {"zeroctl_core"} or is_standard(one.package):
             return True
-        return found.package in INSIDE_FUNCTIONS and not found.at_load
+        return one.package in INSIDE_FUNCTIONS and not one.at_load
 
     assert not offences(files_below(CORE), allowed=allowed)
 
 
 def test_the_rooms_of_the_core_import_lower_floors_only():
-    assert not core_offences(found for file in files_below(CORE) for found in imports(file))
+    assert not core_offences(one for file in files_below(CORE) for one in imports(file))
 
 
 @pytest.mark.parametrize(
@@ -91,31 +91,31 @@ def test_a_circle_is_found():
 
 
 def test_node_files_import_the_adapter_and_the_core_only():
-    def allowed(found: Import) -> bool:
-        if found.module.startswith("."):
-            return stays_within(found, NODES)
-        return found.package in {"zeroctl_core", "torch"} or is_standard(found.package)
+    def allowed(one: Import) -> bool:
+        if one.module.startswith("."):
+            return stays_within(one, NODES)
+        return one.package in {"zeroctl_core", "torch"} or is_standard(one.package)
 
     files = [file for file in files_below(NODES) if not file.is_relative_to(HOST)]
     assert not offences(files, allowed=allowed)
 
 
 def test_the_adapter_never_looks_back_at_the_nodes():
-    def allowed(found: Import) -> bool:
-        if found.module.startswith("."):
-            return stays_within(found, HOST)
-        return found.package not in {"nodes"}
+    def allowed(one: Import) -> bool:
+        if one.module.startswith("."):
+            return stays_within(one, HOST)
+        return one.package not in {"nodes"}
 
     assert not offences(files_below(HOST), allowed=allowed)
 
 
 def test_comfy_api_reaches_the_nodes_through_the_schema_alone():
     files = [file for file in files_below(NODES) if file != HOST / "schema.py"]
-    assert not offences(files, allowed=lambda found: found.package != "comfy_api")
+    assert not offences(files, allowed=lambda one: one.package != "comfy_api")
 
 
 def test_the_entry_imports_nothing_but_the_standard_library_at_load():
-    assert not offences([ROOT / "__init__.py"], allowed=lambda found: not found.at_load or is_standard(found.package))
+    assert not offences([ROOT / "__init__.py"], allowed=lambda one: not one.at_load or is_standard(one.package))
 
 
 def test_no_file_imports_everything_or_has_a_name_that_says_nothing():
@@ -177,11 +177,11 @@ out["unchanged"] = (list(sys.path), os.getcwd(), dict(os.environ)) == before
 out["files"] = sorted(os.listdir())
 print("\\n" + json.dumps(out))
 """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-B", "-c", prelude], cwd=folder, capture_output=True, text=True, check=False, timeout=120
     )
-    assert done.returncode == 0, done.stderr
-    *printed, last = done.stdout.strip().splitlines()
+    assert process.returncode == 0, process.stderr
+    *printed, last = process.stdout.strip().splitlines()
     assert not [line for line in printed if line], f"importing printed {printed}"
     result: dict[str, object] = json.loads(last)
     return result

@@ -31,6 +31,7 @@ ANSWERS = re.compile(r"\banswers\b", re.IGNORECASE)
 AMERICAN = re.compile(r"\b(?:colou?rful|gr[ae]y|cent(?:er|re)(?:s|ed)?|color(?:s|ed|ing)?|colour(?:s|ed|ing)?)\b")
 BRITISH = re.compile(r"^(?:colour|grey|centre)")
 IN_CODE = re.compile(r"```.*?```|`[^`]*`|\]\([^)]*\)|<[^>]+>|\b\w+[._/]\w[\w./]*", re.DOTALL)
+ONE_KIND = frozenset("max min zip print executor _affine joinpath Sequential line ellipse text".split())
 MOST = 5  # positional arguments of a call, and fields of a dataclass by position
 
 Fault = tuple[str, str, int, str]
@@ -74,14 +75,27 @@ def _faults_of_text(text: str, name: str, line: int, is_prose: bool) -> Iterator
     if is_prose:
         plain = IN_CODE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
         for match in AMERICAN.finditer(plain):
-            if not BRITISH.match(match[0]):
+            is_option = text.strip() == match[0] or plain[match.end() : match.end() + 1] == ":"  # a name, not a word
+            if not BRITISH.match(match[0]) and not is_option:
                 yield "spelling", name, place(match), match[0]
 
 
 def _is_plain(call: ast.Call) -> bool:
-    """Whether the arguments are of one kind, such as the names of a set or the parts of a path."""
+    """Whether the arguments are of one kind, such as the sides of a shape, or the call is a host's own."""
     function = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    return function in {"max", "min", "zip", "print", "executor", "joinpath", "Sequential", "line", "ellipse", "text"}
+    return function in {
+        "max",
+        "min",
+        "zip",
+        "print",
+        "executor",
+        "_affine",
+        "joinpath",
+        "Sequential",
+        "line",
+        "ellipse",
+        "text",
+    }
 
 
 def _fields_by_position(node: ast.ClassDef) -> int:
@@ -122,8 +136,9 @@ def files(names: tuple[str, ...], pattern: str) -> list[Path]:
 
 
 def faults(code: tuple[str, ...] = CODE, prose: tuple[str, ...] = PROSE) -> list[Fault]:
-    """Every fault of the files below these names; this file, which spells them out, is left out."""
-    result = [fault for file in files(code, "*.py") if file != Path(__file__) for fault in faults_of_code(file)]
+    """Every fault of the files below these names; this file and its test, which spell them out, are left out."""
+    spelt_out = {Path(__file__), Path(__file__).with_name("test_words.py")}
+    result = [fault for file in files(code, "*.py") if file not in spelt_out for fault in faults_of_code(file)]
     return result + [fault for file in files(prose, "*.md") for fault in faults_of_prose(file)]
 
 
