@@ -95,7 +95,7 @@ def _prefix(file: WeightFile) -> str:
     if len(result) > 1:
         raise CheckpointError(
             f"{short(file.path.name)} holds {len(result)} controls, below "
-            f"{named([repr(prefix) for prefix in result])}; "
+            f"{named([repr(prefix) for prefix in sorted(result)])}; "
             "write the one that is meant into a file of its own"
         )
     if result:
