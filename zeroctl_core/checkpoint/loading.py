@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..bases import Base, recognise
 from ..files.checkpoint_error import checkpoint_errors
-from ..files.key_faults import key_faults, named, short
+from ..files.key_faults import LONGEST_REASON, key_faults, named, short
 from ..files.plural import plural
 from ..files.suspects import HOST_LOADS, suspect
 from ..files.values import check_values
@@ -76,6 +76,7 @@ def load_controlnet(
             _check_dtypes(file, weights)
         base = _recognise(file, shapes)
         check_header(file, base)
+        _check_depths(file, base)
         pools, pooling_source = pooling(file, base.name)
         dtype_in_file = _main_dtype(weights.values())
     if not isinstance(ops, Ops):
@@ -113,7 +114,7 @@ def _recognise(file: WeightFile, shapes: Mapping[str, tuple[int, ...]]) -> Base:
         try:
             base = recognise(shapes)
         except ValueError as error:
-            reason = f"its keys and shapes fit no network ({short(str(error))})"
+            reason = f"its keys and shapes fit no network ({short(str(error), LONGEST_REASON)})"
             raise CheckpointError(_explained(file, reason, shapes)) from error
         if base is not None:
             return base
@@ -152,6 +153,27 @@ def _check_keys(
     if faults:
         reason = f"as a ControlNet of the {base.title} family, {'; '.join(faults)}"
         raise CheckpointError(_explained(file, reason, shapes, "The file is incomplete or made for something else"))
+
+
+def _check_depths(file: WeightFile, base: Base) -> None:
+    """Refuse transformers that are missing whole, which the other shapes do not show.
+
+    Every residual block of a level has one or none has, and the middle has blocks where any level has.
+    """
+    spec = base.spec
+    first = 0
+    for level, count in enumerate(spec.num_res_blocks):
+        depths = spec.transformer_depth[first : first + count]
+        first += count
+        if 0 in depths and any(depths):
+            raise CheckpointError(
+                f"{short(file.path.name)} is incomplete: its level {level} has transformers of "
+                f"{short(', '.join(map(str, depths)))} blocks, so one of them is missing. Download it again"
+            )
+    if spec.middle_depth == 0 and any(spec.transformer_depth):
+        raise CheckpointError(
+            f"{short(file.path.name)} is incomplete: the transformer of its middle has no blocks. Download it again"
+        )
 
 
 def _check_quantised(file: WeightFile) -> None:

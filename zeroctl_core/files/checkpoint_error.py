@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .key_faults import short
+from .key_faults import LONGEST_REASON, short
 
 
 class CheckpointError(ValueError):
@@ -29,8 +29,8 @@ def checkpoint_errors(path: Path, action: str) -> Iterator[None]:
             "length of the name and the disk"
         ) from error
     except Exception as error:
-        reason = str(error).split("\n")[0] or type(error).__name__
+        reason = short(str(error).split("\n")[0] or type(error).__name__, LONGEST_REASON)
         raise CheckpointError(
-            f"{short(path.name)} cannot be {action} ({short(reason)}); it is damaged or made for something else: "
+            f"{short(path.name)} cannot be {action} ({reason}); it is damaged or made for something else: "
             "download it again"
         ) from error

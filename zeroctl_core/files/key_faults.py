@@ -10,13 +10,15 @@ NAMED_KEYS = 3
 """So many keys of each kind are named in an error."""
 LONGEST_TEXT = 100
 """Characters of a key, a value or a reason that comes from a file, in a message."""
+LONGEST_REASON = 400
+"""Characters of an error that is passed on in a message."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def short(text: str) -> str:
+def short(text: str, length: int = LONGEST_TEXT) -> str:
     """A text from a file for a message: cut where it is long, without line breaks and what cannot be printed."""
-    cut = text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    cut = text if len(text) <= length else text[: length - 1] + "…"
     return "".join(character if character.isprintable() else "?" for character in cut)
 
 

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from .checkpoint_error import CheckpointError
-from .key_faults import short
+from .key_faults import LONGEST_REASON, short
 
 HEADER_BYTES = 8
 """A file starts with the length of its JSON header as a little-endian 64-bit number."""
@@ -120,8 +120,8 @@ def read_header(path: Path, size: int) -> tuple[dict[str, Place], dict[str, str]
         raise
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise CheckpointError(
-            f"{short(path.name)} cannot be read as safetensors ({short(str(error))}); it is cut off or damaged: "
-            "download it again"
+            f"{short(path.name)} cannot be read as safetensors ({short(str(error), LONGEST_REASON)}); it is cut off or "
+            "damaged: download it again"
         ) from error
     return places, metadata
 

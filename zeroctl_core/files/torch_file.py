@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .checkpoint_error import CheckpointError
-from .key_faults import short
+from .key_faults import LONGEST_REASON, short
 from .safetensors_file import MOST_TENSORS
 
 DEEPEST = 16
@@ -67,16 +67,26 @@ def _content(path: Path, *, mapped: bool) -> object:
         text = str(error)
         if isinstance(error, pickle.UnpicklingError) and (match := NAMES_OBJECT.search(text)):
             name = next(group for group in match.groups() if group)
-            raise CheckpointError(
-                f"{short(path.name)} holds Python objects beside its weights ({short(name)}), which could run code "
-                "when opened, so it is refused; convert it to safetensors on a machine where that is safe, or get the "
-                ".safetensors version"
-            ) from error
+            if not _ends_in(path, name):
+                raise CheckpointError(
+                    f"{short(path.name)} holds Python objects beside its weights ({short(name)}), which could run code "
+                    "when opened, so it is refused; convert it to safetensors on a machine where that is safe, or get "
+                    "the .safetensors version"
+                ) from error
         reason = text.split("\n")[0] or type(error).__name__
         raise CheckpointError(
-            f"{short(path.name)} cannot be read as a torch file ({short(reason)}); it is cut off or damaged: "
-            "download it again"
+            f"{short(path.name)} cannot be read as a torch file ({short(reason, LONGEST_REASON)}); it is cut off or "
+            "damaged: download it again"
         ) from error
+
+
+def _ends_in(path: Path, name: str) -> bool:
+    """Whether a file was cut inside the name of a Python object, which torch then takes for another object."""
+    end = name.rpartition(".")[2].encode()
+    with path.open("rb") as file:
+        file.seek(-min(len(end) + 1, path.stat().st_size), 2)
+        rest = file.read()
+    return rest[:-1] == end and rest[-1:] != b"\n"  # torch drops the last byte of a line, which should be its break
 
 
 def _check_archive(path: Path, size: int) -> None:
