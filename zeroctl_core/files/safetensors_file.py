@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .checkpoint_error import CheckpointError
 from .key_faults import LONGEST_REASON, short
+from .zeros import FEWEST_ZEROS, zeros_begin
 
 HEADER_BYTES = 8
 """A file starts with the length of its JSON header as a little-endian 64-bit number."""
@@ -23,8 +24,6 @@ LONGEST_HEADER = 100_000_000
 """Bytes, by the format's definition. The first eight bytes of a pickle or a zip file are a far larger number."""
 MOST_TENSORS = 50_000
 """More than ten times what the largest network of these kinds has; a file with more keeps a loader busy for minutes."""
-FEWEST_ZEROS = 64
-"""Bytes of zeros at the end of a tensor that no training leaves by chance."""
 PART = 1 << 24
 
 DTYPES = {
@@ -96,16 +95,15 @@ def read_header(path: Path, size: int) -> tuple[dict[str, Place], dict[str, str]
                 "download it again"
             )
         text = file.read(length)
+    if (number := text.count(b'"data_offsets"')) > MOST_TENSORS:
+        raise CheckpointError(
+            f"{short(path.name)} holds {number} tensors; no network that is read here has more than {MOST_TENSORS}"
+        )
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=_without_repeats)
         metadata = header.pop("__metadata__", {})
         if not all(isinstance(value, str) for value in metadata.values()):
             raise ValueError("its metadata are not strings")
-        if len(header) > MOST_TENSORS:
-            raise CheckpointError(
-                f"{short(path.name)} holds {len(header)} tensors; no network that is read here has more than "
-                f"{MOST_TENSORS}"
-            )
         start = HEADER_BYTES + length
         places = {key: _place(key, entry, start) for key, entry in header.items()}
         places = dict(sorted(places.items(), key=lambda item: (item[1].begin, item[1].end)))
@@ -116,8 +114,6 @@ def read_header(path: Path, size: int) -> tuple[dict[str, Place], dict[str, str]
             end = place.end
         if end != size:
             raise ValueError(f"its tensors end at byte {end}, the file at {size}")
-    except CheckpointError:
-        raise
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{short(path.name)} cannot be read as safetensors ({short(str(error), LONGEST_REASON)}); it is cut off or "
@@ -157,27 +153,13 @@ def _check_end(path: Path, size: int, places: Mapping[str, Place]) -> None:
 
     Zero convolutions that were never trained are zero from their first byte on.
     """
-    begin = _zeros_begin(path, size)
+    begin = zeros_begin(path, size)
     for key, place in places.items():
         if place.begin < begin <= place.end - FEWEST_ZEROS:
             raise CheckpointError(
                 f"the download of {short(path.name)} is not complete: from the middle of {short(key)} on, the last "
                 f"{size - begin} of its {size} bytes are zeros. Download it again"
             )
-
-
-def _zeros_begin(path: Path, size: int) -> int:
-    """The byte from which on a file holds nothing but zeros; its size where the last byte is not 0."""
-    end = size
-    with path.open("rb") as file:
-        while end:
-            begin = max(0, end - (1 << 16 if end == size else PART))
-            file.seek(begin)
-            rest = file.read(end - begin).rstrip(b"\0")
-            if rest:
-                return begin + len(rest)
-            end = begin
-    return 0
 
 
 def _read(path: Path, places: Mapping[str, Place]) -> dict[str, Tensor]:

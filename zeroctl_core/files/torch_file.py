@@ -6,6 +6,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -14,7 +15,12 @@ from torch import Tensor
 from .checkpoint_error import CheckpointError
 from .key_faults import LONGEST_REASON, short
 from .safetensors_file import MOST_TENSORS
+from .zeros import FEWEST_ZEROS, zeros_begin
 
+LONGEST_PICKLE = 1 << 25
+"""Bytes of keys, shapes and counters beside the weights; those of the largest network are a fiftieth of this."""
+NUMBER_BYTES = 8
+"""An older file has the number of its values before each storage."""
 DEEPEST = 16
 """Dicts inside each other; state dicts in their wrappers have three or four."""
 NAMES_OBJECT = re.compile(
@@ -30,9 +36,11 @@ def open_torch_file(path: Path, size: int, *, zipped: bool, mapped: bool) -> tup
 
     Raises `CheckpointError` for whatever is not a state dict of plain tensors.
     """
-    if zipped:
-        _check_archive(path, size)
-    content = _content(path, mapped=mapped and zipped)
+    zeros = size - zeros_begin(path, size)
+    with _incomplete(path, size, zeros):
+        if zipped:
+            _check_archive(path, size)
+        content = _content(path, mapped=mapped and zipped)
     if isinstance(content, Tensor):
         raise CheckpointError(
             f"{short(path.name)} holds one tensor of shape {short(str(tuple(content.shape)))}; expected a state dict"
@@ -51,7 +59,33 @@ def open_torch_file(path: Path, size: int, *, zipped: bool, mapped: bool) -> tup
                 f"{short(path.name)} holds more than {MOST_TENSORS} tensors; no network that is read here has so many"
             )
         tensors[key] = _plain(path, size, key, value)
+    if not zipped and zeros >= FEWEST_ZEROS and not _ends_with_zeros(tensors, zeros):
+        raise CheckpointError(_words(path, size, zeros))
     return tensors, tuple(heads)
+
+
+@contextmanager
+def _incomplete(path: Path, size: int, zeros: int) -> Iterator[None]:
+    """Say of a file that cannot be read and ends in zeros that its download was interrupted."""
+    try:
+        yield
+    except CheckpointError as error:
+        if zeros < FEWEST_ZEROS:
+            raise
+        raise CheckpointError(_words(path, size, zeros)) from error
+
+
+def _words(path: Path, size: int, zeros: int) -> str:
+    return (
+        f"the download of {short(path.name)} is not complete: the last {zeros} of its {size} bytes are zeros. "
+        "Download it again"
+    )
+
+
+def _ends_with_zeros(tensors: Mapping[str, Tensor], zeros: int) -> bool:
+    """Whether one storage is so many zeros, give or take the high bytes of the number before it."""
+    sizes = {tensor.untyped_storage().nbytes() for tensor in tensors.values() if not tensor.any()}
+    return any(size <= zeros < size + NUMBER_BYTES for size in sizes)
 
 
 def _content(path: Path, *, mapped: bool) -> object:
@@ -108,6 +142,11 @@ def _check_archive(path: Path, size: int) -> None:
         )
     if len(entries) > MOST_TENSORS:
         raise CheckpointError(f"{short(path.name)} holds {len(entries)} entries; a torch file has one a tensor")
+    if any(Path(entry.filename).name == "data.pkl" and entry.file_size > LONGEST_PICKLE for entry in entries):
+        raise CheckpointError(
+            f"{short(path.name)} holds more than {LONGEST_PICKLE >> 20} MiB of keys and Python objects beside its "
+            "weights; it is not a state dict"
+        )
     if sum(entry.file_size for entry in entries) > size:
         raise CheckpointError(
             f"{short(path.name)} is compressed or damaged: its entries are larger than the file, and torch writes them "

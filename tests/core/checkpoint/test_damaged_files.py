@@ -62,6 +62,22 @@ def test_an_incomplete_download_is_refused(share, mapped, tmp_path):
         load_controlnet(path, mapped=mapped)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.6, 0.98])
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "old"])
+def test_an_incomplete_torch_file_is_refused(zipped, share, state, tmp_path):
+    path = tmp_path / "edges.pth"
+    last = {key: value for key, value in state.items() if key != "zero_convs.0.0.bias"}
+    for content in (state, last | {"zero_convs.0.0.bias": torch.zeros(32, dtype=torch.float16)}):
+        torch.save(content, path, _use_new_zipfile_serialization=zipped)
+        load_controlnet(path)
+    with path.open("r+b") as file:
+        size = path.stat().st_size
+        file.seek(int(share * size))
+        file.write(bytes(size - int(share * size)))
+    with pytest.raises(CheckpointError, match=r"the download of edges.pth is not complete: the last \d+ of its"):
+        load_controlnet(path)
+
+
 def test_a_part_in_the_middle_that_was_never_fetched_is_refused(tmp_path):
     path = tmp_path / "edges.safetensors"
     path.write_bytes(control_files()["edges"].read_bytes())
@@ -232,6 +248,7 @@ TORCH_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
     "huge_empty.pth": (lambda s, p: torch.save(s | {HINT: torch.ones(0, 2**31, 3, 3)}, p), "without a number"),
     "flat.pth": (lambda s, p: torch.save(s | {HINT: torch.ones(3)}, p), "not that of a weight|another shape"),
     "long_key.pth": (lambda s, p: torch.save(s | {"x" * 10_000_000: torch.ones(2)}, p), "1 key too many"),
+    "many_keys.pth": (lambda s, p: torch.save({f"{i:0500}": s[HINT] for i in range(70_000)}, p), "MiB of keys"),
     "function.pth": (lambda s, p: torch.save({"x": os.getcwd}, p), r"Python objects beside its weights \(.*getcwd"),
 }
 

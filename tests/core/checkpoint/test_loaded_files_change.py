@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from safetensors.torch import save_file
 
 from zeroctl_core import BASES, ControlNet, load_controlnet, save_controlnet
 from zeroctl_core.annotators.networks import NETWORKS
+from zeroctl_core.annotators.networks.loading import load_network
 
 ROOT = Path(__file__).resolve().parents[3]
 CONTROL = "load_controlnet(path, mapped=False{dtype})"
@@ -99,3 +101,30 @@ def test_a_mapped_net_is_off_its_file_before_it_replaces_it(tmp_path, monkeypatc
     assert all(one is other for one, other in zip(net.parameters(), parameters, strict=True))
     after = load_controlnet(path, mapped=False).state_dict()
     assert all(torch.equal(value, after[key]) for key, value in before.items())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/maps")
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_under_windows_rules_a_file_that_was_read_can_be_replaced_and_removed(suffix, tmp_path, windows_files):
+    path, other = tmp_path / f"fp32{suffix}", tmp_path / "other.safetensors"
+    _write(path)
+    _write(other)
+    net = load_controlnet(path, mapped=False)
+    os.replace(other, path)
+    save_controlnet(net, tmp_path / "fp32.safetensors")
+    os.unlink(tmp_path / "fp32.safetensors")
+    _write(tmp_path / "network.pth")
+    network = load_network("teed", tmp_path / "network.pth")
+    os.unlink(tmp_path / "network.pth")
+    assert len(network.state_dict()) == len(NETWORKS["teed"].shapes())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/maps")
+def test_under_windows_rules_a_mapped_net_replaces_its_own_file(tmp_path, windows_files):
+    path = tmp_path / "own.safetensors"
+    _write(path)
+    net = load_controlnet(path)
+    with pytest.raises(PermissionError):
+        os.replace(path, path)
+    save_controlnet(net, path)
+    assert load_controlnet(path, mapped=False).state_dict().keys() == net.state_dict().keys()
