@@ -7,8 +7,13 @@ from typing import Any
 import torch
 
 from zeroctl_core import ControlNet
+from zeroctl_core.files.key_faults import short
+from zeroctl_core.files.plural import plural
 
 __all__ = ["describe", "dtype_name"]
+
+MOST_METADATA = 20
+"""Lines of a header's strings that are shown."""
 
 
 def describe(control_net: Any) -> str:
@@ -20,6 +25,9 @@ def describe(control_net: Any) -> str:
         f"connections: {len(net.base.connections)}, widths " + " ".join(str(c.channels) for c in net.base.connections),
         f"context: {spec.context_dim}" + (f", y: {spec.adm_in_channels}" if spec.adm_in_channels is not None else ""),
     ]
+    if spec.condition_channels != 3:
+        lines.append(f"condition: images of {plural(spec.condition_channels, 'channel')}, an IMAGE has 3")
+    lines.append(f"transformers: {' '.join(map(str, spec.transformer_depth))}, middle {spec.middle_depth}")
     size = sum(p.numel() * p.element_size() for p in net.parameters())
     number = sum(p.numel() for p in net.parameters())
     info = net.info
@@ -29,8 +37,10 @@ def describe(control_net: Any) -> str:
             f"layout: {info.layout}",
             f"dtype: {dtype_name(info.dtype)} in the file, {dtype_name(control_net.control_model.dtype)} in use",
         ]
+        if info.prefix:
+            lines.append(f"prefix of its keys: {short(info.prefix)}")
         if info.ignored:
-            lines.append(f"ignored in the file: {', '.join(info.ignored)}")
+            lines.append(f"ignored in the file: {short(', '.join(info.ignored))}")
     else:
         lines.append(f"dtype: {dtype_name(control_net.control_model.dtype)}")
     lines.append(f"size: {number / 1e6:.1f} M parameters, {size / 2**20:.0f} MiB")
@@ -39,10 +49,13 @@ def describe(control_net: Any) -> str:
         lines.append(
             f"pooling: residuals are averaged over space{source}; use it on the cond branch only, as the original does"
         )
+    elif info is not None and info.pooling_source == "config.json":
+        lines.append("pooling: none (said by the config.json)")
     if info is not None:
-        lines += [
-            f"{key}: {value}" for key, value in sorted(info.metadata.items()) if key not in ("format", "zeroctl.spec")
-        ]
+        texts = {key: value for key, value in sorted(info.metadata.items()) if key not in ("format", "zeroctl.spec")}
+        lines += [f"{short(key)}: {short(value)}" for key, value in list(texts.items())[:MOST_METADATA]]
+        if len(texts) > MOST_METADATA:
+            lines.append(f"and {len(texts) - MOST_METADATA} more in the header")
     return "\n".join(lines)
 
 

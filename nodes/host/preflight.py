@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from zeroctl_core.files.plural import plural
+
 from .control_net import is_ours
 from .family import Family, family_of_base, family_of_foreign, family_of_model
 from .foreign_nets import foreign_name, foreign_weights, needs_vae
@@ -25,8 +27,8 @@ def check_stack(stack: UnitStack, model: Any) -> None:
     """Refuse what cannot work, in the words of the person who wired it.
 
     stack: numbered, see `numbered`. Raises `ValueError`, with the number of the control, for a stack to which no unit
-    was ever added, a net of another family than the MODEL, a net that needs a VAE and has none, no net at all, and
-    weights that do not fit the net.
+    was ever added, a net of another family than the MODEL or for images of other channels, a net that needs a VAE and
+    has none, no net at all, and weights that do not fit the net.
     """
     if not stack:
         raise ValueError("the stack is empty: no ControlNet Control node ever added a control to it. Connect one.")
@@ -74,6 +76,7 @@ def _check_own(unit: Unit, family: Family) -> None:
         )
     net = unit.control_net.control_model.net
     _check_family(unit, family_of_base(net.base), family)
+    _check_channels(unit, net.base.spec.condition_channels)
     choice = unit.weighting
     if choice.base not in ("auto", net.base.name):
         raise ValueError(
@@ -81,3 +84,12 @@ def _check_own(unit: Unit, family: Family) -> None:
             f"Set base to auto or to {net.base.name}."
         )
     choice.resolve(net.base.connections)
+
+
+def _check_channels(unit: Unit, channels: int) -> None:
+    own = unit.image.shape[1]
+    if own != channels:
+        raise ValueError(
+            f"{net_name(unit)} takes images of {plural(channels, 'channel')}, its image has {own}. An IMAGE has 3, so "
+            "no node can give what this control was trained with; load a control that takes 3."
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -119,6 +120,7 @@ def test_the_info_tells_the_truth(files, loaded) -> None:
     _, info = loaded(files("told.safetensors", state, author="nobody", **{"modelspec.title": "edges"}))
     number = sum(value.numel() for value in state.values())
     lines = info.splitlines()
+    assert lines.pop(3) == "transformers: 0 1, middle 1"
     assert lines[:5] == [
         "family: SDXL (sdxl)",
         "connections: 5, widths 320 320 320 640 640",
@@ -160,6 +162,41 @@ def test_a_pooling_net_is_known_and_pools_as_in_the_host(host, graph_of, files, 
     )
     plain, _ = loaded(files("plain.safetensors", state))
     assert largest_difference(theirs, latents(host, with_our_control(graph, host.give(plain), image))) > 1e-3
+
+
+def test_the_info_names_the_prefix_and_cuts_what_is_long(files, loaded) -> None:
+    metadata = {f"key {number:03}": "x" * 10_000 for number in range(100)}
+    _, info = loaded(
+        files("wrapped.safetensors", prefixed("module.control_model.", random_controlnet("thin")), **metadata)
+    )
+    assert "prefix of its keys: module.control_model." in info.splitlines()
+    assert info.splitlines()[-1] == "and 80 more in the header" and len(info) < 5000
+
+
+def test_a_control_for_other_channels_is_refused_by_apply(host, graph_of, files, loaded) -> None:
+    net, info = loaded(files("four.safetensors", random_controlnet(replace(SPECS["thin"], condition_channels=4))))
+    assert "condition: images of 4 channels, an IMAGE has 3" in info.splitlines()
+    with pytest.raises(NodeFailed, match=r"control 1: four.safetensors takes images of 4 channels, its image has 3"):
+        latents(host, with_our_control(graph_of(), host.give(net), host.give(picture())))
+
+
+# ---- what happens to a file after it was loaded
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/maps")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_loaded_file_is_free_and_what_happens_to_it_changes_nothing(host, loaded, suffix, dtype) -> None:
+    path = host.base / "models" / "controlnet" / f"free{suffix}"
+    state = random_controlnet("thin", dtype=dtype)
+    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+    try:
+        net, _ = loaded(path.name)
+        assert path.name not in Path("/proc/self/maps").read_text()
+        path.write_bytes(b"")
+    finally:
+        path.unlink()
+    assert_same(weights_of(net), {key: value.to(net.control_model.dtype) for key, value in state.items()})
 
 
 # ---- where files are, and when they are read again

@@ -525,9 +525,9 @@ def test_a_bad_file_is_refused_in_words(host, case, tmp_path, monkeypatch) -> No
     finally:
         path.unlink()
     words = str(caught.value)
-    assert words.startswith(f"load (ZeroctlLoadControlNet): zeroctl_core.files.weight_file.CheckpointError: {name} "), (
-        words
-    )
+    assert words.startswith(
+        f"load (ZeroctlLoadControlNet): zeroctl_core.files.checkpoint_error.CheckpointError: {name} "
+    ), words
     assert re.search(pattern, words, re.DOTALL), words
     assert not (tmp_path / "ran").exists()
 
