@@ -24,11 +24,17 @@ class Connection:
     downsample: int
 
 
+LARGEST_WEIGHT = 1000.0
+"""Of either sign. Far smaller ones ruin every picture, far larger ones overflow to a black one."""
+LONGEST_ENTRY = 100
+"""Characters of an entry that stand in a message."""
+
+
 @dataclass(frozen=True)
 class ConnectionWeights:
     """One finite weight a connection, shallow to deep, the middle last.
 
-    Raises `ValueError` for no weight at all or one that is not finite.
+    Raises `ValueError` for no weight at all, and for one that is not finite or beyond `LARGEST_WEIGHT`.
     """
 
     values: tuple[float, ...]
@@ -40,6 +46,11 @@ class ConnectionWeights:
         for place, value in enumerate(self.values, start=1):
             if not math.isfinite(value):
                 raise ValueError(f"connection weight {place} of {len(self.values)} is {value}; give a finite number")
+            if abs(value) > LARGEST_WEIGHT:
+                raise ValueError(
+                    f"connection weight {place} of {len(self.values)} is {value:g}; give a number from "
+                    f"{-LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g}"
+                )
 
     @classmethod
     def uniform(cls, n_connections: int, value: float = 1.0) -> ConnectionWeights:
@@ -50,7 +61,7 @@ class ConnectionWeights:
     def parse(cls, text: str, n_connections: int) -> ConnectionWeights:
         """Read `"1, .5, .25, ..."`: one number a connection, separated by commas; line breaks are spaces.
 
-        Raises `ValueError` for a wrong count, for what is not a number and for what is not finite.
+        Raises `ValueError` for a wrong count, for what is not a number, and for what is not finite or too large.
         """
         entries = [entry.strip() for entry in text.split(",")]
         values = []
@@ -58,7 +69,7 @@ class ConnectionWeights:
             try:
                 values.append(float(entry))
             except ValueError:
-                fault = f"{entry!r} is not a number" if entry else "nothing is written"
+                fault = f"{entry[:LONGEST_ENTRY]!r} is not a number" if entry else "nothing is written"
                 raise ValueError(
                     f"custom weights: {fault} at place {place}; write {n_connections} numbers separated by commas, "
                     "shallow to deep and the middle last, such as 1, 0.5, 0.25"

@@ -28,6 +28,9 @@ def test_text_is_read_shallow_to_deep():
         ("1 1 1", r"'1 1 1' is not a number at place 1"),
         ("1, nan, 1", r"weight 2 of 3 is nan; give a finite number"),
         ("1, 1, -inf", r"weight 3 of 3 is -inf; give a finite number"),
+        ("1, 1e30, 1", r"weight 2 of 3 is 1e\+30; give a number from -1000 to 1000"),
+        ("1, -1001, 1", r"weight 2 of 3 is -1001; give"),
+        ("1, " + "x" * 10_000_000, r"'x{100}' is not a number at place 2"),
     ],
 )
 def test_bad_text_says_what_was_given_and_what_to_write(text, message):

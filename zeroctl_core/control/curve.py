@@ -7,8 +7,12 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from ..files.key_faults import short
+
 Interpolation = Literal["linear", "cosine"]
 
+LARGEST_VALUE = 1000.0
+"""Of either sign; a residual times more overflows to a black picture."""
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 
 
@@ -39,15 +43,15 @@ class Curve:
 
         `descending` for positions that fall during sampling (sigma); all lie in 0..highest. Values may be negative.
 
-        Raises `ValueError` for what cannot be read, for numbers that are not finite, for positions out of range,
-        twice the same or out of order.
+        Raises `ValueError` for what cannot be read, for numbers that are not finite or too large, for positions out of
+        range, twice the same or out of order.
         """
         points: list[tuple[float, float]] = []
         for entry in text.split(","):
             value, position = _point(entry.strip())
             if not 0.0 <= position <= highest:
                 span = "0 or more" if math.isinf(highest) else f"0 to {highest:g}"
-                raise ValueError(f"curve: the point {entry.strip()!r} is at {position:g}; positions are {span}")
+                raise ValueError(f"curve: the point {short(entry.strip())!r} is at {position:g}; positions are {span}")
             if points:
                 step = points[-1][0] - position if descending else position - points[-1][0]
                 if step == 0.0:
@@ -69,8 +73,15 @@ def _point(entry: str) -> tuple[float, float]:
     try:
         numbers = float(value), float(position)
     except ValueError:
-        text = repr(entry) if entry else "an empty entry"
+        text = repr(short(entry)) if entry else "an empty entry"
         raise ValueError(f"curve: {text} is not a point; write value@position, such as 1@0, 0.6@0.5, 0@0.8") from None
     if not (math.isfinite(numbers[0]) and math.isfinite(numbers[1])):
-        raise ValueError(f"curve: the point {entry!r} is not finite; write two ordinary numbers, such as 0.6@0.5")
+        raise ValueError(
+            f"curve: the point {short(entry)!r} is not finite; write two ordinary numbers, such as 0.6@0.5"
+        )
+    if abs(numbers[0]) > LARGEST_VALUE:
+        raise ValueError(
+            f"curve: the point {short(entry)!r} is too large; write a value from {-LARGEST_VALUE:g} to "
+            f"{LARGEST_VALUE:g}"
+        )
     return numbers

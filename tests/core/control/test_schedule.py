@@ -329,3 +329,17 @@ def test_a_schedule_says_itself_in_words():
     assert str(Schedule()) == "0 to 1 in timestep"
     assert str(Schedule(unit="sigma")) == "the start to 0 in sigma"
     assert str(Schedule(0.1, 0.8, "steps", "1@0, 0@0.5", "cosine")) == "0.1 to 0.8 in steps, curve 1@0, 0@0.5 (cosine)"
+
+
+@pytest.mark.parametrize("text", ["1e38@0", "1e308@0,-1e308@1", "1@0, -1001@1", "9" * 200 + "@0"])
+def test_a_value_that_would_overflow_is_refused_in_a_short_message(text):
+    with pytest.raises(ValueError, match=r"is too large; write a value from -1000 to 1000") as error:
+        Curve.parse(text, "linear", descending=False, highest=1.0)
+    assert len(str(error.value)) < 250
+
+
+def test_text_without_an_end_is_cut_in_the_message():
+    for text in ("x" * 10_000_000, "1@" + "9" * 1_000_000 + "x"):
+        with pytest.raises(ValueError, match="is not a point") as error:
+            Curve.parse(text, "linear", descending=False, highest=1.0)
+        assert len(str(error.value)) < 300
