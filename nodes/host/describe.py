@@ -49,8 +49,8 @@ def describe(control_net: Any) -> str:
         lines.append(
             f"pooling: residuals are averaged over space{source}; use it on the cond branch only, as the original does"
         )
-    elif info is not None and info.pooling_source == "config.json":
-        lines.append("pooling: none (said by the config.json)")
+    elif info is not None and info.pooling_source not in (None, "header"):
+        lines.append(f"pooling: none (said by the {info.pooling_source})")
     if info is not None:
         texts = {key: value for key, value in sorted(info.metadata.items()) if key not in ("format", "zeroctl.spec")}
         lines += [f"{short(key)}: {short(value)}" for key, value in list(texts.items())[:MOST_METADATA]]

@@ -19,9 +19,7 @@ class CheckpointInfo:
     n_parameters: int
     metadata: Mapping[str, str] = field(default_factory=dict)  # of the safetensors header
     global_average_pooling: bool = False
-    pooling_source: str | None = (
-        None  # what says so: "header", "config.json", "file name", "folder name"; None: nothing
-    )
+    pooling_source: str | None = None  # what says so, such as "header" or "file name"; None: nothing does
     prefix: str = ""  # what stood before the control's keys in the file, such as "control_model."
     mapped: bool = False  # whether the weights were left in the file
     ignored: tuple[str, ...] = ()  # parts of the file that are not the control, such as "model.diffusion_model"

@@ -241,6 +241,19 @@ def test_diffusers_says_it_in_its_config_or_by_its_folder(thin, tmp_path):
     assert result() == (True, "folder name")
 
 
+def test_the_originals_config_beside_a_file_is_believed_before_its_name(thin, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    save_file(thin, path)
+    for text, expected in (
+        ("model:\n  params:\n    global_average_pooling: True\n", (True, ".yaml beside it")),
+        ("model:\n  params:\n    global_average_pooling: false\n", (False, ".yaml beside it")),
+        ("model:\n  params: {}\n", (False, None)),
+    ):
+        path.with_suffix(".yaml").write_text(text)
+        net = load_controlnet(path, check_finite=False)
+        assert (net.global_average_pooling, net.info.pooling_source) == expected
+
+
 def test_the_header_is_believed_before_the_name(thin, tmp_path):
     path = tmp_path / "control_v11e_sd15_shuffle.safetensors"
     save_file(thin, path, {"zeroctl.global_average_pooling": "false"})
