@@ -40,7 +40,11 @@ def read_options(kind: type[T], module: str, description: str | None, arguments:
             raise
         print('the command line needs tyro: pip install -e ".[demo]"', file=sys.stderr)
         raise SystemExit(2) from error
-    return tyro.cli(kind, prog=f"python -m zeroctl_core.{module}", description=description, args=arguments)
+    try:
+        return tyro.cli(kind, prog=f"python -m zeroctl_core.{module}", description=description, args=arguments)
+    except ValueError as error:  # tyro before 1.0.17 lets through what the dataclass raises
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
 
 
 def run_command(command: Callable[[], int]) -> int:

@@ -39,6 +39,7 @@ def test_the_names_of_options_that_people_have_in_their_scripts_stay(monkeypatch
         "annotators": "rounds out",
         "annotator_pictures": "out",
         "differences": "only out",
+        "mutants": "n seed out",
         "proof.p4_ablation": "seeds out steps n",
     }
     for command, names in options.items():
