@@ -21,7 +21,7 @@ case "$*" in
     *) echo "python $*" ;;
 esac
 """
-CORE_PARTS = ("ruff", "format", "mypy", "large files", "core tests", "self-check", "demo", "sizes")
+CORE_PARTS = ("ruff", "format", "mypy", "large files", "core tests", "lowest", "self-check", "demo", "sizes")
 
 
 def run_ci(tmp_path, *arguments):
@@ -74,3 +74,26 @@ def test_the_workflow_runs_the_core_part_with_the_torch_of_ci():
     workflow = (ROOT / ".github" / "workflows" / "core.yml").read_text(encoding="utf-8")
     torch = re.search(r"ZEROCTL_CI_TORCH:-(torch==[\d.]+)", RUN)
     assert torch and f"ZEROCTL_CI_TORCH: {torch[1]}+cpu" in workflow and "run: bash .ci/run core" in workflow
+
+
+@needs_bash
+def test_the_lowest_versions_that_are_declared_are_those_that_are_run():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    declared = re.search(r'"torch>=([\d.]+)"', project)
+    assert declared and f"ZEROCTL_CI_LOWEST_TORCH:-torch=={declared[1]}.0" in RUN
+    command = next(line for line in RUN.splitlines() if "sed -n '/^dependencies" in line).strip()
+    rest = RUN.partition(command)[2].splitlines()[1].strip().removesuffix(')"')
+    script = command.removeprefix('versions="$(').removesuffix("\\") + rest
+    names = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    bounds = dict(re.findall(r'"([A-Za-z-]+)>=([\d.]+)"', project.partition("annotate = [")[0]))
+    versions = dict(name.split("==") for name in names)
+    assert versions == {name: bound for name, bound in bounds.items() if name not in ("torch", "setuptools")}
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="git")
+def test_a_checkout_on_windows_keeps_its_line_ends():
+    assert "* text=auto eol=lf" in (ROOT / ".gitattributes").read_text(encoding="utf-8")
+    attributes = subprocess.run(
+        ["git", "check-attr", "eol", ".ci/run", "zeroctl_core/version.py"], cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    assert attributes.count("eol: lf") == 2
