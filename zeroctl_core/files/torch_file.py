@@ -25,6 +25,7 @@ DEEPEST = 16
 """Dicts inside each other; state dicts in their wrappers have three or four."""
 NAMES_OBJECT = re.compile(
     r"GLOBAL (?P<name>\S+)|reduce for unrecognized function (?P<function>\S+)|but got (?P<type>.+)"
+    r"|Unsupported class (?P<older>\S+)"  # torch before 2.4
 )
 """What torch's own messages say where a pickle asks for a Python object."""
 
