@@ -87,10 +87,10 @@ def test_a_clone_is_the_same_encoder_and_refuses_too(host: Host) -> None:
     assert type(clone) is type(clip) and clone.patcher is not clip.patcher
     tokens = clone.tokenize(PROMPT)
     assert torch.equal(clone.encode_from_tokens(tokens), clip.encode_from_tokens(tokens))
-    with pytest.raises(ValueError, match="CLIPSetLastLayer"):
+    with pytest.raises(ValueError, match="CLIP Set Last Layer asks for the layer"):
         clone.clip_layer(-2)
     clone.layer_idx = -2  # as a pack sets it that knows the host's class
-    with pytest.raises(ValueError, match="CLIPSetLastLayer"):
+    with pytest.raises(ValueError, match="CLIP Set Last Layer asks for the layer"):
         clone.encode_from_tokens(tokens)
 
 
