@@ -48,7 +48,8 @@ def _prefixed(prefix: str, state: State) -> State:
 
 def _meta_like(shapes: dict[str, tuple[int, ...]]) -> State:
     """Tensors of these shapes in one byte a number, for pickles."""
-    return {key: torch.ones(shape, dtype=torch.float8_e4m3fn) for key, shape in shapes.items()}
+    # 0x38 is 1; torch before 2.4 fills no float8
+    return {key: torch.full(shape, 0x38, dtype=torch.uint8).view(torch.float8_e4m3fn) for key, shape in shapes.items()}
 
 
 def _assert_holds(net: ControlNet, state: State) -> None:
