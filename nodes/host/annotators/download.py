@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import inspect
 import logging
 import os
 import re
-import tempfile
+import shutil
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,69 +20,118 @@ import comfy.utils
 from zeroctl_core.annotators.networks import Network
 from zeroctl_core.annotators.networks.loading import load_network
 from zeroctl_core.files.sha256 import file_sha256
+from zeroctl_core.files.written_whole import check_writable, written_whole
 
 from .roots import target_of
 
-__all__ = ["download", "fetch"]
+__all__ = ["check_place", "download", "fetch", "link_to_nothing", "repository"]
 
 log = logging.getLogger("zeroctl")
 
 FILE_OF_A_REPOSITORY = re.compile(
     r"https://huggingface\.co/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)"
 )
+POLL_SECONDS = 0.2
+LONGEST_PATH = 255  # characters that Windows takes without a setting of its own
+OLD_LEFTOVERS, A_DAY = ".download-*", 86400  # folders in which earlier versions fetched
 
 
 def download(network: Network) -> Path:
-    """The file of a network, from where it is published to where it belongs.
+    """The file of a network, from where it is published to where it belongs; what lies there is replaced.
 
     It is written aside, compared with the size and the hash that the server names and with the recorded hash, loaded
-    once to see that it is what it should be, and only then moved to its place.
+    once to see that it is what it should be, and only then gets its name.
 
-    Raises `ImportError` without huggingface_hub, `OSError` where the server cannot be reached or the file is not the
-    announced or the recorded one, and `CheckpointError` where it holds other weights.
+    Raises `ImportError` without huggingface_hub, `OSError` where the place cannot be written, the server cannot be
+    reached or the file is not the announced or the recorded one, and `CheckpointError` where it holds other weights.
     """
     target = target_of(network.file)
-    parts = FILE_OF_A_REPOSITORY.fullmatch(network.url)
+    parts = repository(network)
     if parts is None:
         raise ValueError(
             f"{network.url} is not a file that can be fetched; download it by hand and put it at {target}."
         )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent, ignore_cleanup_errors=True) as aside:
-        path = fetch(parts["repo"], parts["file"], Path(aside), parts["revision"], target=target, sha256=network.sha256)
-        load_network(network.name, path)
-        os.replace(path, target)
+    check_place(target, network.url)
+    with written_whole(target) as part:
+        fetch(parts["repo"], parts["file"], part, parts["revision"], target=target, sha256=network.sha256)
+        load_network(network.name, part)
     return target
 
 
-def fetch(
-    repo: str, name: str, folder: Path, revision: str = "main", *, target: Path, sha256: str | None = None
-) -> Path:
-    """One file of a repository of Hugging Face into a folder, with the size and the hash that the server names.
+def repository(network: Network) -> dict[str, str] | None:
+    """The repo, revision and file of a network on Hugging Face; None for one from elsewhere."""
+    match = FILE_OF_A_REPOSITORY.fullmatch(network.url)
+    return None if match is None else match.groupdict()
 
-    HF_ENDPOINT, proxies and tokens are huggingface_hub's. The host's progress bar goes with it, and it may be
-    interrupted. `target` is where the file belongs in the end, for messages; `sha256` is the recorded hash.
+
+def check_place(target: Path, source: str) -> None:
+    """Raises `OSError` where a file or folder cannot be written, before anything is fetched for it.
+
+    What earlier versions left half fetched is removed.
+    """
+    dangling = next((text for folder in target.parents if (text := link_to_nothing(folder))), None)
+    try:
+        if dangling:
+            raise ValueError(dangling)
+        check_writable(target)
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"{source} cannot be put at {target}: {error}. Make that place writable, or download it by hand into "
+            "another folder and name that under annotators in extra_model_paths.yaml."
+        ) from error
+    for folder in target.parent.glob(OLD_LEFTOVERS):
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > A_DAY:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def link_to_nothing(path: Path) -> str | None:
+    """What is wrong with a link whose target is not there; None for all other paths."""
+    if path.is_symlink() and not path.exists():
+        return f"{path} is a link to {os.readlink(path)}, which does not exist"
+    return None
+
+
+def fetch(repo: str, name: str, path: Path, revision: str = "main", *, target: Path, sha256: str | None = None) -> None:
+    """Write one file of a repository of Hugging Face to `path`, with the size and the hash that the server names.
+
+    HF_ENDPOINT, proxies and tokens are huggingface_hub's. The host's progress bar goes with it, and an interruption is
+    heard at once. `target` is where the file belongs in the end, for messages; `sha256` is the recorded hash.
     Raises the `ImportError` and the `OSError` of `download`.
     """
     url = f"https://huggingface.co/{repo}/resolve/{revision}/{name}"
     by_hand = f"download {url} by hand and put it at {target}"
     try:
         import huggingface_hub
+        from huggingface_hub.file_download import http_get
     except ImportError as error:
         raise ImportError(
             f"Downloading needs huggingface_hub, which is not installed. Install it, or {by_hand}.",
             name="huggingface_hub",
         ) from error
     log.info("[zeroctl] downloading %s", url)
-    where: dict[str, Any] = {"revision": revision, "endpoint": os.environ.get("HF_ENDPOINT")}
+    address = huggingface_hub.hf_hub_url(
+        repo, name, revision=revision, endpoint=os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    )
     try:
-        metadata = huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repo, name, **where))
-        if "tqdm_class" in inspect.signature(huggingface_hub.hf_hub_download).parameters:
-            where["tqdm_class"] = _bar_of_the_host()
-        path = Path(huggingface_hub.hf_hub_download(repo, name, local_dir=folder, **where))
+        metadata = _interruptible(lambda: huggingface_hub.get_hf_file_metadata(address))
+        headers = importlib.import_module("huggingface_hub.utils").build_hf_headers()
+        bar = comfy.utils.ProgressBar(100)
+
+        def show() -> None:
+            if metadata.size:
+                bar.update_absolute(int(100 * path.stat().st_size / metadata.size), 100)
+
+        path.parent.mkdir(exist_ok=True)
+        with path.open("wb") as file:  # closed at an interruption, which ends the thread at its next write
+            _interruptible(lambda: http_get(address, file, headers=headers), show)
     except comfy.model_management.InterruptProcessingException:
         raise
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and len(str(path)) > LONGEST_PATH:
+            raise OSError(
+                f"{path} is too long, {len(str(path))} characters: move ComfyUI to a shorter folder, turn on long "
+                f"paths in Windows, or {by_hand}."
+            ) from error
         raise OSError(
             f"{url} could not be downloaded ({error}). Try again, set HF_ENDPOINT to a server that can be reached, "
             f"or {by_hand}."
@@ -92,26 +143,28 @@ def fetch(
             "was replaced by its publisher or changed on the way, and is not kept. Try again, update zeroctl, or put a "
             f"file of the expected hash at {target}."
         )
-    return path
 
 
-def _bar_of_the_host() -> type:
-    """huggingface_hub's progress bar, which moves the host's and stops the download at an interruption."""
-    base: Any = importlib.import_module("huggingface_hub.utils").tqdm
+def _interruptible(work: Callable[[], Any], show: Callable[[], None] = lambda: None) -> Any:
+    """What `work` returns or raises, from a thread of its own, which an interruption by the user leaves behind."""
+    results: list[Any] = []
+    errors: list[BaseException] = []
 
-    class Bar(base):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            self.of_host = comfy.utils.ProgressBar(100)
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
 
-        def update(self, n: float | None = 1) -> Any:
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            result = super().update(n)
-            if getattr(self, "total", None):  # a bar that is switched off has none
-                self.of_host.update_absolute(int(100 * self.n / self.total), 100)
-            return result
-
-    return Bar
+    thread = threading.Thread(target=run, name="zeroctl download", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(POLL_SECONDS)
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        show()
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 def _check(path: Path, size: int | None, etag: str | None, url: str) -> None:

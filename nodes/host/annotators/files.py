@@ -1,4 +1,4 @@
-"""Find the file of a network: in the host's folders `annotators`, then in what comfyui_controlnet_aux has fetched.
+"""Find the file of a network: in the host's folders `annotators`, then in what other programs have fetched.
 
 Looking costs no network call. A missing file is an error that says from where it comes and where it belongs.
 """
@@ -6,34 +6,42 @@ Looking costs no network call. A missing file is an error that says from where i
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import folder_paths
 
 from zeroctl_core.annotators.networks import Network
 
+from .download import repository
+from .hub_cache import in_hub_cache
 from .roots import files_named, roots, target_of
 
-__all__ = ["find"]
+__all__ = ["copies", "missing"]
 
 AUX = "comfyui_controlnet_aux"
 AUX_VARIABLE = "AUX_ANNOTATOR_CKPTS_PATH"  # names another folder for that pack's files
 
 
-def find(network: Network) -> Path:
-    """The file of a network, in any subfolder.
+def copies(network: Network) -> Iterator[Path]:
+    """The files of a network's name, in any subfolder, and the one in Hugging Face's cache; links may lead nowhere."""
+    for folder in _folders():
+        yield from files_named(network.file, folder)
+    if (parts := repository(network)) and (path := in_hub_cache(parts["repo"], parts["file"], parts["revision"])):
+        yield path
 
-    Raises `FileNotFoundError` where it is nowhere, which names its URL, path, size and licence.
-    """
-    folders = [*roots(), *_of_aux()]
-    for folder in folders:
-        for path in files_named(network.file, folder):
-            return path
-    raise FileNotFoundError(
+
+def missing(network: Network) -> FileNotFoundError:
+    """The error to raise where there is no copy: it names URL, path, size and licence."""
+    return FileNotFoundError(
         f"The annotator network {network.name!r} needs the file {network.file}, {network.size / 1e6:.1f} MB, which is "
-        f"not in {', '.join(map(str, folders)) or 'any folder'}. Download {network.url} and put it at "
+        f"not in {', '.join(map(str, _folders())) or 'any folder'}. Download {network.url} and put it at "
         f"{target_of(network.file)}, or set download to true. Licence of the weights: {network.licence}."
     )
+
+
+def _folders() -> list[Path]:
+    return [*roots(), *_of_aux()]
 
 
 def _of_aux() -> list[Path]:

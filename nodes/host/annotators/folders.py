@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import folder_paths
 
 from zeroctl_core.annotators.transformers_models import check_transformers, folder_tasks, load_model
+from zeroctl_core.files.written_whole import folder_written_whole
 
-from .download import fetch
+from .download import check_place, fetch, link_to_nothing
+from .hub_cache import in_hub_cache
 from .roots import files_named, roots, target_of
 
-__all__ = ["find_folder", "first_folder", "folder_names", "offered"]
+__all__ = [
+    "download_folder",
+    "first_folder",
+    "folder_copies",
+    "folder_names",
+    "is_published",
+    "missing_folder",
+    "offered",
+]
 
 WEIGHTS = "model.safetensors"
 FILES = ("config.json", "preprocessor_config.json", WEIGHTS)
@@ -81,30 +89,37 @@ def offered(task: str) -> str:
     return f"{OFFERED[task].name} (weights: {OFFERED[task].licence})"
 
 
-def find_folder(task: str, name: str, may_download: bool) -> Path:
-    """The folder of a name of `folder_names`. The published model may lie in any subfolder.
+def is_published(task: str, name: str) -> bool:
+    """Whether a name of `folder_names` is that of the published model, which can be fetched."""
+    return name == OFFERED[task].name
 
-    Raises `FileNotFoundError`, which names URL, path, size and licence, where the published model is nowhere and may
-    not be downloaded, and `ValueError` for any other name that is not a folder with a model for the task.
+
+def folder_copies(task: str, name: str) -> list[Path]:
+    """The folders of a name of `folder_names`; the published model may lie in any subfolder, or in the hub's cache.
+
+    Raises `ValueError` for a name that is neither the published model nor a folder with a model for the task.
     """
-    folders = _folders_for(task)
-    if name in folders:
-        return folders[name]
-    published = OFFERED[task]
-    target = target_of(published.name)
-    if name != published.name:
+    folders, published = _folders_for(task), OFFERED[task]
+    matches = [folders[name]] if name in folders else []
+    if name == published.name:
+        matches.extend(folder for folder in folders.values() if folder.name == name)
+        files = [in_hub_cache(published.repo, file) for file in ("config.json", WEIGHTS)]
+        if files[0] is not None and files[1] is not None:
+            matches.append(files[0].parent)
+    elif not matches:
         raise ValueError(
             f"There is no folder {name!r} with a model for {task} below {', '.join(map(str, roots()))}; there are: "
             f"{', '.join(folders) or 'none'}. Press R after adding one."
         )
-    for folder in folders.values():
-        if folder.name == name:
-            return folder
-    if may_download:
-        return _download(task, published, target)
-    raise FileNotFoundError(
-        f"The model {published.name}, about {published.size / 1e6:.0f} MB, is not at {target}. Download "
-        f"{', '.join(FILES)} of {published.url} into that folder, or set download to true. "
+    return list(dict.fromkeys(matches))
+
+
+def missing_folder(task: str) -> FileNotFoundError:
+    """The error to raise where the published model is nowhere: it names URL, path, size and licence."""
+    published = OFFERED[task]
+    return FileNotFoundError(
+        f"The model {published.name}, about {published.size / 1e6:.0f} MB, is not at {target_of(published.name)}. "
+        f"Download {', '.join(FILES)} of {published.url} into that folder, or set download to true. "
         f"Licence of the weights: {published.licence}."
     )
 
@@ -134,24 +149,26 @@ def _model_folders() -> tuple[tuple[str, Path, frozenset[str]], ...]:
     return folders
 
 
-def _download(task: str, published: Published, target: Path) -> Path:
-    """All files of a model, written aside, loaded once, and moved to their place together.
+def download_folder(task: str, broken: Sequence[Path] = ()) -> Path:
+    """All files of the published model, written aside, loaded once, and given their name together.
 
-    What would make it fail after minutes of fetching is checked first.
+    A folder of its name is replaced where it is one of the `broken`. What would make it fail after minutes of fetching
+    is checked first. Raises what `fetch` and `load_model` raise, and `OSError` for a place that cannot be written.
     """
-    if target.exists():
+    published = OFFERED[task]
+    target = target_of(published.name)
+    if dangling := link_to_nothing(target):
+        raise OSError(f"{dangling}. Remove the link, or bring back what it leads to, and try again.")
+    if target.exists() and target not in broken:
         raise FileExistsError(
             f"There is a {target}, but it is not a folder with a model for {task}: perhaps a download by hand that is "
             "not complete. Complete it or remove it, and try again."
         )
     check_transformers(task)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent, ignore_cleanup_errors=True) as aside:
-        whole = Path(aside) / published.name
+    check_place(target / FILES[0] if target.exists() else target, published.url)
+    with folder_written_whole(target) as part:
         for name in FILES:
             sha256 = published.sha256 if name == WEIGHTS else None
-            fetch(published.repo, name, whole, target=target / name, sha256=sha256)
-        shutil.rmtree(whole / ".cache", ignore_errors=True)  # huggingface_hub's own notes
-        load_model(whole, task)
-        os.replace(whole, target)
+            fetch(published.repo, name, part / name, target=target / name, sha256=sha256)
+        load_model(part, task)
     return target

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,16 @@ from torch import nn
 from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.networks.loading import load_network
 from zeroctl_core.annotators.transformers_models import load_model
+from zeroctl_core.files.weight_file import CheckpointError
 
 from ..paths import fingerprint
-from .download import download
-from .files import find
-from .folders import find_folder
+from .download import download, link_to_nothing
+from .files import copies, missing
+from .folders import download_folder, folder_copies, is_published, missing_folder
 
 __all__ = ["load_folders", "load_networks"]
+
+log = logging.getLogger("zeroctl")
 
 CACHE_SIZE = 6  # networks that stay in memory for the next run; the host may still move them off its device
 
@@ -43,26 +47,61 @@ def load_networks(names: Sequence[str], may_download: bool, pixels: int) -> list
 def load_folders(names: Mapping[str, str], may_download: bool, pixels: int) -> list[nn.Module]:
     """The transformers models of folders, task -> name, all on the host's device at once, with room as above.
 
-    Raises what `find_folder` and `load_model` raise.
+    Raises what `folder_copies` and `load_model` raise.
     """
-    folders = {task: find_folder(task, name, may_download) for task, name in names.items()}
-    return _on_device([_patcher_of_folder(task, folder) for task, folder in folders.items()], pixels)
+    return _on_device([_patcher_of_folder(task, name, may_download) for task, name in names.items()], pixels)
 
 
 def _patcher_of_network(name: str, may_download: bool) -> Any:
     network = NETWORKS[name]
-    try:
-        path = find(network)
-    except FileNotFoundError:
-        if not may_download:
-            raise
-        path = download(network)
-    return _patcher(name, fingerprint(path), lambda: load_network(name, path))
+    return _first_that_loads(
+        copies(network),
+        lambda path: _patcher(name, fingerprint(path), lambda: load_network(name, path)),
+        fetch=(lambda broken: download(network)) if may_download else None,
+        missing=missing(network),
+    )
 
 
-def _patcher_of_folder(task: str, folder: Path) -> Any:
-    files = ",".join(fingerprint(path) for path in sorted(folder.iterdir()) if path.is_file())
-    return _patcher(task, files, lambda: load_model(folder, task))
+def _patcher_of_folder(task: str, name: str, may_download: bool) -> Any:
+    def load(folder: Path) -> Any:
+        files = ",".join(fingerprint(path) for path in sorted(folder.iterdir()) if path.is_file())
+        return _patcher(task, files, lambda: load_model(folder, task))
+
+    published = is_published(task, name)
+    return _first_that_loads(
+        folder_copies(task, name),
+        load,
+        fetch=(lambda broken: download_folder(task, broken)) if may_download and published else None,
+        missing=missing_folder(task),
+        remedy="or set download to true to fetch it again" if published else "and download it again",
+    )
+
+
+def _first_that_loads(
+    paths: Iterable[Path],
+    load: Callable[[Path], Any],
+    *,
+    fetch: Callable[[list[Path]], Path] | None,
+    missing: FileNotFoundError,
+    remedy: str = "or set download to true to fetch it again",
+) -> Any:
+    """What `load` makes of the first copy that can be read, or else of what `fetch` brings; it gets the broken ones.
+
+    Raises `missing` where there is no copy, and `CheckpointError` where all are broken and nothing may be fetched.
+    """
+    faults: dict[Path, str] = {}
+    for path in paths:
+        try:
+            return load(path)
+        except (CheckpointError, OSError) as error:
+            faults[path] = link_to_nothing(path) or str(error)
+            log.warning("[zeroctl] passed over: %s", faults[path])
+    if fetch is not None:
+        return load(fetch(list(faults)))
+    if not faults:
+        raise missing
+    path = next(iter(faults))
+    raise CheckpointError(f"{faults[path].rstrip('.')}. Delete {path}, {remedy}.")
 
 
 def _device() -> torch.device:

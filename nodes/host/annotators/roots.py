@@ -35,7 +35,11 @@ def files_named(name: str, root: Path) -> Iterator[Path]:
     """
     entered: set[tuple[int, int]] = set()
     for folder, subfolders, files in os.walk(root, followlinks=True):
-        stat = os.stat(folder)
+        try:
+            stat = os.stat(folder)
+        except OSError:  # removed meanwhile, or on a drive that is gone
+            subfolders.clear()
+            continue
         identity = stat.st_dev, stat.st_ino
         if identity in entered:
             subfolders.clear()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import os
 import re
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -155,13 +159,23 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
     files: dict[str, bytes] = {}
     etag = ""  # "": that of each file
+    seconds_a_byte = 0.0
     requests: list[str] = []
 
     def do_HEAD(self) -> None:
         self._answer()
 
     def do_GET(self) -> None:
-        self.wfile.write(self._answer())
+        body = self._answer()
+        if not self.seconds_a_byte:
+            self.wfile.write(body)
+            return
+        for byte in body:
+            time.sleep(self.seconds_a_byte)
+            try:
+                self.wfile.write(bytes([byte]))
+            except OSError:
+                return
 
     def _answer(self) -> bytes:
         self.requests.append(self.path)
@@ -281,6 +295,162 @@ def test_a_folder_is_fetched_whole_or_not_at_all(host, images, files, hub, tmp_p
             annotated(host, "depth", images, **values, model=name, download=True)
     shutil.rmtree(files / name, ignore_errors=True)
     assert not [path for path in files.rglob("*") if path.is_file()]
+
+
+def module_of(host: Host, name: str) -> ModuleType:
+    return sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.annotators.{name}"]
+
+
+@pytest.mark.parametrize("kind", ["cut off", "a pointer", "empty", "a link to nothing"])
+def test_a_broken_file_heals_with_download_and_is_named_without(host, images, files, hub, publish, kind) -> None:
+    body, path = publish(), files / NETWORKS["hed"].file
+    if kind == "a link to nothing":
+        path.symlink_to(files / "gone" / "blob")
+    else:
+        path.write_bytes({"cut off": body[:5000], "a pointer": b"version https://git-lfs", "empty": b""}[kind])
+    with pytest.raises(NodeFailed, match=rf"{path}.*Delete {path}, or set download to true") as failure:
+        annotated(host, "softedge", images)
+    assert ("is a link to" in str(failure.value)) == (kind == "a link to nothing") and hub.requests == []
+    annotated(host, "softedge", images, download=True)
+    assert path.read_bytes() == body and not path.is_symlink()
+
+
+def test_the_next_copy_is_tried_before_anything_is_fetched(host, images, files, hub, publish) -> None:
+    body, path = publish(), files / NETWORKS["hed"].file
+    path.write_bytes(body[:5000])
+    (files / "other").mkdir(exist_ok=True)
+    (files / "other" / path.name).write_bytes(body)
+    assert annotated(host, "softedge", images, download=True).shape == images.shape
+    assert hub.requests == [] and len(path.read_bytes()) == 5000
+
+
+def test_the_cache_of_the_hub_is_looked_into_without_network(host, images, files, hub, tmp_path, monkeypatch) -> None:
+    constants = pytest.importorskip("huggingface_hub.constants", reason="the host has no huggingface_hub")
+    file_download = sys.modules.get("huggingface_hub.file_download")
+    for module in (constants, file_download):
+        if module is not None and hasattr(module, "HF_HUB_CACHE"):
+            monkeypatch.setattr(module, "HF_HUB_CACHE", str(tmp_path))
+    parts = module_of(host, "download").repository(NETWORKS["hed"])
+    repo = tmp_path / f"models--{parts['repo'].replace('/', '--')}"
+    snapshot = repo / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (repo / "refs").mkdir()
+    (repo / "refs" / parts["revision"]).write_text("a" * 40)
+    (snapshot / parts["file"]).write_bytes(_pickled(random_state("hed")))
+    assert annotated(host, "softedge", images).shape == images.shape
+    assert hub.requests == []
+
+
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_fetched(
+    host, images, files, hub, publish, tmp_path, monkeypatch
+) -> None:
+    publish()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    for place, reason in ((tmp_path / "file", "cannot be written"), (tmp_path / "link", "is a link to .*gone")):
+        monkeypatch.setattr(module_of(host, "download"), "target_of", lambda name, place=place: place / name)
+        with pytest.raises(NodeFailed, match=rf"https.*cannot be put at {place}.*{reason}.*extra_model_paths.yaml"):
+            annotated(host, "softedge", images, download=True)
+    assert hub.requests == []
+
+
+def test_a_refused_rename_is_tried_again_and_then_the_file_is_kept(
+    host, images, files, hub, publish, monkeypatch
+) -> None:
+    body, path = publish(), files / NETWORKS["hed"].file
+    replace_, refusals = os.replace, [2]
+
+    def refuse(source: Any, target: Any) -> None:
+        if Path(target) == path and refusals[0] > 0:
+            refusals[0] -= 1
+            raise PermissionError(13, "in use")
+        replace_(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    annotated(host, "softedge", images, download=True)
+    assert path.read_bytes() == body
+    path.unlink()
+    refusals[0] = 10**6
+    with pytest.raises(NodeFailed, match=f"{path} could not be replaced.* is whole in .*-2.pth"):
+        annotated(host, "softedge", images, download=True)
+    assert path.with_name(f"{path.stem}-2.pth").read_bytes() == body
+
+
+def test_an_interruption_of_a_slow_download_is_heard_within_a_second(host, files, hub, publish) -> None:
+    import comfy.model_management as management
+
+    publish()
+    hub.seconds_a_byte = 0.2
+    nets = module_of(host, "nets")
+    times: list[float] = []
+
+    def interrupt() -> None:
+        times.append(time.monotonic())
+        management.interrupt_current_processing()
+
+    timer = threading.Timer(1, interrupt)
+    timer.start()
+    with pytest.raises(management.InterruptProcessingException):
+        nets.download(nets.NETWORKS["hed"])
+    assert time.monotonic() - times[0] < 1
+    assert not [path for path in files.rglob("*") if path.is_file()]
+
+
+def test_what_a_killed_process_left_is_cleared_by_the_next_download(host, images, files, hub, publish) -> None:
+    publish()
+    leftovers = sys.modules["zeroctl_core.files.leftovers"]
+    name = f".{NETWORKS['hed'].file}.{leftovers.MACHINE}-{{}}-abcdef01.part"
+    dead, living = files / name.format(2**22 + 5), files / name.format(os.getppid())
+    for path in (dead, living):
+        path.write_bytes(b"half")
+    old = files / ".download-x"
+    old.mkdir()
+    os.utime(old, (0, 0))
+    annotated(host, "softedge", images, download=True)
+    assert not dead.exists() and living.exists() and not old.exists()
+
+
+def test_every_path_of_a_download_is_shorter_than_windows_allows(host) -> None:
+    """The folder of annotators has 120 characters, as in a portable build below Downloads."""
+    from zeroctl_core.files.leftovers import new_part, release_part
+
+    folders = module_of(host, "folders")
+    root = "C:\\" + "x" * 117
+    files = [network.file for network in NETWORKS.values()]
+    names = [published.name for published in folders.OFFERED.values()]
+    places = [*files, *(f"{name}/{file}" for name in names for file in folders.FILES)]
+    parts = {name: new_part(Path(name)).name for name in (*files, *names)}
+    for part in parts.values():
+        release_part(Path(part))
+    paths = [PureWindowsPath(root, parts[first], *rest) for first, *rest in (place.split("/") for place in places)]
+    assert len(root) == 120 and max(len(str(path)) for path in paths) < 256
+
+
+def test_a_broken_folder_heals_with_download_and_is_named_without(
+    host, images, files, hub, tmp_path, monkeypatch
+) -> None:
+    pytest.importorskip("transformers", reason="the host has no transformers")
+    name = "Depth-Anything-V2-Small-hf"
+    hub.files = {path.name: path.read_bytes() for path in write_tiny("depth", tmp_path / "depth", {}).iterdir()}
+    monkeypatch.setitem(
+        (folders := module_of(host, "folders")).OFFERED, "depth", replace(folders.OFFERED["depth"], sha256=None)
+    )
+    broken = Path(shutil.copytree(tmp_path / "depth", files / name)) / "model.safetensors"
+    broken.write_bytes(broken.read_bytes()[:5000])
+    values = settings(ANNOTATORS["depth"], detect_size=126)
+    with pytest.raises(NodeFailed, match=rf"cut off.*Delete {files / name}, or set download to true"):
+        annotated(host, "depth", images, **values, model=name)
+    assert annotated(host, "depth", images, **values, model=name, download=True).shape == images.shape
+    assert broken.read_bytes() == hub.files["model.safetensors"]
+    shutil.rmtree(files / name)
+
+
+def test_an_odd_config_removes_no_node(host, files) -> None:
+    (files / "evil").mkdir()
+    (files / "evil" / "config.json").write_text("[" * 100_000)
+    for name in ("ZeroctlPose", "ZeroctlSegment", "ZeroctlDepth"):
+        assert host.nodes.NODE_CLASS_MAPPINGS[name].GET_NODE_INFO_V1()["input"]
+    shutil.rmtree(files / "evil")
 
 
 def _pickled(state: dict[str, Tensor]) -> bytes:
