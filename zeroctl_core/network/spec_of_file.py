@@ -9,6 +9,9 @@ from itertools import count
 from .base import Shapes
 from .spec import CONDITION_FORMS, LATENT_CHANNELS, EncoderSpec
 
+FEWEST_KEYS = 5
+"""Keys of a transformer block, which has 20: a file that numbers more blocks than it can hold is not built."""
+
 
 def context_width(shapes: Shapes) -> int | None:
     """Width of the prompt's tokens; None for a net without attention to the prompt."""
@@ -41,10 +44,13 @@ def read_encoder_spec(
     Heads and groups leave no trace in the shapes: they are the family's. Context width and kind of projections are the
     family's where the net has no transformer to read them from.
 
-    Raises `ValueError` when a key that every net has is missing, or when the widths fit no network.
+    Raises `ValueError` when a key that every net has is missing, when blocks are numbered that no keys belong to, or when
+    the widths fit no network.
     """
     model_channels = _dimension(shapes, "input_blocks.0.0.weight", 0)
     depth_of = _depths(shapes)
+    if FEWEST_KEYS * (depth := sum(depth_of.values())) > len(shapes):
+        raise ValueError(f"{depth} transformer blocks are numbered, which is too many for {len(shapes)} keys")
     levels, depths = _residual_blocks(shapes, depth_of)
     linear = has_linear_projections(shapes)
     condition_channels, condition_form, condition_widths = _condition_encoder(shapes)

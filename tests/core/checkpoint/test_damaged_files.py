@@ -249,6 +249,10 @@ TORCH_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
     "flat.pth": (lambda s, p: torch.save(s | {HINT: torch.ones(3)}, p), "not that of a weight|another shape"),
     "long_key.pth": (lambda s, p: torch.save(s | {"x" * 10_000_000: torch.ones(2)}, p), "1 key too many"),
     "many_keys.pth": (lambda s, p: torch.save({f"{i:0500}": s[HINT] for i in range(70_000)}, p), "MiB of keys"),
+    "deep_by_number.pth": (
+        lambda s, p: torch.save(s | {f"middle_block.1.transformer_blocks.{i}.x": s[HINT] for i in range(20_000)}, p),
+        "transformer blocks are numbered, which is too many for",
+    ),
     "function.pth": (lambda s, p: torch.save({"x": os.getcwd}, p), r"Python objects beside its weights \(.*getcwd"),
 }
 
