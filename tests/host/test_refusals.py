@@ -505,7 +505,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "noise": (lambda p: p.write_bytes(bytes(range(1, 200))), "is not a file of weights"),
     "program.pth": (
         lambda p: p.write_bytes(pickle.dumps({"zero_convs.0.0.weight": Program()})),
-        "holds Python objects beside its weights, which could run code when opened, so it is refused",
+        "Python objects beside its weights, which could run code when opened, so it is refused",
     ),
     "number.pth": (lambda p: torch.save(7, p), "holds a int; expected a state dict"),
 }

@@ -108,7 +108,14 @@ def _content(path: Path, *, mapped: bool) -> object:
                     "when opened, so it is refused; convert it to safetensors on a machine where that is safe, or get "
                     "the .safetensors version"
                 ) from error
-        reason = text.split("\n")[0] or type(error).__name__
+        if "operand 149" in text:  # FRAME, which opens every pickle of protocol 4 and which torch does not write
+            raise CheckpointError(
+                f"{short(path.name)} is a pickle that torch did not write and that may hold Python objects beside its "
+                "weights, which could run code when opened, so it is refused; get the .safetensors version"
+            ) from error
+        # torch's first line gives the advice to let the file run its code
+        lines = [line for line in text.split("\n") if line and not line.startswith("Weights only load failed")]
+        reason = lines[0] if lines else type(error).__name__
         raise CheckpointError(
             f"{short(path.name)} cannot be read as a torch file ({short(reason, LONGEST_REASON)}); it is cut off or "
             "damaged: download it again"

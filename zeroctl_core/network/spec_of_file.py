@@ -44,8 +44,8 @@ def read_encoder_spec(
     Heads and groups leave no trace in the shapes: they are the family's. Context width and kind of projections are the
     family's where the net has no transformer to read them from.
 
-    Raises `ValueError` when a key that every net has is missing, when blocks are numbered that no keys belong to, or when
-    the widths fit no network.
+    Raises `ValueError` when a key that every net has is missing, when blocks are numbered without keys, or when the
+    widths fit no network.
     """
     model_channels = _dimension(shapes, "input_blocks.0.0.weight", 0)
     depth_of = _depths(shapes)
