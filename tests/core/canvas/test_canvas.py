@@ -432,7 +432,7 @@ def test_thinning_a_large_solid_square_takes_no_minute():
     mask[::37], mask[:, ::41], mask[600:1200, 600:1200] = True, True, True
     began = time.process_time()
     assert thin(mask).any()
-    assert time.process_time() - began < 6  # whole planes: 12 s on a free core, and eight times that at twice the size
+    assert time.process_time() - began < 11  # 2 s; whole planes took 12 s, and eight times that at twice the size
 
 
 @pytest.mark.parametrize("mode", ["fit", "stretch"])
