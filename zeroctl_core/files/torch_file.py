@@ -21,6 +21,7 @@ LONGEST_PICKLE = 1 << 25
 """Bytes of keys, shapes and counters beside the weights; those of the largest network are a fiftieth of this."""
 NUMBER_BYTES = 8
 """An older file has the number of its values before each storage."""
+ADVICE = re.compile(r"weights.only|arbitrary code", re.IGNORECASE)
 DEEPEST = 16
 """Dicts inside each other; state dicts in their wrappers have three or four."""
 NAMES_OBJECT = re.compile(
@@ -113,8 +114,8 @@ def _content(path: Path, *, mapped: bool) -> object:
                 f"{short(path.name)} is a pickle that torch did not write and that may hold Python objects beside its "
                 "weights, which could run code when opened, so it is refused; get the .safetensors version"
             ) from error
-        # torch's first line gives the advice to let the file run its code
-        lines = [line for line in text.split("\n") if line and not line.startswith("Weights only load failed")]
+        # torch's first lines give the advice to let the file run its code
+        lines = [line for line in text.split("\n") if line and not ADVICE.search(line)]
         reason = lines[0] if lines else type(error).__name__
         raise CheckpointError(
             f"{short(path.name)} cannot be read as a torch file ({short(reason, LONGEST_REASON)}); it is cut off or "
