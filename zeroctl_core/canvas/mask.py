@@ -49,8 +49,7 @@ def prepared_mask(
 
     `image_size` and `canvas_size` are (height, width) in pixels. The borders of the mode `fit` are 0 of an inverted
     mask too: no control acts where there is no picture. A batch equals its masks one at a time, so whoever must be able
-    to stop between two masks calls this for each.
-    `scan=False`: whoever calls has looked at the values.
+    to stop between two masks calls this for each. `scan=False` looks at the shape alone: the values are checked.
 
     Raises `ValueError` for what is not a mask, for an unknown mode, and for a feather below 0 or not finite.
     """

@@ -35,7 +35,7 @@ def resize_condition(image: Tensor, height: int, width: int, mode: str = "crop",
     `fit`: the whole picture, with borders in the median colour of the picture's edge (a hole's value for inpaint).
     `stretch`: the whole picture, proportions bent. These two choose the filter by content, `resize_by_content`, and cut
     what lies outside of 0..1 in a picture without a hole: what a filter before this overshot is not content.
-    `scan=False`: whoever calls has looked for values that are not finite.
+    `scan=False` looks at the shape alone: the values are checked.
 
     Raises `ValueError` for an unknown mode, another shape or type, a value that is not finite, and a crop that would
     leave nothing of the picture.

@@ -46,7 +46,7 @@ class ControlUnit:
     [m, 1, H, W] in 0..1, both in the coordinates of the canvas. Sample r of a batch uses image r mod n and mask
     r mod m. The mask may have any size. `weights=None` is uniform, `schedule=None` always open. `branches` says which
     side of classifier-free guidance sees the control.
-    `scan=False`: whoever makes the unit has looked at the values of image and mask, and only shapes are checked.
+    `scan=False` looks at the shapes of image and mask alone: the values are checked.
 
     Raises `ValueError` for unknown branches, a strength or an image that is not finite, an image or a mask of another
     shape, and for a number of weights that is not the network's.
