@@ -22,14 +22,18 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     A process that is killed at any moment leaves the old file or the new one. Two processes may write the same file:
     each has a place of its own, and the last one to end stays. The folder is made where it is missing; what killed
-    processes left in it is removed.
+    processes left in it is removed. The file has the rights of any new file: safetensors writes for the owner alone,
+    and a ComfyUI that runs as somebody else could not read it.
 
     Raises `OSError` where the disk is full or the place cannot be written; then the old file is as it was. Where the
     system refuses the last rename for two seconds, the finished file stays beside its place, and the error names both.
     """
     part = _beside(path)
     try:
+        part.touch()
+        rights = part.stat().st_mode
         yield part
+        part.chmod(rights)
         flush(part)
         rename_whole(part, path)
         flush(path.parent)

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from zeroctl_core.files import written_whole as module
 from zeroctl_core.files.leftovers import MACHINE, is_running, new_part
@@ -25,6 +26,13 @@ def test_a_file_appears_at_the_end_and_nothing_beside_it(tmp_path):
         part.write_text("whole")
         assert part.parent == path.parent and not path.exists()
     assert path.read_text() == "whole" and names(path.parent) == ["a.txt"]
+
+
+def test_a_file_has_the_rights_of_any_new_file(tmp_path):
+    (tmp_path / "any").touch()
+    with written_whole(tmp_path / "a.safetensors") as part:
+        save_file({"weight": torch.ones(2)}, part)
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "any").stat().st_mode
 
 
 @pytest.mark.parametrize("error", [OSError("no space left on device"), KeyboardInterrupt()])
