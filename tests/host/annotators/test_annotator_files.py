@@ -403,7 +403,7 @@ def test_what_a_killed_process_left_is_cleared_by_the_next_download(host, images
     dead, living = files / name.format(2**22 + 5), files / name.format(os.getppid())
     for path in (dead, living):
         path.write_bytes(b"half")
-    old = files / ".download-x"
+    old = files / ".download-old"
     old.mkdir()
     os.utime(old, (0, 0))
     annotated(host, "softedge", images, download=True)
