@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..files.key_faults import short
 from ..registry import Registry
 from .params import Choice, Setting, Value
 from .pictures.check import check_mask, check_picture
@@ -103,7 +104,8 @@ class Annotator:
         for name, value in params.items():
             if name not in settings:
                 raise ValueError(
-                    f"{self.name}: no parameter is called {name!r}; known are: {', '.join(settings) or 'none'}"
+                    f"{self.name}: no parameter is called {short(repr(name))}; "
+                    f"known are: {', '.join(settings) or 'none'}"
                 )
             settings[name].check(self.name, value)
 

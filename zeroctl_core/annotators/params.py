@@ -6,6 +6,8 @@ import math
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 
+from ..files.key_faults import short
+
 Value = int | float | str | bool
 
 
@@ -24,10 +26,10 @@ class Param:
         """Raises `ValueError` for what is not a number in the range; nothing is clamped."""
         low, high = self.range
         whole = isinstance(self.default, int)
-        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+        number = _number(value)
         if not low <= number <= high or (whole and not number.is_integer()):
             expected = f"a {'whole ' if whole else ''}number from {low} to {high}"
-            raise ValueError(f"{owner}: {self.name} is {value!r}; expected {expected} (default {self.default})")
+            raise _refusal(owner, self, value, expected)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Choice:
     def check(self, owner: str, value: object) -> None:
         """Raises `ValueError` for a word that is not among the options."""
         if value not in self.options:
-            raise ValueError(f"{owner}: {self.name} is {value!r}; expected one of {', '.join(self.options)}")
+            raise _refusal(owner, self, value, f"one of {', '.join(self.options)}")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,22 @@ class Switch:
     def check(self, owner: str, value: object) -> None:
         """Raises `ValueError` for anything but True and False."""
         if not isinstance(value, bool):
-            raise ValueError(f"{owner}: {self.name} is {value!r}; expected True or False (default {self.default})")
+            raise _refusal(owner, self, value, "True or False")
 
 
 Setting = Param | Choice | Switch
+
+
+def _number(value: object) -> float:
+    """NaN, which lies in no range, for what is not a number; infinity for a whole one that no float can hold."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _refusal(owner: str, param: Setting, value: object, expected: str) -> ValueError:
+    text = short(repr(value))
+    return ValueError(f"{owner}: {param.name} is {text}; expected {expected} (default {param.default})")

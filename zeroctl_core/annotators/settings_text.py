@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..files.key_faults import short
 from .annotator import Annotator
 from .params import Param, Setting, Switch, Value
 
@@ -19,9 +20,9 @@ def parse_settings(annotator: Annotator, text: str) -> dict[str, Value]:
     for part in filter(None, (piece.strip() for piece in text.replace("\n", ",").split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not name or not value:
-            raise ValueError(f"settings hold {part!r}; expected name=value, such as low=50, high=150")
+            raise ValueError(f"settings hold {short(repr(part))}; expected name=value, such as low=50, high=150")
         if name in settings:
-            raise ValueError(f"settings name {name} twice")
+            raise ValueError(f"settings name {short(name)} twice")
         settings[name] = _value(params[name], value) if name in params else value
     annotator.check(**settings)
     return settings
