@@ -103,6 +103,10 @@ def _content(path: Path, *, mapped: bool) -> object:
         text = str(error)
         if isinstance(error, pickle.UnpicklingError) and (match := NAMES_OBJECT.search(text)):
             name = next(group for group in match.groups() if group)
+            if name.endswith("_rebuild_qtensor"):  # which torch before 2.4 does not read
+                raise CheckpointError(
+                    f"{short(path.name)} holds a weight as a quantised tensor; expected plain floating point weights"
+                ) from error
             if not _ends_in(path, name):
                 raise CheckpointError(
                     f"{short(path.name)} holds Python objects beside its weights ({short(name)}), which could run code "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import struct
 import time
 import zipfile
@@ -255,6 +256,18 @@ TORCH_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
     ),
     "function.pth": (lambda s, p: torch.save({"x": os.getcwd}, p), r"Python objects beside its weights \(.*getcwd"),
 }
+
+
+def test_a_quantised_tensor_is_called_one_where_torch_reads_none(state, tmp_path, monkeypatch):
+    torch.save(state | {CONV: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)}, tmp_path / "a.pth")
+
+    def of_torch_2_3(*args: object, **kwargs: object) -> None:
+        reason = "WeightsUnpickler error: Unsupported class torch._utils._rebuild_qtensor"
+        raise pickle.UnpicklingError(f"Weights only load failed. {reason}")
+
+    monkeypatch.setattr(torch, "load", of_torch_2_3)
+    with pytest.raises(CheckpointError, match="as a quantised tensor"):
+        load_controlnet(tmp_path / "a.pth")
 
 
 @BOTH_WAYS
