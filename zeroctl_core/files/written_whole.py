@@ -33,7 +33,8 @@ def written_whole(path: Path) -> Iterator[Path]:
         part.touch()
         rights = part.stat().st_mode
         yield part
-        part.chmod(rights)
+        with suppress(OSError):  # some shares keep the rights of all files to themselves; the file is worth more
+            part.chmod(rights)
         flush(part)
         rename_whole(part, path)
         flush(path.parent)

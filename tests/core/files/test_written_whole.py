@@ -35,6 +35,16 @@ def test_a_file_has_the_rights_of_any_new_file(tmp_path):
     assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "any").stat().st_mode
 
 
+def test_a_share_that_lets_nobody_set_rights_loses_no_file(tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    with written_whole(tmp_path / "a.txt") as part:
+        part.write_text("whole")
+    assert (tmp_path / "a.txt").read_text() == "whole" and names(tmp_path) == ["a.txt"]
+
+
 @pytest.mark.parametrize("error", [OSError("no space left on device"), KeyboardInterrupt()])
 def test_what_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path, error):
     path = tmp_path / "a.txt"
