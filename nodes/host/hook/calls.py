@@ -35,7 +35,9 @@ class Calls:
         if self.run.guider is not None:
             self._check(call)
         with self._lock:
-            here = self._devices.setdefault(call.device, OnDevice(self.run, call.device))
+            if call.device not in self._devices:
+                self._devices[call.device] = OnDevice(self.run, call.device)
+            here = self._devices[call.device]
         ours = here.own(call)
         control: Control | None = (
             None if ours is None else {"input": [], "middle": [ours.middle], "output": list(ours.skips)}
