@@ -18,15 +18,16 @@ CONDITION_FORMS = {"released": (16, 32, 96, 256), "paper": (16, 32, 64, 128)}
 def condition_widths_of(form: str, widths: tuple[int, ...] | None = None) -> tuple[int, ...]:
     """The widths of a condition encoder: those that are given, else the form's own.
 
-    Raises `ValueError` for a form that is not known, and for another number of widths than there are resolutions.
+    Raises `ValueError` for a form that is not known, and for another number of widths than there are resolutions,
+    or one below 1.
     """
     if form not in CONDITION_FORMS:
         raise ValueError(f"the condition form {form!r} is not known; use one of {', '.join(CONDITION_FORMS)}")
     own = CONDITION_FORMS[form]
-    if widths is not None and len(widths) != len(own):
+    if widths is not None and (len(widths) != len(own) or min(widths) < 1):
         raise ValueError(
-            f"condition_widths is {widths}; expected {len(own)} numbers, one for each resolution from the pixels to "
-            f"the latent, such as {own}"
+            f"condition_widths is {widths}; expected {len(own)} numbers above 0, one for each resolution from the "
+            f"pixels to the latent, such as {own}"
         )
     return own if widths is None else widths
 

@@ -59,6 +59,12 @@ def test_the_papers_form_has_four_4x4_convolutions_and_a_zero_one():
     ]
 
 
+@pytest.mark.parametrize("widths", [(0, 0, 0, 0), (16, 32, -1, 256)])
+def test_a_width_below_1_is_refused_before_anything_is_built(widths):
+    with pytest.raises(ValueError, match="expected 4 numbers above 0"):
+        replace(TINY.spec, condition_widths=widths)
+
+
 def test_a_number_of_widths_that_would_miss_the_latent_is_refused_before_anything_is_built():
     """Three widths would make a feature of a quarter of the pixels a side, and a file that cannot be loaded."""
     unet = UNet(TINY, device="meta")
@@ -68,7 +74,8 @@ def test_a_number_of_widths_that_would_miss_the_latent_is_refused_before_anythin
         lambda: ControlNet.trainable_copy(unet, condition_widths=(16, 32, 48)),
     ):
         with pytest.raises(
-            ValueError, match=r"condition_widths is \(16, 32, 48\); expected 4 numbers, .* such as \(16, 32, 96, 256\)"
+            ValueError,
+            match=r"condition_widths is \(16, 32, 48\); expected 4 numbers above 0, .* such as \(16, 32, 96, 256\)",
         ):
             build()
     with pytest.raises(ValueError, match="form 'papr' is not known"):
