@@ -23,6 +23,7 @@ BESIDE_THE_TESTS = {
     "device_without_float64": "tests/device_without_float64.py",
     "toy_training": "tests/core/train/toy_training.py",
     "tiny_transformers": "tests/core/annotators/transformers_models/tiny_transformers.py",
+    "posed_people": "tests/core/annotators/pose/posed_people.py",
     "demo_weights": "tests/host/demo/demo_weights.py",
     "host_graphs": "tests/host/host_graphs.py",
     "control_graphs": "tests/host/control_graphs.py",

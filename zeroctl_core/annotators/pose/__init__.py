@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from .black import black_pictures, why_black
 from .boxes import read_boxes
+from .canvases import canvas_of
 from .coco import openpose_from_coco
-from .draw import draw_pose
+from .draw import draw_pose, drawn_parts
+from .editors import read_text
 from .estimate import POSE_PARAMS, detect_poses, estimate_poses
 from .keypoints import DIALECTS, read_keypoints, write_keypoints
 from .people import find_people, seen_pixels
@@ -15,13 +18,18 @@ __all__ = [
     "POSE_PARAMS",
     "Frame",
     "Person",
+    "black_pictures",
+    "canvas_of",
     "detect_poses",
     "draw_pose",
+    "drawn_parts",
     "estimate_poses",
     "find_people",
     "openpose_from_coco",
     "read_boxes",
     "read_keypoints",
+    "read_text",
     "seen_pixels",
+    "why_black",
     "write_keypoints",
 ]

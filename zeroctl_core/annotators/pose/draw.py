@@ -13,6 +13,7 @@ from torch import Tensor
 from ..pictures.opencv import check_opencv
 from ..pictures.pixels import from_uint8
 from ..pictures.resolution import check_size
+from .canvases import on_one_canvas
 from .keypoints import read_keypoints
 from .person import Frame
 
@@ -62,6 +63,9 @@ def draw_pose(
 
     frames, or POSE_KEYPOINT of any dialect  ->  [B, 3, height, width] float32 in 0..1; no frames -> one black picture
 
+    Frames of several canvases keep their proportions: each is fitted into the first canvas with anybody on it, and that
+    is scaled to the size. Parts that are not drawn are not refused, whatever they hold.
+
     `limb_gain`: brightness of the limbs; the joints over them are always full. `stick_scale`: factor on the width of
     limbs and joints; the xinsir SDXL ControlNets saw `auto_xinsir`, all others 1. `hands`, `face`: the ControlNets 1.0
     never saw them, the 1.1 did. `threshold`: points that score below are left out, and those of score 0 always.
@@ -76,9 +80,9 @@ def draw_pose(
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold is {threshold!r}; expected a score from 0 to 1")
     if not 0 <= limb_gain <= 1:
-        raise ValueError(f"draw_pose: limb_gain is {limb_gain!r}; expected 0 to 1 (default 0.6)")
-    check_opencv("draw_pose")
-    poses = read_keypoints(frames)
+        raise ValueError(f"limb_gain is {limb_gain!r}; expected 0 to 1 (default 0.6)")
+    check_opencv("drawing poses")
+    poses = on_one_canvas(read_keypoints(frames, drawn_parts(body, hands, face)))
     canvases = np.zeros((max(1, len(poses)), height, width, 3), np.uint8)
     for number, frame in enumerate(poses):
         canvas = canvases[number]
@@ -94,15 +98,20 @@ def draw_pose(
     return from_uint8(canvases, torch.device("cpu"))
 
 
+def drawn_parts(body: bool, hands: bool, face: bool) -> tuple[str, ...]:
+    """The parts of a person that these switches draw."""
+    return ("body",) * body + ("left_hand", "right_hand") * hands + ("face",) * face
+
+
 def _stick_scale(stick_scale: float | str, height: int, width: int) -> float:
     if height < 1 or width < 1:
-        raise ValueError(f"draw_pose: the size is {height} x {width} pixels (height x width); expected 1 or more")
+        raise ValueError(f"the size of a drawn pose is {height} x {width} pixels (height x width); expected 1 or more")
     check_size(height, width)
     if stick_scale == "auto_xinsir":
         longer = max(height, width)
         return 1 if longer < 500 else min(2 + longer // 1000, 7)
     if isinstance(stick_scale, str) or not 0 < stick_scale <= 64:
-        raise ValueError(f"draw_pose: stick_scale is {stick_scale!r}; expected 'auto_xinsir' or a factor up to 64")
+        raise ValueError(f"stick_scale is {stick_scale!r}; expected 'auto_xinsir' or a factor up to 64")
     return stick_scale
 
 

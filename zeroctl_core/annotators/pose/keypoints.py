@@ -11,26 +11,24 @@ All three are a list of frames {"people": [...], "canvas_width": w, "canvas_heig
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .person import BODY, FACE, HAND, Frame, Person
-
-NORMALISED_REACH = 2.0
-"""A frame whose farthest point lies within this is in 0..1, not in pixels: a figure may stick out of its picture by
-once its size, and nobody is two pixels large."""
-
-FROM_BODY_25 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
-"""Which of OpenPose's newer 25 body points (with the middle of the hips and the feet) is each of the 18."""
+from .editors import SIDES, people_of
+from .parts import read_part
+from .person import Frame, Person
+from .tell import Tell, say_nothing
+from .units import units_of
+from .wording import a_thing, entries_of
 
 PARTS = {
-    "body": ("pose_keypoints_2d", (BODY, 25)),
-    "left_hand": ("hand_left_keypoints_2d", (HAND,)),
-    "right_hand": ("hand_right_keypoints_2d", (HAND,)),
-    "face": ("face_keypoints_2d", (68, FACE)),
+    "body": "pose_keypoints_2d",
+    "left_hand": "hand_left_keypoints_2d",
+    "right_hand": "hand_right_keypoints_2d",
+    "face": "face_keypoints_2d",
 }
 FEET = "foot_keypoints_2d"
 
@@ -38,16 +36,25 @@ DIALECTS = ("comfyui", "aux_openpose", "aux_dwpose")
 """That `write_keypoints` knows; `read_keypoints` recognises them."""
 
 
-def read_keypoints(keypoints: object) -> list[Frame]:
-    """POSE_KEYPOINT of any dialect -> our frames. One frame without its list is fine, feet are left out.
+def read_keypoints(
+    keypoints: object,
+    parts: Collection[str] = tuple(PARTS),
+    canvas: tuple[int, int] | None = None,
+    tell: Tell = say_nothing,
+) -> list[Frame]:
+    """POSE_KEYPOINT of any dialect, or what an editor saves (`editors`) -> our frames. One frame without its list is
+    fine, feet are left out.
 
+    Every part is in 0..1 or in pixels by itself. `parts`: those that are wanted; the others are read where that is
+    possible, and empty where not. `canvas`: (height, width) in pixels of frames that name none. `tell` hears what is
+    left out of a part.
     Raises `ValueError` for anything else, with the frame, the person and the part where it is.
     """
     if isinstance(keypoints, (Mapping, Frame)):
         keypoints = [keypoints]
     if not isinstance(keypoints, (list, tuple)):
-        raise ValueError(f"key points are {_what(keypoints)}; expected POSE_KEYPOINT, a list of frames")
-    return [_read_frame(f"frame {number}", frame) for number, frame in enumerate(keypoints)]
+        raise ValueError(f"key points are {a_thing(keypoints)}; expected POSE_KEYPOINT, a list of frames")
+    return [_read_frame(f"frame {number}", frame, parts, canvas, tell) for number, frame in enumerate(keypoints)]
 
 
 def write_keypoints(frames: Sequence[Frame], dialect: str = "comfyui", threshold: float = 0.3) -> list[dict[str, Any]]:
@@ -71,7 +78,7 @@ def write_keypoints(frames: Sequence[Frame], dialect: str = "comfyui", threshold
 
 def _written(person: Person, frame: Frame, dialect: str, threshold: float) -> dict[str, list[float] | None]:
     parts: dict[str, list[float] | None] = {}
-    for name, (key, _) in PARTS.items():
+    for name, key in PARTS.items():
         points = getattr(person, name)
         if dialect != "comfyui":
             # of a score those dialects keep only whether there is one
@@ -82,80 +89,90 @@ def _written(person: Person, frame: Frame, dialect: str, threshold: float) -> di
     return {**parts, FEET: [0.0] * 18} if dialect == "comfyui" else parts
 
 
-def _read_frame(where: str, frame: object) -> Frame:
+def _read_frame(
+    where: str, frame: object, selection: Collection[str], canvas: tuple[int, int] | None, tell: Tell
+) -> Frame:
     if isinstance(frame, Frame):
         return frame
     if not isinstance(frame, Mapping):
-        raise ValueError(f"{where} is {_what(frame)}; expected a dict with people, canvas_width and canvas_height")
-    if "people" not in frame:
-        hint = "; these are animals, which have another skeleton" if "animals" in frame else ""
-        raise ValueError(f"{where} has the entries {', '.join(map(str, frame)) or 'none'}; expected people{hint}")
-    height, width = (_side(where, key, frame.get(key)) for key in ("canvas_height", "canvas_width"))
-    people = frame["people"] if frame["people"] is not None else []
-    if not isinstance(people, (list, tuple)):
-        raise ValueError(f"{where}: people are {_what(people)}; expected a list")
-    read = [_read_person(f"{where}, person {number}", person) for number, person in enumerate(people)]
-    if _is_normalised(read):
-        read = [_in_pixels(person, height, width) for person in read]
-    return Frame(tuple(read), height, width)
+        raise ValueError(f"{where} is {a_thing(frame)}; expected an object with people, canvas_width and canvas_height")
+    people = people_of(where, frame)
+    height, width = _size(where, frame, canvas, tell)
+    places = [f"{where}, person {number}" for number in range(len(people))]
+    read = [_read_person(place, person, selection, tell) for place, person in zip(places, people, strict=True)]
+    # persons of ours are in pixels as they are
+    units = iter(units_of([parts for parts in read if not isinstance(parts, Person)], height, width))
+    return Frame(
+        tuple(
+            parts if isinstance(parts, Person) else _in_pixels(place, parts, next(units), selection, (width, height, 1))
+            for place, parts in zip(places, read, strict=True)
+        ),
+        height,
+        width,
+    )
 
 
-def _side(where: str, key: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value < 2**31:
-        raise ValueError(f"{where}: {key} is {value!r}; expected the size of the picture in pixels")
-    return int(value)
+def _size(where: str, frame: Mapping[str, Any], canvas: tuple[int, int] | None, tell: Tell) -> tuple[int, int]:
+    """Height and width of the frame: its own, else those of the canvas."""
+    own = {side: next((frame[key] for key in keys if frame.get(key) is not None), None) for side, keys in SIDES.items()}
+    if canvas is not None and own["height"] is None and own["width"] is None:
+        return canvas
+    height, width = (_side(where, side, own[side]) for side in ("height", "width"))
+    if canvas is not None and canvas != (height, width):
+        tell(
+            f"key points name their canvas, {width} x {height}; the width and height given beside them count for "
+            "those that name none"
+        )
+    return height, width
 
 
-def _read_person(where: str, person: object) -> Person:
+def _side(where: str, side: str, value: Any) -> int:
+    if value is None:
+        raise ValueError(
+            f"{where} does not name the {side} of its canvas (canvas_{side}, or {side}): "
+            "give the width and height of the picture in pixels beside the key points"
+        )
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not 1 <= number < 2**31:
+        raise ValueError(f"{where}: canvas_{side} is {a_thing(value)}; expected the size of the picture in pixels")
+    return int(number)
+
+
+def _read_person(where: str, person: object, selection: Collection[str], tell: Tell) -> Person | dict[str, np.ndarray]:
+    """The parts of which something was found, in the unit that they come in."""
     if isinstance(person, Person):
         return person
+    if person is None or person == {}:
+        return {}
     if not isinstance(person, Mapping):
-        raise ValueError(f"{where} is {_what(person)}; expected a dict with pose_keypoints_2d and the like")
-    if not any(key in person for key, _ in PARTS.values()):
-        expected = ", ".join(key for key, _ in PARTS.values())
-        raise ValueError(
-            f"{where} has the entries {', '.join(map(str, person)) or 'none'}; expected some of {expected}"
-        )
-    read = {name: _read_part(f"{where}: {key}", person.get(key), counts) for name, (key, counts) in PARTS.items()}
-    return Person(**{name: part for name, part in read.items() if part is not None})
+        raise ValueError(f"{where} is {a_thing(person)}; expected an object with pose_keypoints_2d and the like")
+    if "keypoints" in person and PARTS["body"] not in person:
+        person = {**person, PARTS["body"]: person["keypoints"]}
+    if not any(key in person for key in PARTS.values()):
+        raise ValueError(f"{where} has the entries {entries_of(person)}; expected some of {', '.join(PARTS.values())}")
+    parts: dict[str, np.ndarray] = {}
+    for name, key in PARTS.items():
+        try:
+            part = read_part(name, f"{where}: {key}", person.get(key), tell if name in selection else say_nothing)
+        except ValueError:
+            if name in selection:
+                raise
+            continue  # it is not drawn, so it stops nothing
+        if part is not None:
+            parts[name] = part
+    return parts
 
 
-def _read_part(where: str, numbers: object, counts: tuple[int, ...]) -> np.ndarray | None:
-    """[x, y, score] * n, flat or in threes -> [points, 3]; None for a part of which nothing was found."""
-    if numbers is None:
-        return None
-    try:
-        flat = np.asarray(numbers, dtype=np.float64).ravel()
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{where} is {_what(numbers)}; expected a list of numbers: x, y, score, ...") from error
-    if flat.size == 0:
-        return None
-    if flat.size not in [3 * count for count in counts]:
-        expected = " or ".join(f"{3 * count} ({count} points)" for count in counts)
-        hint = "; 17 points are COCO's: use openpose_from_coco" if flat.size == 51 and BODY in counts else ""
-        raise ValueError(f"{where} holds {flat.size} numbers; expected {expected}, each x, y, score{hint}")
-    points: np.ndarray = flat.reshape(-1, 3).copy()
-    points[~np.isfinite(points).all(axis=1)] = 0
-    if len(points) == 25:
-        points = points[list(FROM_BODY_25)]
-    if len(points) == 68:
-        points = np.concatenate([points, np.zeros((FACE - 68, 3))])
-    return points
-
-
-def _is_normalised(people: list[Person]) -> bool:
-    """Whether a frame is in 0..1, by all its people and parts together: a hand alone may lie near a corner."""
-    points = np.concatenate([np.zeros((0, 3)), *(part for person in people for part in person.parts)])
-    visible = points[points[:, 2] > 0, :2]
-    return len(visible) > 0 and bool(np.abs(visible).max() <= NORMALISED_REACH)
-
-
-def _in_pixels(person: Person, height: int, width: int) -> Person:
-    size = (width, height, 1)
-    return replace(person, **{name: getattr(person, name) * size for name in PARTS})
-
-
-def _what(thing: object) -> str:
-    """How an error names a thing: its type, and its value where that is short."""
-    text = repr(thing)
-    return f"a {type(thing).__name__}" + (f" ({text})" if len(text) <= 40 else "")
+def _in_pixels(
+    where: str, parts: Mapping[str, np.ndarray], units: Mapping[str, str | None], selection: Collection[str], size: Any
+) -> Person:
+    for name, unit in units.items():
+        if unit is None and name in selection and parts[name].any():
+            raise ValueError(
+                f"{where}: {PARTS[name]} could be in 0 to 1 or in pixels, for all of it lies close to the corner and "
+                "no other part of the frame says which. Write it in the unit of the others, or leave it out"
+            )
+    return Person(**{name: parts[name] * size if unit == "normalised" else parts[name] for name, unit in units.items()})

@@ -37,11 +37,12 @@ class Person:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """The people on a picture of `height` x `width` pixels; nobody is fine."""
+    """The people on a picture of `height` x `width` pixels; nobody is fine. `note`: why, where nobody is."""
 
     people: tuple[Person, ...]
     height: int
     width: int
+    note: str = ""
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from posed_people import FACE, HAND, P, Q, bodies, flat, frame, pixels, whole
 
-from zeroctl_core.annotators.pictures.pixels import to_uint8
 from zeroctl_core.annotators.pose import (
     DIALECTS,
     Frame,
@@ -26,38 +27,6 @@ from zeroctl_core.annotators.pose import (
 from zeroctl_core.annotators.pose.draw import COLORS, DOT
 
 RELEASED = Path(__file__).resolve().parents[3] / "data" / "poses"
-
-# a standing person in OpenPose's order, in 0..1, and a second one who overlaps it
-P = np.array(
-    [
-        [0.5, 0.15], [0.5, 0.28], [0.4, 0.28], [0.33, 0.42], [0.3, 0.55], [0.6, 0.28], [0.67, 0.42], [0.7, 0.55],
-        [0.44, 0.55], [0.43, 0.75], [0.42, 0.92], [0.56, 0.55], [0.57, 0.75], [0.58, 0.92], [0.48, 0.13], [0.52, 0.13],
-        [0.46, 0.14], [0.54, 0.14],
-    ]
-)  # fmt: skip
-Q = P * [0.8, 0.9] + [0.22, 0.05]
-HAND = np.array(
-    [[0.5, 0.9]] + [[0.5 + (f - 2) * 0.07 * (1 + 0.4 * j), 0.75 - 0.1 * j] for f in range(5) for j in range(4)]
-)
-TURN = np.linspace(0, 2 * np.pi, 70, endpoint=False)
-FACE = np.stack([0.5 + 0.3 * np.cos(TURN), 0.4 + 0.25 * np.sin(TURN)], axis=1)
-
-
-def flat(points: np.ndarray, scale: tuple[float, float] = (1, 1), score: float = 1.0) -> list[float]:
-    scaled = points * scale
-    return np.concatenate([scaled, np.full((len(points), 1), score)], axis=1).ravel().tolist()
-
-
-def frame(*people: dict[str, Any], height: int = 512, width: int = 512) -> dict[str, Any]:
-    return {"people": list(people), "canvas_height": height, "canvas_width": width}
-
-
-def bodies(*people: np.ndarray) -> list[dict[str, Any]]:
-    return [frame(*({"pose_keypoints_2d": flat(points)} for points in people))]
-
-
-def pixels(picture: torch.Tensor) -> np.ndarray:
-    return to_uint8(picture)[0]
 
 
 def assert_is(picture: torch.Tensor, name: str, sha1: str) -> None:
@@ -94,15 +63,6 @@ def test_a_face_is_the_released_picture():
     face = [frame({"face_keypoints_2d": flat(FACE)})]
     assert_is(draw_pose(face, 512, 512, face=True), "face", "855ac08d1eaeaed04ab618d3751d731081bb9670")
     assert draw_pose(face, 512, 512).sum() == 0
-
-
-def whole(scale: tuple[float, float] = (1, 1), missing: list[float] | None = None) -> dict[str, Any]:
-    return {
-        "pose_keypoints_2d": flat(P, scale),
-        "hand_left_keypoints_2d": flat(HAND * 0.2 + [0.6, 0.45], scale),
-        "hand_right_keypoints_2d": missing,
-        "face_keypoints_2d": flat(FACE * 0.2 + [0.4, 0.05], scale),
-    }
 
 
 def test_colors_of_limbs_and_joints():
@@ -255,27 +215,29 @@ def test_our_own_frames_are_drawn_as_they_are():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("pose.json", r"a str \('pose.json'\); expected POSE_KEYPOINT"),
+        ("pose.json", "the text 'pose.json'; expected POSE_KEYPOINT"),
         (None, "expected POSE_KEYPOINT, a list of frames"),
         ([[1, 2]], "frame 0 is a list"),
         ([{}], "entries none; expected people"),
         ([{"animals": [], "canvas_width": 9, "canvas_height": 9}], "animals, which have another skeleton"),
-        ([{"people": []}], "frame 0: canvas_height is None"),
-        ([frame(height=0)], "canvas_height is 0"),
-        ([{**frame(), "people": "me"}], "people are a str"),
-        ([frame(), frame({}, {})], "frame 1, person 0 has the entries none; expected some of pose_keypoints_2d"),
-        ([frame(7)], "frame 0, person 0 is a int"),  # type: ignore[arg-type]
+        ([{"people": []}], "frame 0 does not name the height of its canvas .*: give the width and height"),
+        ([frame(height=0)], "canvas_height is the number 0"),
+        ([{**frame(), "people": "me"}], "people are the text 'me'"),
+        ([frame(), frame({}, {"x": 1})], "frame 1, person 1 has the entries x; expected some of pose_keypoints_2d"),
+        ([frame(7)], "frame 0, person 0 is the number 7"),  # type: ignore[arg-type]
         (
-            [frame({"pose_keypoints_2d": [1.0] * 51})],
-            r"51 numbers; expected 54 \(18 points\) or 75 \(25 points\).*openpose_from_coco",
+            [frame({"pose_keypoints_2d": [1.0] * 57})],
+            "pose_keypoints_2d holds 57 numbers; expected 17, 18, 20 or 25 points, each x, y, score or x, y.*body off",
         ),
-        ([frame({"hand_left_keypoints_2d": [1.0] * 42})], r"hand_left_keypoints_2d holds 42.*63 \(21 points\)"),
+        ([frame({"hand_left_keypoints_2d": [1.0] * 60})], "hand_left_keypoints_2d holds 60.*21 points.*hands off"),
         ([frame({"face_keypoints_2d": ["a", "b", "c"]})], "face_keypoints_2d is a list"),
+        ([frame({"face_keypoints_2d": [1.0] * 216})], "face_keypoints_2d holds 216.*68 or 70 points.*face off"),
     ],
 )
 def test_refuses_anything_else_with_its_place(value, message):
-    with pytest.raises(ValueError, match=message):
-        draw_pose(value, 64, 64)
+    with pytest.raises(ValueError, match=message) as refusal:
+        draw_pose(value, 64, 64, hands=True, face=True)
+    assert not re.search(r"\b(dict|str|int|float|NoneType|ndarray|[a-z]+_[a-z]+\()", str(refusal.value))
 
 
 @pytest.mark.parametrize(
