@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -65,7 +66,8 @@ def detect_poses(
     """The people of each picture: [B, 3, H, W] in 0..1 -> B frames, for `draw_pose` and `write_keypoints`.
 
     `boxes` say where the people are: BOUNDING_BOX, or what `read_boxes` makes of it. With them the `detector` is not
-    asked and `person_threshold` does not count. Without both, each picture counts as one person.
+    asked and `person_threshold` does not count. Without both, each picture counts as one person. Where nobody is found,
+    the frame's `note` says why.
     Raises `ValueError` for settings that are out of range, and for what `find_people`, `read_boxes` and
     `estimate_poses` refuse.
     """
@@ -73,10 +75,14 @@ def detect_poses(
         param.check("pose", value)
     people: list[np.ndarray] | None = None
     if boxes is not None:
-        people = [surest(rows, max_people) for rows in read_boxes(boxes)]
+        people = [surest(rows, max_people) for rows in read_boxes(boxes, (image.shape[2], image.shape[3]))]
     elif detector is not None:
         people = find_people(image, detector, person_threshold, max_people)
-    return estimate_poses(image, people, estimator, keypoint_threshold)
+    frames = estimate_poses(image, people, estimator, keypoint_threshold)
+    if boxes is not None or people is None:
+        return frames
+    note = f"the detector is of nobody surer than the person_threshold of {person_threshold:g}"
+    return [frame if len(rows) else replace(frame, note=note) for frame, rows in zip(frames, people, strict=True)]
 
 
 def estimate_poses(
@@ -115,7 +121,16 @@ def estimate_poses(
             for (number, _), body in zip(part, openpose_from_coco(points, keypoint_threshold), strict=True):
                 if (body[:, 2] > 0).any():
                     people[number].append(Person(body=np.where(body[:, 2:] > 0, body, 0.0)))
-    return [Frame(tuple(persons), height, width) for persons in people]
+    return [
+        Frame(tuple(persons), height, width, "" if persons else _why_nobody(len(rows), keypoint_threshold))
+        for persons, rows in zip(people, each, strict=True)
+    ]
+
+
+def _why_nobody(boxes: int, threshold: float) -> str:
+    if boxes == 0:
+        return "there is no box around a person"
+    return f"no point in any box scores the keypoint_threshold of {threshold:g}"
 
 
 def _crop_size(config: Any) -> tuple[int, int]:

@@ -241,13 +241,13 @@ def test_boxes_around_other_things_and_around_nothing_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("left", "boxes are a str; expected BOUNDING_BOX"),
-        (None, "boxes are a NoneType"),
-        ([3], "boxes of picture 0 are a int; expected a list of boxes"),
-        ([[BOX], [7]], "boxes of picture 1: box 0 is a int; expected a dict with x, y, width, height"),
+        ("left", "boxes are the text 'left'; expected BOUNDING_BOX"),
+        (None, "boxes are nothing"),
+        ([3], "boxes of picture 0 are the number 3; expected a list of boxes"),
+        ([[BOX], [7]], "boxes of picture 1: box 0 is the number 7; expected an object with x, y, width, height"),
         ([BOX, [BOX]], "boxes of picture 0: box 1 is a list"),
         ({"x": 1, "y": 2, "w": 3}, "box 0 has the entries x, y, w; expected x, y, width, height in pixels"),
-        ({**BOX, "x": "left"}, "box 0: x is 'left'; expected a number"),
+        ({**BOX, "x": "left"}, "box 0: x is the text 'left'; expected a number"),
         ({**BOX, "score": math.nan}, "box 0: score is nan; expected a finite number"),
         (np.zeros((2, 3)), r"boxes of picture 0 have the shape \(2, 3\); expected \[n, 4\] or \[n, 5\]"),
         ([np.full((1, 4), math.inf)], "boxes of picture 0 hold NaN or infinity"),
