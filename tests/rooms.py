@@ -18,7 +18,7 @@ CORE_ORDER = (
     {"files", "canvas", "command_line", "connections", "registry", "version"},
     {"residuals", "annotators"},
     {"network", "control"},
-    {"bases", "weighting"},
+    {"bases", "weighting", "sampling"},
     {"checkpoint"},
     {"train"},
     {"demo", "selfcheck"},

@@ -17,7 +17,7 @@ from benchmarks.gpu.sizes import Sizes
 from benchmarks.random_networks import spec_of, unet_of, unet_weights
 from zeroctl_core import ControlNet, UNet
 from zeroctl_core.train.control import ControlTask
-from zeroctl_core.train.data import ControlBatch
+from zeroctl_core.train.data import ControlBatch, Prompts
 from zeroctl_core.train.loop import fit
 from zeroctl_core.train.objective import Objective
 from zeroctl_core.train.optimisation import Optimisation
@@ -36,14 +36,14 @@ class RandomData:
         self.latents = torch.randn(n, 4, cells, cells, generator=generator)
         self.contexts = torch.randn(n, 77, context_dim, generator=generator)
         self.conditions = torch.rand(n, 3, 8 * cells, 8 * cells, generator=generator)
-        self.empty_context = torch.zeros(1, 77, context_dim)
+        self.empty = Prompts(torch.zeros(1, 77, context_dim))
 
     def __len__(self) -> int:
         return len(self.latents)
 
     def batch(self, indices: Sequence[int]) -> ControlBatch:
         rows = list(indices)
-        return ControlBatch(self.latents[rows], self.contexts[rows], self.conditions[rows])
+        return ControlBatch(self.latents[rows], Prompts(self.contexts[rows]), self.conditions[rows])
 
 
 def training(sizes: Sizes) -> dict[str, Any]:

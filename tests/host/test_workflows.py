@@ -20,8 +20,8 @@ from zeroctl_core import ControlStack, ControlUnit
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.following import iou, object_mask
 from zeroctl_core.demo.model import DemoModel, load_control
-from zeroctl_core.demo.sampling import noise_of, sample
-from zeroctl_core.demo.world import render, scene
+from zeroctl_core.demo.world import SIZE, render, scene
+from zeroctl_core.sampling import noise_of, sample
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "example_workflows"  # as the browser saves them; the host offers every one as a template
@@ -145,7 +145,7 @@ def test_the_first_workflow_gives_the_cores_picture_from_nothing_but_the_pack(
     positive, negative = parts.context(prompts).chunk(2)
     latent = sample(
         parts.unet,
-        noise_of([run["seed"]]),
+        noise_of([run["seed"]], (SIZE, SIZE)),
         positive,
         negative,
         stack=ControlStack([control]),

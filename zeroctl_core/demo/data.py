@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..files.written_whole import written_whole
-from ..train.data import ControlBatch
+from ..train.data import ControlBatch, Prompts
 from ..train.fingerprint import fingerprint
 from .autoencoder import SCALE, Autoencoder
 from .conditions import CONDITIONS
@@ -73,7 +73,7 @@ class WorldData:
         self._numbers = {caption: row for row, caption in enumerate(dict.fromkeys(captions))}
         self._captions = [self._numbers[caption] for caption in captions]
         self._contexts = model.context(list(self._numbers))
-        self.empty_context = model.context([""])
+        self.empty = Prompts(model.context([""]))
 
     @property
     def name(self) -> str:
@@ -86,6 +86,6 @@ class WorldData:
         rows = list(indices)
         return ControlBatch(
             latent=self._latents[rows],
-            context=self._contexts[[self._captions[row] for row in rows]],
+            prompts=Prompts(self._contexts[[self._captions[row] for row in rows]]),
             condition=self._draw(render([scene(self.seed, row) for row in rows])),
         )

@@ -8,11 +8,14 @@ from torch import Tensor
 
 from ..control.stack import ControlStack
 from ..control.unit import ControlUnit, Net
+from ..sampling import noise_of, sample
 from .conditions import CONDITIONS
 from .following import follow_scores
 from .model import DemoModel
-from .sampling import GUIDANCE, STEPS, noise_of, sample
-from .world import render, scenes
+from .world import SIZE, render, scenes
+
+STEPS, GUIDANCE = 20, 3.0
+"""What the demo uses; see benchmarks/proof/p5_guidance.py for other scales."""
 
 
 def control_samples(
@@ -28,7 +31,7 @@ def control_samples(
     device = next(model.unet.parameters()).device
     latent = sample(
         model.unet,
-        noise_of(range(seed, seed + len(prompts))).to(device),
+        noise_of(range(seed, seed + len(prompts)), (SIZE, SIZE)).to(device),
         model.context(prompts).to(device),
         model.context([""]).to(device),
         stack=ControlStack(units) if units else None,

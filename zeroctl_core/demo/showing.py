@@ -20,8 +20,7 @@ from .conditions import CONDITIONS
 from .following import edge_f1, follow_scores, iou, object_mask, outline
 from .model import DemoModel, load_control
 from .outside import OUTSIDE
-from .sampling import GUIDANCE, STEPS
-from .scoring import control_samples
+from .scoring import GUIDANCE, STEPS, control_samples
 from .words import tokenise
 from .world import SIZE, render, scenes
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +12,17 @@ from torch import Tensor, nn
 
 from ..control.unit import Net
 from ..network.unet import UNet
-from ..train.objective import STABLE_DIFFUSION, Prediction
+from ..sampling import Prediction
+from ..train.data import Prompts
+from ..train.fingerprint import fingerprint
+from ..train.objective import STABLE_DIFFUSION
 from .autoencoder import SCALE
 from .conditions import CONDITIONS
 from .data import WorldData
 from .model import WEIGHTS, DemoModel
 from .scoring import score_control
+
+N_SCENES = 8192  # of a seed, unless another number is asked for
 
 
 class World:
@@ -44,29 +48,30 @@ class World:
         return tuple(CONDITIONS)
 
     @torch.no_grad()
-    def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures [B, 3, 8h, 8w] in 0..1 -> latents [B, 4, h, w]."""
-        return self.model.autoencoder.encode(pictures) * SCALE
+    def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures [B, 3, 8h, 8w] in 0..1 -> mean and deviation of their latents, [B, 4, h, w]."""
+        mean, log_variance = self.model.autoencoder.distribution(pictures)
+        return mean * SCALE, (log_variance / 2).exp() * SCALE
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, 4, h, w] -> pictures [B, 3, 8h, 8w] in 0..1."""
         return self.model.picture(latents)
 
-    def encode_prompts(self, prompts: Sequence[str]) -> tuple[Tensor, None]:
-        """Contexts [B, 12, 64]; this base takes no `y`."""
-        return self.model.context(prompts), None
+    @property
+    def encoders(self) -> str:
+        return f"{fingerprint(self.model.autoencoder)}-{fingerprint(self.model.text)}"
 
-    def data(self, condition: str, *, seed: int, count: int, cache: Path | None) -> WorldData:
-        return WorldData(condition, seed, count, self.model, cache)
+    def encode_prompts(self, prompts: Sequence[str]) -> Prompts:
+        """Contexts [B, 12, 64]; this base takes no `y`."""
+        return Prompts(self.model.context(prompts))
+
+    def data(self, condition: str, *, seed: int, count: int | None, cache: Path | None) -> WorldData:
+        return WorldData(condition, seed, N_SCENES if count is None else count, self.model, cache)
 
     @torch.no_grad()
     def score(self, net: nn.Module, condition: str, *, n: int, seed: int, steps: int) -> dict[str, float]:
-        """`follow_scores` of held-out scenes, `follow` is the IoU; the sampler works on the CPU."""
-        model = self.model
-        if next(model.unet.parameters()).device.type != "cpu":
-            model = DemoModel(copy.deepcopy(model.unet).cpu(), model.text, model.autoencoder)
-            net = copy.deepcopy(net).cpu()
-        return score_control(model, cast(Net, net), condition, n=n, seed=seed, steps=steps)
+        """`follow_scores` of held-out scenes, `follow` is the IoU."""
+        return score_control(self.model, cast(Net, net), condition, n=n, seed=seed, steps=steps)
 
 
 def source(weights: Path | None = None) -> World:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
-from .objective import STABLE_DIFFUSION, Objective, Prediction
+from ..sampling import Prediction
+from .objective import STABLE_DIFFUSION, Objective
 from .optimisation import Optimisation
 from .ranges import check_at_least, check_seed
 
@@ -36,8 +37,8 @@ class ControlConfig:
     data_seed: int = 1
     """Which world the scenes come from: scene i of a seed is always the same."""
 
-    n_scenes: int = 8192
-    """Scenes to train on (the paper, Fig. 10: 1 k, 50 k and 3 M images)."""
+    n_scenes: int | None = None
+    """Samples to train on (the paper, Fig. 10: 1 k, 50 k and 3 M images). `None`: all, 8192 of the embedded world."""
 
     seed: int = 0
     """Of the condition encoder's start, the order of the data, timesteps, noise and dropped prompts."""
@@ -105,8 +106,10 @@ class ControlConfig:
     """Go on from the run's checkpoint where there is one; `--no-resume` deletes it and begins anew."""
 
     def __post_init__(self) -> None:
-        for name in ("n_scenes", "batch_size", "n_score", "score_sampling_steps"):
+        for name in ("batch_size", "n_score", "score_sampling_steps"):
             check_at_least(name, getattr(self, name), 1)
+        if self.n_scenes is not None:
+            check_at_least("n_scenes", self.n_scenes, 1)
         for name in ("score_every", "gap_every"):
             check_at_least(name, getattr(self, name), 0)
         for name in ("data_seed", "seed"):
@@ -117,7 +120,7 @@ class ControlConfig:
             check_at_least("threads", self.threads, 1)
         if self.form not in get_args(Form):
             raise ValueError(f"form is {self.form!r}; expected {' or '.join(get_args(Form))}")
-        if self.batch_size > self.n_scenes:
+        if self.n_scenes is not None and self.batch_size > self.n_scenes:
             raise ValueError(
                 f"batch_size is {self.batch_size} and n_scenes {self.n_scenes}: a batch holds no scene twice; "
                 "lower batch_size or raise n_scenes"

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ..network.unet import UNet
 from ..residuals import Residuals
-from .data import ControlData
+from .ahead import Ahead
+from .data import ControlBatch, ControlData, Prompts
 from .draws import batch_indices, generator
 from .fingerprint import fingerprint
 from .memory import channels_last
@@ -30,6 +31,22 @@ class Control(Protocol):
     ) -> Residuals: ...
 
 
+class ConditionedControl(nn.Module):
+    """A control as one function of the condition image: what is wrapped for several processes, or compiled.
+
+    Calling `encode` beside `forward` would pass such a wrapper by.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor, t: Tensor, context: Tensor, y: Tensor | None, condition: Tensor) -> Residuals:
+        """Residuals for x [B, 4, h, w] at t [B] with context [B, T, D], y [B, Y] and condition [B, 3, 8h, 8w]."""
+        control = cast(Control, self.net)
+        return control(x, t, context, feature=control.encode(condition), y=y)
+
+
 @dataclass(frozen=True, kw_only=True)
 class StepInputs:
     """What a step is computed from: all that is drawn for it, and the maps of the locked encoder."""
@@ -39,7 +56,7 @@ class StepInputs:
     t: Tensor  # int64 [B]
     noisy: Tensor  # [B, 4, h, w]
     times: Tensor  # float [B]
-    context: Tensor  # [B, T, D]
+    prompts: Prompts  # those that were not dropped
     condition: Tensor  # [B, 3, 8h, 8w]
     emb: Tensor  # [B, 4 * model_channels]
     maps: list[Tensor]  # of the locked encoder and middle
@@ -83,7 +100,8 @@ class ControlTask:
         self.unet = channels_last(unet.to(self.device)).eval().requires_grad_(False)
         self.net = channels_last(net.to(self.device)).train().requires_grad_(True)
         self.data, self.objective, self.seed, self.batch_size = data, objective, seed, batch_size
-        self.empty = data.empty_context.to(self.device)
+        self.control = ConditionedControl(self.net)
+        self._batches = Ahead(self._batch)
         self._checked_after: int | None = None
 
     @property
@@ -109,22 +127,22 @@ class ControlTask:
     @torch.no_grad()
     def draw(self, step: int) -> StepInputs:
         """The batch of a step with its timesteps, noise and dropped prompts, and the maps of the locked encoder."""
-        rows = batch_indices(self.seed, step, self.batch_size, len(self.data))
-        batch = self.data.batch(rows)
+        batch = self._batches(step) if step < GAP_STEPS else self._batch(step)
         latent = self._on_device(batch.latent)
-        t = self.objective.timesteps(self.seed, step, len(rows))
-        noise = self._on_device(torch.randn(batch.latent.shape, generator=generator(self.seed, "noise", step)))
-        dropped = self.objective.dropped(self.seed, step, len(rows)).to(self.device)
-        context = torch.where(dropped[:, None, None], self.empty, batch.context.to(self.device))
+        t = self.objective.timesteps(self.seed, step, self.batch_size)
+        noise = self._drawn("noise", step, latent)
+        if batch.deviation is not None:
+            latent = latent + self._on_device(batch.deviation) * self._drawn("latent", step, latent)
+        prompts = self._kept(batch.prompts, self.objective.dropped(self.seed, step, self.batch_size))
         noisy, times = self.objective.noised(latent, noise, t), t.to(self.device).float()
-        emb, maps = self.unet.encode(noisy, times, context)
+        emb, maps = self.unet.encode(noisy, times, prompts.context, prompts.y)
         return StepInputs(
             latent=latent,
             noise=noise,
             t=t,
             noisy=noisy,
             times=times,
-            context=context,
+            prompts=prompts,
             condition=self._on_device(batch.condition),
             emb=emb,
             maps=maps,
@@ -134,10 +152,9 @@ class ControlTask:
         """The weighted squared error of every row, [B]."""
         residuals = None
         if with_control:
-            control = cast(Control, self.net)
-            feature = control.encode(inputs.condition)
-            residuals = control(inputs.noisy, inputs.times, inputs.context, feature=feature)
-        prediction = self.unet.decode(inputs.emb, inputs.maps, inputs.context, residuals)
+            prompts = inputs.prompts
+            residuals = self.control(inputs.noisy, inputs.times, prompts.context, prompts.y, inputs.condition)
+        prediction = self.unet.decode(inputs.emb, inputs.maps, inputs.prompts.context, residuals)
         return self.objective.errors(prediction, inputs.latent, inputs.noise, inputs.t)
 
     @torch.no_grad()
@@ -151,6 +168,25 @@ class ControlTask:
             inputs = self.draw(step)
             gaps.append(self.errors(inputs, with_control=False) - self.errors(inputs))
         return float(torch.cat(gaps).mean())
+
+    def _batch(self, step: int) -> ControlBatch:
+        return self.data.batch(batch_indices(self.seed, step, self.batch_size, len(self.data)))
+
+    def _kept(self, prompts: Prompts, dropped: Tensor) -> Prompts:
+        """The prompts [B], the empty one in the place of those that were dropped."""
+        dropped, empty = dropped.to(self.device), self.data.empty
+
+        def kept(full: Tensor, none: Tensor) -> Tensor:
+            rows = dropped.reshape(-1, *[1] * (full.dim() - 1))
+            return torch.where(rows, none.to(self.device), full.to(self.device))
+
+        if prompts.y is None or empty.y is None:
+            return Prompts(kept(prompts.context, empty.context))
+        return Prompts(kept(prompts.context, empty.context), kept(prompts.y, empty.y))
+
+    def _drawn(self, stream: str, step: int, like: Tensor) -> Tensor:
+        """Standard normal numbers of a stream at a step, the same ones on every device."""
+        return self._on_device(torch.randn(like.shape, generator=generator(self.seed, stream, step)))
 
     def _on_device(self, x: Tensor) -> Tensor:
         return x.to(self.device).contiguous(memory_format=torch.channels_last)

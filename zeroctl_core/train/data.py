@@ -10,6 +10,14 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class Prompts:
+    """What the text encoder makes of prompts."""
+
+    context: Tensor  # [B, T, D]
+    y: Tensor | None = None  # [B, Y], where the base takes it (SDXL)
+
+
+@dataclass(frozen=True)
 class ControlBatch:
     """Samples as the networks take them.
 
@@ -17,9 +25,10 @@ class ControlBatch:
     -1..1 follows nothing when it is given 0..1.
     """
 
-    latent: Tensor  # [B, 4, h, w], scaled to a spread near 1
-    context: Tensor  # [B, T, D], of the full prompts
+    latent: Tensor  # [B, 4, h, w], the mean, scaled to a spread near 1
+    prompts: Prompts  # the full ones
     condition: Tensor  # [B, 3, 8h, 8w] in 0..1
+    deviation: Tensor | None = None  # [B, 4, h, w], of the latents; None: the mean stands for all of them
 
     def __post_init__(self) -> None:
         low, high = float(self.condition.min()), float(self.condition.max())
@@ -39,10 +48,12 @@ class ControlData(Protocol):
         ...
 
     @property
-    def empty_context(self) -> Tensor:
-        """What the text encoder makes of the empty prompt, [1, T, D]."""
+    def empty(self) -> Prompts:
+        """What the text encoder makes of the empty prompt, [1, ...]."""
         ...
 
     def __len__(self) -> int: ...
 
-    def batch(self, indices: Sequence[int]) -> ControlBatch: ...
+    def batch(self, indices: Sequence[int]) -> ControlBatch:
+        """Samples by number. Another thread asks for the next ones while a step is computed."""
+        ...

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import torch
 
-STREAMS = ("order", "timestep", "noise", "dropout", "start", "augment")
+STREAMS = ("order", "timestep", "noise", "dropout", "start", "augment", "latent")
 """What numbers are drawn for; each has a stream of its own, so that more draws of one do not shift another."""
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from ..network.noise_levels import N_TIMESTEPS, sd_sigmas
+from ..sampling import Prediction
 from .draws import generator
 from .ranges import check_number, check_positive
-
-Prediction = Literal["eps", "v"]
 
 STABLE_DIFFUSION = "stable_diffusion"
 SCHEDULES: Mapping[str, Callable[[], tuple[float, ...]]] = {STABLE_DIFFUSION: sd_sigmas}

@@ -118,8 +118,9 @@ def train_control(
         if not config.resume:
             remove_folder(config.folder)
         net = new_control(config, source)
-        say(f"{config.condition}: preparing the scenes, {config.n_scenes} in all")
+        say(f"{config.condition}: preparing the samples")
         task = new_task(config, source, net)
+        say(f"{config.condition}: {len(task.data)} samples")
         progress = display(config.condition, config.steps, say)
         watch = Watch(
             config,

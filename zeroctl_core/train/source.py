@@ -10,15 +10,14 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from ..network.unet import UNet
-from .data import ControlData
-from .objective import Prediction
+from ..sampling import Prediction
+from .data import ControlData, Prompts
 
 
-class Source(Protocol):
-    """What a control is trained on: a base with its noise, its pictures, its prompts, its data and its score.
+class TrainingBase(Protocol):
+    """The locked UNet with its noise, and how pictures and prompts come to it and back.
 
-    The embedded world is one (`zeroctl_core.demo.source`). Weights are read when they are first used, so that a run
-    can be checked before.
+    Weights are read when they are first used, so that a run can be checked before.
     """
 
     @property
@@ -37,24 +36,34 @@ class Source(Protocol):
         ...
 
     @property
-    def conditions(self) -> Sequence[str]:
-        """The names of what a control can follow; known before weights are read."""
+    def encoders(self) -> str:
+        """Digits that stand for the autoencoder and the text encoder: other ones give other latents and contexts."""
         ...
 
-    def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures [B, 3, 8h, 8w] in 0..1 -> latents [B, 4, h, w], scaled to a spread near 1."""
+    def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures [B, 3, 8h, 8w] in 0..1 -> mean and deviation of their latents, [B, 4, h, w], a spread near 1."""
         ...
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, 4, h, w] of a spread near 1 -> pictures [B, 3, 8h, 8w], clamped to 0..1."""
         ...
 
-    def encode_prompts(self, prompts: Sequence[str]) -> tuple[Tensor, Tensor | None]:
-        """The contexts [B, T, D] of prompts, and `y` [B, Y] where the base takes it."""
+    def encode_prompts(self, prompts: Sequence[str]) -> Prompts:
+        """The contexts of prompts, and `y` where the base takes it."""
         ...
 
-    def data(self, condition: str, *, seed: int, count: int, cache: Path | None) -> ControlData:
-        """`count` samples with their condition images; `cache` is a folder for what is slow to compute."""
+
+class Source(TrainingBase, Protocol):
+    """What a control is trained on: a base, its data and its score. The embedded world is one
+    (`zeroctl_core.demo.source`)."""
+
+    @property
+    def conditions(self) -> Sequence[str]:
+        """The names of what a control can follow; known before weights are read."""
+        ...
+
+    def data(self, condition: str, *, seed: int, count: int | None, cache: Path | None) -> ControlData:
+        """`count` samples with their condition images, None: all; `cache` is a folder for what is slow to compute."""
         ...
 
     def score(self, net: nn.Module, condition: str, *, n: int, seed: int, steps: int) -> dict[str, float]:

@@ -16,10 +16,10 @@ from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.following import follow_scores
 from zeroctl_core.demo.judge import judge_accuracy
 from zeroctl_core.demo.model import WEIGHTS, DemoModel, control_files, load_control, load_judge, read_weights
-from zeroctl_core.demo.sampling import normal_sigmas
 from zeroctl_core.demo.scoring import control_samples
 from zeroctl_core.demo.stages.controls import CONTROLS
 from zeroctl_core.demo.world import render, scenes
+from zeroctl_core.sampling import normal_sigmas
 
 ROOT = Path(__file__).resolve().parents[3]
 

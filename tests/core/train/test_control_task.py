@@ -9,7 +9,8 @@ import torch
 from toy_training import HOW, ToyData, apart, new_net, new_task, new_unet, weights_of
 
 from zeroctl_core.train.control import ControlTask
-from zeroctl_core.train.data import ControlBatch
+from zeroctl_core.train.data import ControlBatch, Prompts
+from zeroctl_core.train.draws import batch_indices
 from zeroctl_core.train.loop import fit
 from zeroctl_core.train.objective import Objective
 
@@ -75,8 +76,8 @@ def test_the_gradients_equal_those_of_the_whole_graph():
     task.net.zero_grad()
     task.unet.requires_grad_(True)
     inputs = task.draw(7)
-    residuals = task.net(inputs.noisy, inputs.times, inputs.context, feature=task.net.encode(inputs.condition))
-    prediction = task.unet(inputs.noisy, inputs.times, inputs.context, residuals=residuals)
+    residuals = task.net(inputs.noisy, inputs.times, inputs.prompts.context, feature=task.net.encode(inputs.condition))
+    prediction = task.unet(inputs.noisy, inputs.times, inputs.prompts.context, residuals=residuals)
     task.objective.errors(prediction, inputs.latent, inputs.noise, inputs.t).mean().backward()
     for name, weight in task.net.named_parameters():
         assert torch.allclose(weight.grad, lean[name], rtol=1e-4, atol=1e-7), name
@@ -98,9 +99,9 @@ def test_the_gap_grows_as_the_control_learns():
 
 def test_dropped_prompts_are_the_empty_one():
     task = new_task(objective=Objective(prompt_dropout=1.0), batch_size=4)
-    assert torch.equal(task.draw(0).context, task.data.empty_context.expand(4, -1, -1))
+    assert torch.equal(task.draw(0).prompts.context, task.data.empty.context.expand(4, -1, -1))
     task = new_task(objective=Objective(prompt_dropout=0.0), batch_size=4)
-    assert torch.equal(task.draw(0).context, task.data.contexts[task.data.batches[-1]])
+    assert torch.equal(task.draw(0).prompts.context, task.data.contexts[batch_indices(3, 0, 4, len(task.data))])
 
 
 def test_a_batch_larger_than_the_data_is_refused():
@@ -127,4 +128,25 @@ def test_another_base_is_another_run():
 def test_a_condition_out_of_range_is_named(low, high):
     condition = torch.tensor([low, high]).reshape(1, 1, 1, 2).expand(1, 3, 8, 2)
     with pytest.raises(ValueError, match=f"values from {low:g} to {high:g}; expected 0..1"):
-        ControlBatch(torch.zeros(1, 4, 1, 1), torch.zeros(1, 3, 64), condition)
+        ControlBatch(torch.zeros(1, 4, 1, 1), Prompts(torch.zeros(1, 3, 64)), condition)
+
+
+def test_a_latent_is_drawn_from_its_mean_and_deviation_and_y_is_dropped_with_the_prompt():
+    class Spread(ToyData):
+        def batch(self, indices):
+            batch = super().batch(indices)
+            prompts = Prompts(batch.prompts.context, torch.ones(len(indices), 5))
+            return replace(batch, prompts=prompts, deviation=torch.full_like(batch.latent, 0.5))
+
+    data = Spread()
+    data.empty = Prompts(data.empty.context, torch.zeros(1, 5))
+    unet = new_unet()
+    embedded = []
+    unet.encode = lambda x, t, context, y: (embedded.append(y), (None, []))[1]
+    task = ControlTask(unet, new_net(unet), data, Objective(prompt_dropout=0.5), seed=3, batch_size=6)
+    inputs = task.draw(0)
+    apart = inputs.latent - data.latents[batch_indices(3, 0, 6, 6)]
+    assert 0.4 < float(apart.std()) < 0.6 and not torch.allclose(apart, inputs.noise * 0.5)
+    dropped = task.objective.dropped(3, 0, 6)
+    assert 0 < int(dropped.sum()) < 6 and torch.equal(embedded[0][:, 0], (~dropped).float())
+    assert torch.equal(inputs.latent, task.draw(0).latent)

@@ -74,7 +74,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits_on_the_same_samples(tmp
     fit(first, HOW, folder=tmp_path, stop_at=stop)
     second = new_task()
     fit(second, HOW, folder=tmp_path)
-    assert first.data.batches + second.data.batches == uninterrupted[2]
+    samples = first.data.batches[:stop] + second.data.batches[: HOW.steps - stop]  # one more is read ahead
+    assert samples == uninterrupted[2][: HOW.steps]
     assert not apart(weights_of(second.net), uninterrupted[0])
 
 

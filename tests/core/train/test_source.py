@@ -112,8 +112,10 @@ def test_a_module_that_is_not_a_source_is_refused(name, message):
 def test_the_world_encodes_and_decodes_as_its_own_training_did():
     world = World()
     pictures = render(scenes(5, 0, 64)).image[:4]
-    latents = world.encode(pictures)
+    latents, deviation = world.encode(pictures)
+    assert deviation.shape == latents.shape and 0 < float(deviation.mean()) < 0.5
     assert torch.allclose(latents, latents_of(world.model.autoencoder, 5, 4), atol=1e-5)
     assert float((world.decode(latents) - pictures).abs().mean()) < 0.02
-    context, y = world.encode_prompts(["a red star on a blue background", ""])
-    assert context.shape == (2, 12, 64) and y is None and not torch.equal(context[0], context[1])
+    prompts = world.encode_prompts(["a red star on a blue background", ""])
+    assert prompts.context.shape == (2, 12, 64) and prompts.y is None
+    assert not torch.equal(prompts.context[0], prompts.context[1])

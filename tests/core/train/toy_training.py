@@ -15,7 +15,7 @@ from zeroctl_core import BASES, ControlNet, UNet
 from zeroctl_core.files import written_whole
 from zeroctl_core.train import averages, checkpointing, loop, state
 from zeroctl_core.train.control import ControlTask
-from zeroctl_core.train.data import ControlBatch
+from zeroctl_core.train.data import ControlBatch, Prompts
 from zeroctl_core.train.objective import Objective
 from zeroctl_core.train.optimisation import Optimisation
 
@@ -36,7 +36,7 @@ class ToyData:
         draw = torch.Generator().manual_seed(5)
         self.latents = torch.randn(SAMPLES, 4, 8, 8, generator=draw)
         self.contexts = torch.randn(SAMPLES, 3, 64, generator=draw)
-        self.empty_context = torch.randn(1, 3, 64, generator=draw)
+        self.empty = Prompts(torch.randn(1, 3, 64, generator=draw))
         self.conditions = torch.rand(SAMPLES, 3, 64, 64, generator=draw)
         self.batches: list[list[int]] = []
 
@@ -46,7 +46,7 @@ class ToyData:
     def batch(self, indices: Sequence[int]) -> ControlBatch:
         rows = list(indices)
         self.batches.append(rows)
-        return ControlBatch(self.latents[rows], self.contexts[rows], self.conditions[rows])
+        return ControlBatch(self.latents[rows], Prompts(self.contexts[rows]), self.conditions[rows])
 
 
 def new_unet() -> UNet:

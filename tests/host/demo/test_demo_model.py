@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from zeroctl_core import ControlStack, ControlUnit
 from zeroctl_core.demo.autoencoder import SCALE
 from zeroctl_core.demo.model import AUTOENCODER, MODEL, DemoModel, load_control
-from zeroctl_core.demo.sampling import noise_of, normal_sigmas, sample, timestep_of
 from zeroctl_core.demo.world import SIZE
+from zeroctl_core.sampling import noise_of, normal_sigmas, sample, timestep_of
 
 SAME_RUN = 5e-4
 """Largest difference of two latents of spread 1 after up to 20 steps. On both hosts 1.5e-6 was measured with random
@@ -80,7 +80,13 @@ def test_a_run_of_the_core_gives_the_same_latents(
     edges = edges_of_a_scene().movedim(-1, 1)
     stack = None if by == "nobody" else ControlStack([ControlUnit(load_control("edges", demo_weights), edges)])
     expected = sample(
-        parts.unet, noise_of([11]), parts.context([PROMPT]), parts.context([""]), stack=stack, guidance=cfg, steps=steps
+        parts.unet,
+        noise_of([11], (SIZE, SIZE)),
+        parts.context([PROMPT]),
+        parts.context([""]),
+        stack=stack,
+        guidance=cfg,
+        steps=steps,
     )
     result = latents(host, controlled(host, demo_graph(seed=11, steps=steps, cfg=cfg), by)) * SCALE
     assert (result - expected).abs().max() <= SAME_RUN * max(1.0, expected.std())

@@ -5,21 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from ..canvas.cells import PIXELS_PER_CELL
-from ..control.rows import Rows
-from ..control.run import Run
-from ..control.stack import ControlStack
-from ..network.noise_levels import N_TIMESTEPS, sd_percent_to_sigma, sd_sigmas
-from ..network.spec import LATENT_CHANNELS
-from ..network.unet import UNet
-from .world import SIZE
+from .canvas.cells import PIXELS_PER_CELL
+from .control.rows import Rows
+from .control.run import Run
+from .control.stack import ControlStack
+from .network.noise_levels import N_TIMESTEPS, sd_percent_to_sigma, sd_sigmas
+from .network.spec import LATENT_CHANNELS
+from .network.unet import UNet
 
-STEPS, GUIDANCE = 20, 3.0
-"""What the demo uses; see benchmarks/proof/p5_guidance.py for other scales."""
+Prediction = Literal["eps", "v"]
+"""What a base predicts: the noise (arXiv 2302.05543, Eq. 1), or sqrt(abar) eps - sqrt(1 - abar) z (Salimans and Ho,
+arXiv 2202.00512; the SD 2.1 768 base)."""
 
 
 def normal_sigmas(steps: int) -> Tensor:
@@ -47,7 +48,7 @@ def _log_sigmas() -> Tensor:
     return torch.tensor(sd_sigmas(), dtype=torch.float64).log().float()
 
 
-def noise_of(seeds: Sequence[int], size: tuple[int, int] = (SIZE, SIZE)) -> Tensor:
+def noise_of(seeds: Sequence[int], size: tuple[int, int]) -> Tensor:
     """Standard normal noise for a latent of each seed: size is (height, width) in pixels -> [B, 4, h, w].
 
     Each row is what ComfyUI's sampler draws on the CPU for that seed and a batch of one.
@@ -63,16 +64,19 @@ def sample(
     context: Tensor,
     empty: Tensor,
     *,
+    y: Tensor | None = None,
+    empty_y: Tensor | None = None,
+    prediction: Prediction = "eps",
     stack: ControlStack | None = None,
-    guidance: float = GUIDANCE,
-    steps: int = STEPS,
+    guidance: float,
+    steps: int,
 ) -> Tensor:
     """Denoise by Euler's method (Karras et al., arXiv 2206.00364, Algorithm 1 without the second-order correction).
 
-    noise [B, 4, h, w], context [B, T, D] and empty [1 or B, T, D] -> latents [B, 4, h, w] of spread near 1 (divide by
-    `autoencoder.SCALE` before decoding). `guidance` is the scale of Ho and Salimans, arXiv 2207.12598:
-    eps_u + guidance (eps_c - eps_u); at 1 the rows without prompt are not computed. Sample r of the batch has the
-    condition image r mod n of a unit.
+    noise [B, 4, h, w], context [B, T, D] and empty [1 or B, T, D], and where the base takes them y [B, Y] and empty_y
+    [1 or B, Y], all on the device of the UNet -> latents [B, 4, h, w] of spread near 1. `guidance` is the scale of Ho
+    and Salimans, arXiv 2207.12598: eps_u + guidance (eps_c - eps_u); at 1 the rows without prompt are not computed.
+    Sample r of the batch has the condition image r mod n of a unit.
     """
     sigmas = normal_sigmas(steps)
     batch = noise.shape[0]
@@ -82,15 +86,21 @@ def sample(
     rows = Rows(roles, tuple(range(batch)) * (1 + guided), (None,) * len(roles))
     if guided:
         context = torch.cat((context, empty.expand_as(context)))
+        y = None if y is None or empty_y is None else torch.cat((y, empty_y.expand_as(y)))
     x = noise * math.sqrt(1 + float(sigmas[0]) ** 2)  # as much as the noisiest training latent has
     for step in range(len(sigmas) - 1):
         sigma, following = float(sigmas[step]), float(sigmas[step + 1])
-        t = timestep_of(sigmas[step]).expand(len(roles))
+        t = timestep_of(sigmas[step]).to(x.device).expand(len(roles))
         scaled = (x / math.sqrt(sigma**2 + 1)).repeat(1 + guided, 1, 1, 1)
-        residuals = None if stack is None else stack(scaled, t, context, sigma=sigma, run=run, rows=rows)
-        eps = unet(scaled, t, context, residuals=residuals)
+        residuals = None if stack is None else stack(scaled, t, context, y, sigma=sigma, run=run, rows=rows)
+        eps = _noise_in(unet(scaled, t, context, y, residuals), scaled, sigma, prediction)
         if guided:
             with_prompt, without = eps.chunk(2)
             eps = without + guidance * (with_prompt - without)
         x = x + (following - sigma) * eps
     return x
+
+
+def _noise_in(predicted: Tensor, scaled: Tensor, sigma: float, prediction: Prediction) -> Tensor:
+    """The noise that a prediction means: sqrt(abar) v + sqrt(1 - abar) z_t for v, with abar = 1 / (1 + sigma^2)."""
+    return predicted if prediction == "eps" else (predicted + sigma * scaled) / math.sqrt(1 + sigma**2)
