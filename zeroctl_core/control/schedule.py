@@ -97,6 +97,18 @@ class Schedule:
         whole = self.start == 0.0 and self.end == self._end_of_run
         return whole and not self.curve.strip() and self.unit != "steps_diffusers"
 
+    @property
+    def closed_throughout(self) -> bool:
+        """Whether the curve is 0 throughout the window: the strength is 0 at every noise level of every run."""
+        curve = self._parsed_curve()
+        if curve is None:
+            return False
+        low, high = sorted((self.start, self.end))
+        if self.unit == "sigma" and self.start == 0.0:  # no upper bound
+            low, high = self.end, math.inf
+        inside = [position for position in curve.positions if low <= position <= high]
+        return not any(curve(position) for position in (low, *inside, high))
+
     def bind(
         self, percent_to_sigma: Callable[[float], float], sigmas: Sequence[float] | Tensor
     ) -> Callable[[float], float]:

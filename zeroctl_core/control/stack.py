@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..residuals import Residuals
+from .acting import rows_acted_on
 from .rows import Rows
 from .run import Cache, Run, feature_of_rows, index_of_rows, mask_of_rows, switch_of_rows
 from .unit import ControlUnit
+
+
+class _Acting(NamedTuple):
+    """What a unit does in one call: its weight at each connection, schedule included, and the rows that it is for."""
+
+    weights: tuple[float, ...]
+    rows: tuple[int, ...]
+
 
 WeightedUnit = tuple[ControlUnit, tuple[float, ...]]
 """A unit and its weight at each connection, strength and schedule included."""
@@ -22,7 +32,7 @@ class ControlStack:
     """An ordered tuple of units; their residuals add, without further weights (arXiv 2302.05543, 3.4).
 
     Units with the same network and an equal image share one run of the network, which is made only for the rows that
-    one of them acts on.
+    one of them acts on: those where its factor, strength x weight x schedule x branch x mask, is not 0.
 
     Raises `ValueError` for units whose networks have different connections.
     """
@@ -73,13 +83,14 @@ class ControlStack:
         elif len(rows) != x.shape[0]:
             raise ValueError(f"rows has the length {len(rows)}, the batch {x.shape[0]}; describe each row once")
         cache = Cache() if run is None else run.cache
-        weights = self._acting_weights(sigma, run, rows)
+        acting = self._acting(sigma, run, rows)
         total: Residuals | None = None
         for group in self._groups:
-            units = [(self.units[index], weights[index]) for index in group if index in weights]
-            if not units:
+            members = [index for index in group if index in acting]
+            if not members:
                 continue
-            visible = sorted({row for unit, _ in units for row in rows.seen_by(unit.branches)})
+            units = [(self.units[index], acting[index].weights) for index in members]
+            visible = sorted({row for index in members for row in acting[index].rows})
             own_rows, at = rows.pick(visible), index_of_rows(visible, x.device, cache)
             net, image = units[0][0].net, self.units[group[0]].condition_image
             residuals = net(
@@ -106,20 +117,21 @@ class ControlStack:
         return any(unit.schedule is not None and not unit.schedule.open_throughout for unit in self.units)
 
     def acting(self, sigma: float | None, run: Run | None, rows: Rows) -> tuple[int, ...]:
-        """The places of the units that act in a call with these arguments: some weight is not 0, some row is theirs.
+        """The places of the units that act in a call with these arguments: on some row their factor is not 0.
 
         Reads no tensor. Raises `ValueError` for a unit with a schedule at a sigma without a run.
         """
-        return tuple(self._acting_weights(sigma, run, rows))
+        return tuple(self._acting(sigma, run, rows))
 
-    def _acting_weights(self, sigma: float | None, run: Run | None, rows: Rows) -> dict[int, tuple[float, ...]]:
-        """Place of each unit that acts -> its weight at each connection."""
-        weights = {index: _weights(unit, sigma, run) for index, unit in enumerate(self.units)}
-        return {
-            index: values
-            for index, values in weights.items()
-            if any(values) and rows.seen_by(self.units[index].branches)
-        }
+    def _acting(self, sigma: float | None, run: Run | None, rows: Rows) -> dict[int, _Acting]:
+        """By the place of the unit, without those that do not act."""
+        acting = {}
+        for index, unit in enumerate(self.units):
+            weights = _weights(unit, sigma, run)
+            own_rows = rows_acted_on(weights, unit.branches, unit.support, rows)
+            if own_rows:
+                acting[index] = _Acting(weights, own_rows)
+        return acting
 
     def _plain_rows(self, batch: int) -> Rows:
         for unit in self.units:

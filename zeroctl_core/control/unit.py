@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Protocol
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from ..canvas.mask import check_mask
 from ..connections import Connection, ConnectionWeights
 from ..residuals import Residuals
+from .acting import Support
 from .rows import BRANCHES, Branches
 from .schedule import Schedule
 
@@ -46,7 +47,8 @@ class ControlUnit:
     [m, 1, H, W] in 0..1, both in the coordinates of the canvas. Sample r of a batch uses image r mod n and mask
     r mod m. The mask may have any size. `weights=None` is uniform, `schedule=None` always open. `branches` says which
     side of classifier-free guidance sees the control.
-    `scan=False` looks at the shapes of image and mask alone: the values are checked.
+    `scan=False` looks at the shapes of image and mask alone: the values are checked. Where the mask is 0 is read in any
+    case, so keep a mask on the CPU: it comes to the device at each size that it is asked for.
 
     Raises `ValueError` for unknown branches, a strength or an image that is not finite, an image or a mask of another
     shape, and for a number of weights that is not the network's.
@@ -61,6 +63,8 @@ class ControlUnit:
     branches: Branches = "both"
     mask: Tensor | None = None
     scan: bool = True
+    support: Support | None = field(init=False, repr=False, default=None)
+    """Where the mask is not 0; None: everywhere."""
 
     def __post_init__(self) -> None:
         if self.branches not in BRANCHES:
@@ -83,6 +87,8 @@ class ControlUnit:
             )
         if self.mask is not None:
             check_mask(self.mask, self.scan)
+            if not self.mask.is_meta:
+                object.__setattr__(self, "support", Support(self.mask, (image.shape[-2], image.shape[-1])))
 
     def scaled_weights(self, strength: float) -> tuple[float, ...]:
         """The weight of each connection times this unit's strength times a schedule's."""

@@ -343,3 +343,29 @@ def test_text_without_an_end_is_cut_in_the_message():
         with pytest.raises(ValueError, match="is not a point") as error:
             Curve.parse(text, "linear", descending=False, highest=1.0)
         assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("schedule", "closed"),
+    [
+        (Schedule(), False),
+        (Schedule(0.3, 0.3), False),
+        (Schedule(curve="0@0"), True),
+        (Schedule(curve="0@0, 0@1", unit="steps"), True),
+        (Schedule(curve="0@0, -0.0@0.4, 0@1", interpolation="cosine"), True),
+        (Schedule(curve="1@0, 0@0.5"), False),
+        (Schedule(0.5, 1.0, curve="1@0, 0@0.5"), True),
+        (Schedule(0.0, 0.5, curve="0@0.5, 1@1"), True),
+        (Schedule(0.0, 0.6, curve="0@0.5, 1@1"), False),
+        (Schedule(0.2, 0.8, curve="0@0.2, 1@0.5, 0@0.8"), False),
+        (Schedule(0.0, 0.0, "sigma", curve="0@14, 0@1"), True),
+        (Schedule(0.0, 5.0, "sigma", curve="1@14, 0@1"), False),
+        (Schedule(1.0, 0.0, "sigma", curve="1@14, 0@1"), True),
+    ],
+)
+def test_a_curve_that_is_0_throughout_its_window_is_known_without_a_run(schedule, closed):
+    assert schedule.closed_throughout is closed
+    sigmas = [14.6 * (1 - step / 500) for step in range(501)]
+    strength = schedule.bind(sd_percent_to_sigma, sigmas)
+    if closed:
+        assert not any(strength(sigma) for sigma in (*sigmas, 1000.0, 0.0))
