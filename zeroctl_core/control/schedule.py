@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, get_args
 
+from ..files.key_faults import short
 from .curve import INTERPOLATIONS, Curve, Interpolation
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ Unit = Literal["timestep", "steps", "steps_diffusers", "sigma"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
 N_HALVINGS = 40  # the share of the timesteps is computed to 1e-12, far below the distance of two float32 sigmas
+
+
+class _EndOfRun(float):
+    """An `end` that nobody gave: in another unit, by `dataclasses.replace`, it is another number."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +52,13 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
-            raise ValueError(f"schedule unit {self.unit!r} is not known; use one of {', '.join(UNITS)}")
+            raise ValueError(f"schedule unit {short(repr(self.unit))} is not known; use one of {', '.join(UNITS)}")
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(
-                f"interpolation {self.interpolation!r} is not known; use one of {', '.join(INTERPOLATIONS)}"
+                f"interpolation {short(repr(self.interpolation))} is not known; use one of {', '.join(INTERPOLATIONS)}"
             )
-        if self.end is None:
-            object.__setattr__(self, "end", self._end_of_run)
+        if self.end is None or isinstance(self.end, _EndOfRun):
+            object.__setattr__(self, "end", _EndOfRun(self._end_of_run))
         for name, bound in (("start", self.start), ("end", self.end)):
             if not (math.isfinite(bound) and 0.0 <= bound <= self._highest):
                 span = "0 or more" if self.unit == "sigma" else "in 0..1"
@@ -69,8 +74,8 @@ class Schedule:
         self._parsed_curve()
 
     def __str__(self) -> str:
-        """In words: `0 to 0.5 in timestep`."""
-        curve = f", curve {self.curve.strip()} ({self.interpolation})" if self.curve.strip() else ""
+        """In words: `0 to 0.5 in timestep`; a long curve is cut."""
+        curve = f", curve {short(self.curve.strip())} ({self.interpolation})" if self.curve.strip() else ""
         start = "the start" if self.unit == "sigma" and self.start == 0.0 else f"{self.start:g}"
         return f"{start} to {self.end:g} in {self.unit}{curve}"
 

@@ -153,7 +153,27 @@ def test_every_unit_is_open_throughout_by_default(unit):
 def test_an_end_in_sigma_that_is_given_keeps_its_meaning():
     assert Schedule(0.0, 1.0, "sigma").end == Schedule(unit="sigma", end=1.0).end == 1.0
     assert Schedule(unit="sigma", end=1.0).active_steps(sd_percent_to_sigma, [14.0, 2.0, 0.5, 0.0]) == [0, 1]
-    assert dataclasses.replace(Schedule(), unit="sigma").end == 1.0, "the number that it had"
+    assert dataclasses.replace(Schedule(0.0, 1.0), unit="sigma").end == 1.0, "the number that it had"
+
+
+@pytest.mark.parametrize(("before", "after"), list(itertools.permutations(UNITS, 2)))
+def test_an_end_that_nobody_gave_is_the_runs_in_another_unit(before, after):
+    changed = dataclasses.replace(Schedule(unit=before), unit=after)
+    assert changed == Schedule(unit=after) and changed.end == (0.0 if after == "sigma" else 1.0)
+    assert dataclasses.replace(changed, unit=before) == Schedule(unit=before)
+    later = dataclasses.replace(changed, start=0.5, curve="1@0.5" if after != "sigma" else "1@1")
+    assert later.end == changed.end and str(later.end) in ("0.0", "1.0")
+
+
+def test_the_words_of_a_schedule_are_short():
+    long = ", ".join(f"1@{place / 10**6}" for place in range(10**5))
+    assert len(str(Schedule(curve=long))) < 200
+    with pytest.raises(ValueError, match="is not known") as caught:
+        Schedule(unit="x" * 10**7)
+    assert len(str(caught.value)) < 300
+    with pytest.raises(ValueError, match="is not known") as caught:
+        Schedule(interpolation="x" * 10**7)
+    assert len(str(caught.value)) < 300
 
 
 def test_a_schedule_that_is_open_throughout_is_1_at_every_sigma_of_every_model():
