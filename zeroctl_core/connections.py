@@ -26,6 +26,8 @@ class Connection:
 
 LARGEST_WEIGHT = 1000.0
 """Of either sign. Far smaller ones ruin every picture, far larger ones overflow to a black one."""
+
+
 LONGEST_ENTRY = 100
 """Characters of an entry that stand in a message."""
 
@@ -58,23 +60,25 @@ class ConnectionWeights:
         return cls((value,) * n_connections)
 
     @classmethod
-    def parse(cls, text: str, n_connections: int) -> ConnectionWeights:
+    def parse(cls, text: str, n_connections: int | None = None) -> ConnectionWeights:
         """Read `"1, .5, .25, ..."`: one number a connection, separated by commas; line breaks are spaces.
+
+        `n_connections` is how many there must be; None takes any number of them, where no net says it.
 
         Raises `ValueError` for a wrong count, for what is not a number, and for what is not finite or too large.
         """
-        entries = [entry.strip() for entry in text.split(",")]
+        count = "one number a connection" if n_connections is None else f"{n_connections} numbers"
         values = []
-        for place, entry in enumerate(entries, start=1):
+        for place, entry in enumerate(text.split(","), start=1):
             try:
                 values.append(float(entry))
             except ValueError:
-                fault = f"{entry[:LONGEST_ENTRY]!r} is not a number" if entry else "nothing is written"
+                fault = f"{entry.strip()[:LONGEST_ENTRY]!r} is not a number" if entry.strip() else "nothing is written"
                 raise ValueError(
-                    f"custom weights: {fault} at place {place}; write {n_connections} numbers separated by commas, "
-                    "shallow to deep and the middle last, such as 1, 0.5, 0.25"
+                    f"custom weights: {fault} at place {place}; write {count}, separated by commas, shallow to deep "
+                    "and the middle last, such as 1, 0.5, 0.25"
                 ) from None
-        if len(values) != n_connections:
+        if n_connections is not None and len(values) != n_connections:
             raise ValueError(
                 f"expected {n_connections} numbers as custom weights, one a connection, shallow to deep and the middle "
                 f"last; got {len(values)}"

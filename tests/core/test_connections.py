@@ -21,7 +21,7 @@ def test_text_is_read_shallow_to_deep():
     [
         ("1, 1", r"expected 3 numbers as custom weights, .*; got 2"),
         ("1, 1, 1, 1", r"expected 3 numbers as custom weights, .*; got 4"),
-        ("1, one, 1", r"'one' is not a number at place 2; write 3 numbers separated by commas"),
+        ("1, one, 1", r"'one' is not a number at place 2; write 3 numbers, separated by commas"),
         ("1, , 1", r"nothing is written at place 2"),
         ("1, 1, 1,", r"nothing is written at place 4"),
         ("", r"nothing is written at place 1"),
@@ -36,6 +36,19 @@ def test_text_is_read_shallow_to_deep():
 def test_bad_text_says_what_was_given_and_what_to_write(text, message):
     with pytest.raises(ValueError, match=message):
         ConnectionWeights.parse(text, 3)
+
+
+def test_without_a_net_no_number_of_weights_is_demanded():
+    """What was typed says nothing of how many there must be."""
+    assert ConnectionWeights.parse("1, .5") == ConnectionWeights((1.0, 0.5))
+    words = {text: "" for text in ("1 1 1", "1," * 13, "1," * 2_000_000, "soft, 1")}
+    for text in words:
+        with pytest.raises(ValueError, match="write one number a connection, separated by commas") as caught:
+            ConnectionWeights.parse(text)
+        words[text] = str(caught.value)
+    assert "'1 1 1' is not a number at place 1" in words["1 1 1"]
+    assert "nothing is written at place 14" in words["1," * 13]
+    assert max(map(len, words.values())) < 300
 
 
 def test_weights_that_are_not_finite_are_refused_however_they_come():
