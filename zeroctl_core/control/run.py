@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..canvas.by_area import resize_by_area
 from ..canvas.cells import PIXELS_PER_CELL
+from .overflow import Overflow
 from .rows import Crop, Rows
 from .schedule import Schedule
 from .unit import Net
@@ -43,6 +44,7 @@ class Run:
     percent_to_sigma: Callable[[float], float]
     sigmas: Sequence[float] | Tensor
     cache: Cache = field(default_factory=Cache)
+    overflow: Overflow = field(default_factory=Overflow)
     _strengths: dict[Schedule, Callable[[float], float]] = field(default_factory=dict)
 
     def strength(self, schedule: Schedule, sigma: float) -> float:

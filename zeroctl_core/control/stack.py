@@ -104,7 +104,10 @@ class ControlStack:
                 _factor(units, place, rows=own_rows, canvas=image.shape[-2:], like=residual, cache=cache)
                 for place, residual in enumerate(residuals)
             ]
-            added = residuals.scaled(factors).on_rows(at, x.shape[0])
+            added = residuals.scaled(factors)
+            if run is not None:
+                run.overflow.watch(tuple(members), added)
+            added = added.on_rows(at, x.shape[0])
             total = added if total is None else total + added
         return total
 
