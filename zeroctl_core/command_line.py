@@ -27,6 +27,8 @@ EXPECTED = (
 def read_options(kind: type[T], module: str, description: str | None, arguments: Sequence[str] | None = None) -> T:
     """The options of `python -m zeroctl_core.MODULE`: a dataclass, whose defaults and docstrings `--help` shows.
 
+    What has no default stands without a name before all others.
+
     Exits with status 2 for options that are unknown or that the dataclass refuses by a `ValueError`, and where tyro is
     not installed. From here on a character that the output cannot carry is written as its escape.
     """
@@ -41,7 +43,8 @@ def read_options(kind: type[T], module: str, description: str | None, arguments:
         print('the command line needs tyro: pip install -e ".[demo]"', file=sys.stderr)
         raise SystemExit(2) from error
     try:
-        return tyro.cli(kind, prog=f"python -m zeroctl_core.{module}", description=description, args=arguments)
+        options: type[T] = tyro.conf.PositionalRequiredArgs[kind]  # type: ignore[misc]
+        return tyro.cli(options, prog=f"python -m zeroctl_core.{module}", description=description, args=arguments)
     except ValueError as error:  # tyro before 1.0.17 lets through what the dataclass raises
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..annotators.canny import canny
+from ..train.score import line_f1
 from .world import COLOURS, Scene, render
 
 BORDER = 3  # pixels along the edge of the picture that are background in every scene
@@ -42,14 +43,8 @@ def iou(masks: Tensor, expected: Tensor) -> Tensor:
 
 
 def edge_f1(edges: Tensor, expected: Tensor) -> Tensor:
-    """Harmonic mean of the shares of edge pixels that have one of the other map within 2 pixels, [B, H, W] -> [B]."""
-
-    def covered(some: Tensor, others: Tensor) -> Tensor:
-        near = F.max_pool2d(others.float()[:, None], 2 * TOLERANCE + 1, stride=1, padding=TOLERANCE)[:, 0] > 0.5
-        return (some & near).sum(dim=(1, 2)) / some.sum(dim=(1, 2)).clamp(min=1)
-
-    precision, recall = covered(edges, expected), covered(expected, edges)
-    return 2 * precision * recall / (precision + recall).clamp(min=1e-9)
+    """`line_f1` within 2 pixels, [B, H, W] -> [B]."""
+    return line_f1(edges, expected, TOLERANCE)
 
 
 def outline(inside: Tensor) -> Tensor:

@@ -58,8 +58,8 @@ class World:
         return self.model.picture(latents)
 
     @property
-    def encoders(self) -> str:
-        return f"{fingerprint(self.model.autoencoder)}-{fingerprint(self.model.text)}"
+    def encoders(self) -> tuple[str, str]:
+        return fingerprint(self.model.autoencoder), fingerprint(self.model.text)
 
     def encode_prompts(self, prompts: Sequence[str]) -> Prompts:
         """Contexts [B, 12, 64]; this base takes no `y`."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
+from ..files.key_faults import short
 from ..sampling import Prediction
 from .objective import STABLE_DIFFUSION, Objective
 from .optimisation import Optimisation
@@ -15,7 +16,7 @@ WORK = Path("build/train")
 
 Form = Literal["released", "paper"]
 
-PLACES = ("output", "work", "device", "threads", "resume", "checkpoint_every")
+PLACES = ("output", "run", "work", "device", "threads", "resume", "checkpoint_every")
 """Options that decide where and how fast a run is made; the others decide its weights."""
 
 
@@ -93,6 +94,9 @@ class ControlConfig:
     """File for the trained control, .safetensors, float16, in the layout that hosts load. `None`: CONDITION.safetensors
     in the folder of the run."""
 
+    run: str = ""
+    """Name of the run: its folder in `work`, where it goes on. Empty: CONDITION-FORM-SEED."""
+
     work: Path = WORK
     """Folder for encoded scenes and, in a folder for each run, its checkpoints and its log (log.jsonl)."""
 
@@ -125,6 +129,8 @@ class ControlConfig:
                 f"batch_size is {self.batch_size} and n_scenes {self.n_scenes}: a batch holds no scene twice; "
                 "lower batch_size or raise n_scenes"
             )
+        if self.run != Path(self.run).name and self.run:
+            raise ValueError(f"run is {short(repr(self.run))}; expected a name without folders")
         if self.output is not None and self.output.suffix != ".safetensors":
             raise ValueError(f"output is {self.output}; expected a name that ends in .safetensors")
         _ = self.objective(), self.optimisation  # check their own numbers
@@ -152,7 +158,7 @@ class ControlConfig:
     @property
     def folder(self) -> Path:
         """Of this run: its checkpoints and its log."""
-        return self.work / f"{self.condition}-{self.form}-{self.seed}"
+        return self.work / (self.run or f"{self.condition}-{self.form}-{self.seed}")
 
     @property
     def target(self) -> Path:

@@ -13,6 +13,9 @@ from ..network.unet import UNet
 from ..sampling import Prediction
 from .data import ControlData, Prompts
 
+WORLD = "zeroctl_core.demo.source"
+"""The source of the commands unless another is named: by its name, for this room knows no source."""
+
 
 class TrainingBase(Protocol):
     """The locked UNet with its noise, and how pictures and prompts come to it and back.
@@ -36,8 +39,8 @@ class TrainingBase(Protocol):
         ...
 
     @property
-    def encoders(self) -> str:
-        """Digits that stand for the autoencoder and the text encoder: other ones give other latents and contexts."""
+    def encoders(self) -> tuple[str, str]:
+        """Digits that stand for the autoencoder and for the text encoder: other ones encode otherwise."""
         ...
 
     def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:

@@ -108,10 +108,10 @@ class Watch:
 
     def _announce(self, line: Line, now: Progress) -> None:
         figures = [f"{key} {line[key]:.4f}" for key in ("loss", "gap") if key in line]
-        figures += [f"{key} {line[key]:.3f}" for key in ("iou", "edge_f1", "shading") if key in line]
+        figures += [f"{key} {line[key]:.3f}" for key in ("iou", "edge_f1", "line_f1", "shading") if key in line]
         left = f", {duration(now.seconds_left)} left" if now.seconds_left else ""
         self.say(f"step {now.step}/{now.steps}: {', '.join(figures)}{left}")
-        if jump := self.detector.add(now.step, line["follow"]):
+        if "follow" in line and (jump := self.detector.add(now.step, line["follow"])):
             self.say(f"*** {jump}")
 
 

@@ -1,0 +1,77 @@
+"""`python -m zeroctl_core.train.prepare`: encode pictures, conditions and captions for training, once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...command_line import read_options, run_command
+from ..source import WORLD, load_source
+from .config import PrepareConfig
+from .pairs import Fault, find_samples
+from .preparing import prepare
+from .progress import shown_progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(PrepareConfig):
+    """Encode a folder of pictures with conditions and captions for training, once.
+
+    Raises `ValueError` for a value out of its range.
+    """
+
+    source: str = WORLD
+    """Whose encoders: the dotted name of a module with a function `source(weights)`, as for training."""
+
+    weights: Path | None = None
+    """Folder of the base's weights. `None`: those that come with the source."""
+
+    skip_faults: bool = False
+    """Go on without the pictures that cannot be used, once they are named. By default they stop the preparation."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = read_options(Options, "train.prepare", Options.__doc__, arguments)
+
+    def run() -> int:
+        samples, faults = find_samples(options.pictures, options.conditions, background=options.background)
+        tell(faults)
+        if faults and not options.skip_faults:
+            raise ValueError("correct what is named above, or go on without it with --skip-faults")
+        base = load_source(options.source, options.weights)
+        with shown_progress() as report:
+            index = prepare(
+                samples,
+                options.drawing,
+                base,
+                options.output,
+                held_out=options.held_out,
+                part=options.share,
+                report=report,
+            )
+        print(_ending(options, None if index is None else len(index.names)))
+        return 0
+
+    return run_command(run)
+
+
+def tell(faults: Sequence[Fault]) -> None:
+    """Every kind of fault with its number, and the names that have it."""
+    for kind in dict.fromkeys(fault.kind for fault in faults):
+        names = [str(fault) for fault in faults if fault.kind == kind]
+        print(f"{len(names)} x {kind}: {', '.join(names)}")
+
+
+def _ending(options: Options, n_samples: int | None) -> str:
+    if n_samples is None:
+        return f"part {options.part} is in {options.output}"
+    return (
+        f"{n_samples} samples are in {options.output}, {options.held_out} of them for scores. Train with: "
+        f"python -m zeroctl_core.train --data {options.output}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""The folder of a data set that was prepared: its index, and what a run takes from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...files.written_whole import written_whole
+from ..data import ControlBatch, Prompts
+from .keys import key_of
+from .table import ROWS, DamagedShard, read_shard
+
+INDEX = "index.json"
+OPEN_SHARDS = 64  # of each table that are kept in memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """What a folder holds: the samples in order, the first `held_out` of them for scores alone, and their shards."""
+
+    names: tuple[str, ...]
+    captions: tuple[int, ...]  # of each sample, its row of the prompts; row 0 is the empty prompt
+    held_out: int
+    annotator: str  # what drew the conditions, "" where they are pictures of the user's own
+    settings: str  # of the annotator
+    size: tuple[int, int]  # height and width of the pictures
+    encoders: tuple[str, str]  # digits of the autoencoder and of the text encoder
+    latents: tuple[str, ...]  # the files of the shards in order
+    conditions: tuple[str, ...]
+    prompts: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Of everything that shaped the data: runs on data of the same key see the same numbers."""
+        return key_of(asdict(self))
+
+    @property
+    def condition(self) -> str:
+        """What a control of this data follows."""
+        return self.annotator or "condition"
+
+    def write(self, folder: Path) -> None:
+        with written_whole(folder / INDEX) as part:
+            part.write_text(json.dumps({**asdict(self), "key": self.key}, indent=1), encoding="utf-8")
+
+
+def read_index(folder: Path) -> Index:
+    """Raises `ValueError` for a folder that was not prepared, or not to the end, and for a damaged index."""
+    try:
+        content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        key = content.pop("key")
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
+        index = Index(**fields)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{folder} holds no prepared data ({INDEX} is missing): run python -m zeroctl_core.train.prepare with "
+            "--output to this folder, to its end"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{folder / INDEX} is damaged ({error}); run the preparation again") from error
+    if key != index.key:
+        raise ValueError(f"{folder / INDEX} is damaged (it does not hold what was written); run the preparation again")
+    return index
+
+
+class CachedData:
+    """Samples of a folder for a run: the `ControlData` of `zeroctl_core.train`. `count` None: all but the held-out.
+
+    Every shard is compared with its digest when it is first read. Raises `ValueError` for more samples than there are,
+    and `DamagedShard` for a shard that does not hold what was written.
+    """
+
+    def __init__(self, folder: Path, index: Index, count: int | None = None, *, held_out: bool = False) -> None:
+        self.index, self.first = index, 0 if held_out else index.held_out
+        there = index.held_out if held_out else len(index.names) - index.held_out
+        if count is not None and count > there:
+            raise ValueError(f"{count} samples are asked for; {folder} holds {there}")
+        self.count = there if count is None else count
+        self._read = lru_cache(maxsize=3 * OPEN_SHARDS)(lambda file: _columns(folder / file))
+        self.empty = self._prompts([0])
+
+    @property
+    def name(self) -> str:
+        return f"prepared {self.index.key} count {self.count}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, indices: Sequence[int]) -> ControlBatch:
+        rows = [self.first + index for index in indices]
+        return ControlBatch(
+            latent=self._column(self.index.latents, "mean", rows),
+            deviation=self._column(self.index.latents, "deviation", rows),
+            prompts=self._prompts([self.index.captions[row] for row in rows]),
+            condition=self._column(self.index.conditions, "pixels", rows).float() / 255,
+        )
+
+    def _prompts(self, rows: Sequence[int]) -> Prompts:
+        y = self._column(self.index.prompts, "y", rows) if "y" in self._read(self.index.prompts[0]) else None
+        return Prompts(self._column(self.index.prompts, "context", rows), y)
+
+    def _column(self, files: Sequence[str], column: str, rows: Sequence[int]) -> Tensor:
+        return torch.stack([self._read(files[row // ROWS])[column][row % ROWS] for row in rows])
+
+
+def _columns(path: Path) -> dict[str, Tensor]:
+    try:
+        return read_shard(path)[1]
+    except DamagedShard as error:
+        raise DamagedShard(f"{error}; run the preparation again, which makes it anew") from error

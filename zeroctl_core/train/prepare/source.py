@@ -1,0 +1,107 @@
+"""A base with prepared data: the source of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from ...annotators import ANNOTATORS
+from ...annotators.settings_text import parse_settings
+from ...control.stack import ControlStack
+from ...control.unit import ControlUnit, Net
+from ...network.unet import UNet
+from ...sampling import Prediction, noise_of, sample
+from ..data import Prompts
+from ..score import SCORES
+from ..source import TrainingBase
+from .cache import CachedData, Index, read_index
+
+GUIDANCE = 3.0  # of the samples of a score
+
+
+class PreparedSource:
+    """A base, and a folder that `prepare` wrote for its encoders: a `Source` of `zeroctl_core.train`.
+
+    Raises `ValueError` for a folder that was not prepared to the end.
+    """
+
+    def __init__(self, base: TrainingBase, folder: Path) -> None:
+        self.base, self.folder = base, folder
+        self.index: Index = read_index(folder)
+
+    @property
+    def unet(self) -> UNet:
+        return self.base.unet
+
+    @property
+    def prediction(self) -> Prediction:
+        return self.base.prediction
+
+    @property
+    def schedule(self) -> str:
+        return self.base.schedule
+
+    @property
+    def encoders(self) -> tuple[str, str]:
+        return self.base.encoders
+
+    @property
+    def conditions(self) -> Sequence[str]:
+        return (self.index.condition,)
+
+    def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        return self.base.encode(pictures)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self.base.decode(latents)
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Prompts:
+        return self.base.encode_prompts(prompts)
+
+    def data(self, condition: str, *, seed: int, count: int | None, cache: Path | None) -> CachedData:
+        """The samples of the folder; `seed` and `cache` are of sources that draw theirs.
+
+        Raises `ValueError` for data that was prepared for other encoders.
+        """
+        if self.index.encoders != self.base.encoders:
+            raise ValueError(
+                f"{self.folder} was prepared with another autoencoder or text encoder than this base has; prepare it "
+                "again for this base, into another folder"
+            )
+        return CachedData(self.folder, self.index, count)
+
+    @torch.no_grad()
+    def score(self, net: nn.Module, condition: str, *, n: int, seed: int, steps: int) -> dict[str, float]:
+        """The annotator applied again to samples of the held-out conditions; empty where there is no such score."""
+        if self.index.annotator not in SCORES or not self.index.held_out:
+            return {}
+        held_out = CachedData(self.folder, self.index, held_out=True)
+        batch = held_out.batch(range(min(n, len(held_out))))
+        pictures = self.samples(net, batch.condition, batch.prompts, seed=seed, steps=steps)
+        annotator = ANNOTATORS[self.index.annotator]
+        annotate: Callable[..., Tensor] = annotator
+        again = annotate(pictures.cpu(), **parse_settings(annotator, self.index.settings))
+        return SCORES[self.index.annotator](again, batch.condition)
+
+    @torch.no_grad()
+    def samples(self, net: nn.Module | None, condition: Tensor, prompts: Prompts, *, seed: int, steps: int) -> Tensor:
+        """Pictures [B, 3, H, W] of prompts with a control, or without one; row r starts from the noise of seed + r."""
+        device = next(self.unet.parameters()).device
+        empty = self.encode_prompts([""])
+        on_device = {"y": prompts.y, "empty_y": empty.y}
+        latent = sample(
+            self.unet,
+            noise_of(range(seed, seed + len(condition)), (condition.shape[2], condition.shape[3])).to(device),
+            prompts.context.to(device),
+            empty.context.to(device),
+            **{name: None if value is None else value.to(device) for name, value in on_device.items()},
+            prediction=self.prediction,
+            stack=None if net is None else ControlStack([ControlUnit(cast(Net, net), condition)]),
+            guidance=GUIDANCE,
+            steps=steps,
+        )
+        return self.decode(latent)
