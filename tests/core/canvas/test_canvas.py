@@ -138,9 +138,10 @@ def test_few_colours_stay_the_same_colours():
                                (200, "cubic", "area")],
 )  # fmt: skip
 def test_the_number_of_colours_decides(n, grown, shrunk):
-    grey = (torch.arange(2500) % n).reshape(1, 50, 50).repeat(3, 1, 1) / 255
-    assert resize_by_content(grey, 60, 60)[1] == grown
-    assert resize_by_content(grey, 40, 40)[1] == shrunk
+    levels = (torch.arange(2500) % n).reshape(50, 50)
+    picture = torch.stack([levels, 255 - levels, levels]) / 255
+    assert resize_by_content(picture, 60, 60)[1] == grown
+    assert resize_by_content(picture, 40, 40)[1] == shrunk
 
 
 def test_area_equals_opencv_when_shrinking():
