@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...files.checkpoint_error import checkpoint_errors
 from ...files.key_faults import key_faults, named
 from ...files.suspects import suspect
+from ...files.tfjs_file import open_tfjs_file
 from ...files.values import check_values
 from ...files.weight_file import CheckpointError, open_weight_file, unwrapped
 from .network import NETWORKS, Network, Shapes
@@ -25,19 +26,19 @@ DATA_PARALLEL = "module."
 def load_network(name: str, path: str | os.PathLike[str], *, dtype: torch.dtype = torch.float32) -> nn.Module:
     """The network `name` of `NETWORKS` with the weights of a file, in eval mode and without gradients, on the CPU.
 
-    .safetensors, or .pth read with `weights_only`; half precision files become `dtype` like all others. The file is
-    read and then free: what happens to it later changes nothing. Nothing is searched for or downloaded.
+    .safetensors, .pth read with `weights_only`, or, for a network that is published so, the .json of TensorFlow.js with
+    its .bin beside it; half precision files become `dtype` like all others. The file is read and then free: what
+    happens to it later changes nothing. Nothing is searched for or downloaded.
 
     Raises `KeyError` for a name that is not known, `FileNotFoundError` for a missing file, `CheckpointError` for
     whatever else is wrong with it: which keys, what was expected, and what the file seems to be.
     """
     network = NETWORKS[name]
     try:
-        file = open_weight_file(Path(path), mapped=False)
-        with checkpoint_errors(file.path, f"read as the network {name!r}"):
-            weights = {key.removeprefix(DATA_PARALLEL): tensor for key, tensor in unwrapped(file).items()}
-            _check(network, str(file.path), weights)
-            check_values(file.path, weights, lambda key: False)
+        weights = _weights(network, Path(path))
+        with checkpoint_errors(Path(path), f"read as the network {name!r}"):
+            _check(network, str(path), weights)
+            check_values(Path(path), weights, lambda key: False)
             with torch.device("meta"):
                 net = network.build()
             net.load_state_dict(weights, assign=True)
@@ -46,6 +47,16 @@ def load_network(name: str, path: str | os.PathLike[str], *, dtype: torch.dtype 
             raise
         raise CheckpointError(f"{error} ({path})") from error  # several files may have the name
     return net.to(dtype).requires_grad_(False).eval()
+
+
+def _weights(network: Network, path: Path) -> dict[str, Tensor]:
+    """Key -> tensor of a file, by the network's names."""
+    if network.from_graph is not None and path.suffix == ".json":
+        tensors = open_tfjs_file(path)
+        with checkpoint_errors(path, f"read as the network {network.name!r}"):
+            return network.from_graph(tensors)
+    file = open_weight_file(path, mapped=False)
+    return {key.removeprefix(DATA_PARALLEL): tensor for key, tensor in unwrapped(file).items()}
 
 
 def fitting(shapes: Mapping[str, tuple[int, ...]]) -> list[Network]:
