@@ -10,6 +10,7 @@ from .draw import draw_pose, drawn_parts
 from .editors import read_text
 from .estimate import POSE_PARAMS, detect_poses, estimate_poses
 from .keypoints import DIALECTS, read_keypoints, write_keypoints
+from .movenet import poses_by_movenet
 from .people import find_people, seen_pixels
 from .person import Frame, Person
 
@@ -26,6 +27,7 @@ __all__ = [
     "estimate_poses",
     "find_people",
     "openpose_from_coco",
+    "poses_by_movenet",
     "read_boxes",
     "read_keypoints",
     "read_text",

@@ -1,4 +1,4 @@
-"""Key points of people in boxes, by ViTPose."""
+"""Key points of people in boxes, by ViTPose; `detect_poses` lets either network find people and their points."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..networks.movenet import MoveNetMultiPose
 from ..params import Param
 from ..pictures.check import check_picture
 from ..pictures.opencv import check_opencv
@@ -20,6 +21,7 @@ from ..transformers_models import TransformersModel, model_for
 from .boxes import boxes_for_each, read_boxes, surest
 from .coco import openpose_from_coco
 from .heatmaps import points_from_heatmaps
+from .movenet import poses_by_movenet
 from .people import find_people
 from .person import Frame, Person
 
@@ -66,13 +68,20 @@ def detect_poses(
     """The people of each picture: [B, 3, H, W] in 0..1 -> B frames, for `draw_pose` and `write_keypoints`.
 
     `boxes` say where the people are: BOUNDING_BOX, or what `read_boxes` makes of it. With them the `detector` is not
-    asked and `person_threshold` does not count. Without both, each picture counts as one person. Where nobody is found,
-    the frame's `note` says why.
-    Raises `ValueError` for settings that are out of range, and for what `find_people`, `read_boxes` and
-    `estimate_poses` refuse.
+    asked and `person_threshold` does not count. Without both, each picture counts as one person. MoveNet as the
+    `estimator` finds at most six people by itself; a `detector` is then not asked either. Where nobody is found, the
+    frame's `note` says why.
+    Raises `ValueError` for settings that are out of range, for boxes where MoveNet is the estimator, and for what
+    `find_people`, `read_boxes`, `estimate_poses` and `poses_by_movenet` refuse.
     """
     for param, value in zip(POSE_PARAMS, (person_threshold, keypoint_threshold, max_people), strict=True):
         param.check("pose", value)
+    if isinstance(estimator, MoveNetMultiPose):
+        if boxes is not None:
+            raise ValueError(
+                "pose: MoveNet finds people by itself and takes no boxes of them; leave the boxes out, or use ViTPose"
+            )
+        return poses_by_movenet(image, estimator, person_threshold, keypoint_threshold, max_people)
     people: list[np.ndarray] | None = None
     if boxes is not None:
         people = [surest(rows, max_people) for rows in read_boxes(boxes, (image.shape[2], image.shape[3]))]
