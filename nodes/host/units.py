@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zeroctl_core import MODES, RULES, Connection, ConnectionWeights, Schedule
 from zeroctl_core.control.rows import Branches
+from zeroctl_core.files.plural import plural
 
 __all__ = ["Unit", "UnitStack", "WeightsChoice", "numbered", "switch", "without_control"]
 
@@ -75,6 +76,14 @@ class Unit:
     def active(self) -> bool:
         """Whether this unit can ever act, whatever the run."""
         return self.enabled and self.strength != 0.0
+
+    @property
+    def per_sample(self) -> str:
+        """What differs from sample to sample of a batch, in words: `6 condition images`; empty where nothing does."""
+        images, masks = self.image.shape[0], 0 if self.mask is None else self.mask.shape[0]
+        if images > 1:
+            return plural(images, "condition image")
+        return plural(masks, "mask") if masks > 1 else ""
 
     @property
     def weighting(self) -> WeightsChoice:

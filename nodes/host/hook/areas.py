@@ -15,6 +15,8 @@ from typing import Any
 from zeroctl_core import Crop, Rows
 from zeroctl_core.files.plural import plural
 
+from .windows import samples_of_call
+
 __all__ = ["Conds", "conds_of_call", "rows_of_call"]
 
 POSITIVE = "positive"
@@ -94,7 +96,7 @@ def rows_of_call(batch: int, size: tuple[int, int], options: Mapping[str, Any], 
             "so (transformer_options cond_or_uncond): remove it, or use ComfyUI's own Apply ControlNet with it."
         )
     per_chunk = batch // len(indices)
-    samples = _samples(per_chunk, options.get("context_window"))
+    samples = samples_of_call(per_chunk, options) or range(per_chunk)
     roles: list[str] = []
     images: list[int] = []
     crops: list[Crop | None] = []
@@ -109,14 +111,3 @@ def rows_of_call(batch: int, size: tuple[int, int], options: Mapping[str, Any], 
         images += samples
         crops += [crop] * per_chunk
     return Rows(tuple(roles), tuple(images), tuple(crops))
-
-
-def _samples(per_chunk: int, window: Any) -> list[int]:
-    """Which samples of the run the rows of a chunk are: a context window over the batch holds some of them."""
-    if window is None or getattr(window, "dim", None) != 0:
-        return list(range(per_chunk))
-    samples = list(window.index_list)
-    anchor = getattr(window, "causal_anchor_index", None)
-    if anchor is not None and anchor >= 0:  # newer hosts put one sample before the window's own
-        samples = [anchor, *samples]
-    return samples if len(samples) == per_chunk else list(range(per_chunk))

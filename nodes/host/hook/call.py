@@ -13,6 +13,7 @@ from torch import Tensor
 from zeroctl_core import Crop, Rows
 
 from .areas import Conds, rows_of_call
+from .windows import samples_of_call
 
 __all__ = ["Call"]
 
@@ -64,6 +65,16 @@ class Call:
     def chunks(self) -> int:
         """How many conditionings the batch holds."""
         return len(self.options.get("cond_or_uncond") or (0,))
+
+    @property
+    def latents(self) -> int:
+        """How many rows each conditioning has."""
+        return len(self.rows) // self.chunks
+
+    @property
+    def names_samples(self) -> bool:
+        """Whether somebody says which samples of the run the rows are."""
+        return samples_of_call(self.latents, self.options) is not None
 
     @property
     def device(self) -> torch.device:

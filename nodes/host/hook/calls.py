@@ -47,7 +47,8 @@ class Calls:
     def _check(self, call: Call) -> None:
         """Say once a run what another node did that this pack cannot follow, or check what it cannot know beforehand.
 
-        Raises `ValueError` where the guider runs a second MODEL that a control does not fit.
+        Raises `ValueError` where the guider runs a second MODEL that a control does not fit, and where it is not known
+        which images belong to the rows.
         """
         run = self.run
         one_branch = any(unit.branches != "both" for unit in run.units)
@@ -66,14 +67,7 @@ class Calls:
                 "image. For tiles, use ComfyUI's own Apply ControlNet with this pack's CONTROL_NET",
                 key="Another size",
             )
-        if call.options.get("context_window") is None and len(call.rows) != call.chunks * run.batch:
-            run.say_once(
-                "Another batch",
-                f"a node gives the UNet {plural(len(call.rows), 'latent')} for "
-                f"{plural(call.chunks, 'conditioning')} in a run of {run.batch}; which latent is whose is taken from "
-                "their order",
-                key="Another batch",
-            )
+        self._check_samples(call)
         if (
             call.model is not getattr(run.guider, "inner_model", call.model)
             and "multigpu_thread_device" not in call.options
@@ -87,6 +81,19 @@ class Calls:
                 "both, and controls in the second are not used",
                 "info",
             )
+
+    def _check_samples(self, call: Call) -> None:
+        """Nothing is amiss where every sample has the same image and mask, or each row its sample."""
+        run = self.run
+        unit = next((unit for unit in run.units if unit.per_sample), None)
+        if unit is None or call.latents == run.batch or call.names_samples:
+            return
+        raise ValueError(
+            f"a node gives the UNet {plural(call.latents, 'latent')} of each conditioning, in a run of {run.batch}, "
+            f"and does not say which of the run's they are; {unit.title} has {unit.per_sample}, one a latent. Window "
+            "the batch with ComfyUI's or AnimateDiff-Evolved's context windows, which say it, remove the node that "
+            "splits the batch, or give the control one image and one mask."
+        )
 
     def close(self) -> None:
         """Drop everything that lived for the run."""

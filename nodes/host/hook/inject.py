@@ -219,13 +219,16 @@ class Hook:
                     f"step of the run, which has {len(run.sigmas) - 1}. Widen start and end, or set if_never_applied "
                     "to warn."
                 )
-            images = unit.image.shape[0]
-            if images > run.batch or run.batch % images:
-                run.say_once(
-                    "Batch",
-                    f"{unit.title} has {plural(images, 'condition image')} for {plural(run.batch, 'latent')}: "
-                    f"latent r uses image r mod {images}",
-                )
+            for kind, n in (
+                ("condition image", unit.image.shape[0]),
+                ("mask", 0 if unit.mask is None else len(unit.mask)),
+            ):
+                if n > run.batch or (n and run.batch % n):
+                    run.say_once(
+                        "Batch",
+                        f"{unit.title} has {plural(n, kind)} for {plural(run.batch, 'latent')}: latent r uses "
+                        f"{kind.split()[-1]} r mod {n}",
+                    )
 
     def _check_after(self, run: SamplingRun) -> None:
         for index, (unit, policy) in enumerate(self.applied):
