@@ -34,7 +34,7 @@ def crowds(person: Levels) -> list[Group]:
 
 
 def drawn_by_us(groups: Sequence[Group]) -> Run:
-    people = annotator_tests("pose/test_pose")
+    people = annotator_tests("pose/posed_people")
 
     def run(picture: Levels) -> Levels:
         height, width = picture.shape[:2]
@@ -98,7 +98,7 @@ def rows() -> list[Row]:
         "ours: the released annotator/openpose/util.py draws limb by limb over all people, and all joints after; the "
         "peer draws one person after the other, which differs where two overlap"
     )
-    people = annotator_tests("pose/test_pose")
+    people = annotator_tests("pose/posed_people")
     cases: list[tuple[str, list[Group], dict[str, Levels]]] = [
         ("pose, one person", [{"bodies": [people.P]}], canvas),
         ("pose, two persons", [{"bodies": [people.P, people.Q]}], canvas),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .black import black_pictures, why_black
 from .boxes import read_boxes
-from .canvases import canvas_of
+from .canvases import canvas_of, on_one_canvas
 from .coco import openpose_from_coco
 from .draw import draw_pose, drawn_parts
 from .editors import read_text
@@ -26,6 +26,7 @@ __all__ = [
     "drawn_parts",
     "estimate_poses",
     "find_people",
+    "on_one_canvas",
     "openpose_from_coco",
     "poses_by_movenet",
     "read_boxes",

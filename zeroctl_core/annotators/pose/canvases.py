@@ -35,9 +35,11 @@ def on_one_canvas(frames: Sequence[Frame], tell: Tell = say_nothing) -> list[Fra
         if not _is_alike(frame, height, width)
     }
     if numbers := [number for number in fitted if frames[number].people]:
+        frames_have = f"frame {numbers[0]} has" if len(numbers) == 1 else f"frames {some(numbers)} have"
+        them = "it is" if len(numbers) == 1 else "they are"
         tell(
-            f"frames {some(numbers)} have other proportions than the canvas of {width} x {height} and are fitted "
-            "into it, with margins"
+            f"{frames_have} other proportions than the canvas of {width} x {height}; "
+            f"{them} fitted into it, with margins"
         )
     return [fitted.get(number, frame) for number, frame in enumerate(frames)]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -28,6 +26,8 @@ PICTURES_AT_ONCE = 16
 OF_THE_THRESHOLD = 0.5
 """The score of a person is a product of two, so it counts from half of the threshold on: at the default of .5 that is
 .25, the released default (minPoseScore of tfjs-models' MoveNet)."""
+
+NO_POINT = "no point of the people whom MoveNet finds scores the keypoint_threshold of {:g}"
 
 
 def poses_by_movenet(
@@ -57,8 +57,9 @@ def poses_by_movenet(
             for people, scores in zip(points, boxes[..., 4], strict=True):
                 order = np.argsort(-scores, kind="stable")
                 sure = [row for row in order if scores[row] >= OF_THE_THRESHOLD * person_threshold][:max_people]
-                frame = Frame(_persons(people[sure], keypoint_threshold), height, width)
-                frames.append(frame if sure else replace(frame, note=_note(scores.max(), person_threshold)))
+                persons = _persons(people[sure], keypoint_threshold)
+                note = NO_POINT.format(keypoint_threshold) if sure else _note(scores.max(), person_threshold)
+                frames.append(Frame(persons, height, width, "" if persons else note))
     return frames
 
 

@@ -90,6 +90,8 @@ def test_people_count_from_half_of_the_threshold_on_and_the_surest_come_first() 
     assert places(person_threshold=1.0) == [5]
     assert places(person_threshold=0.3, max_people=2) == [5, 8]
     assert places(keypoint_threshold=0.99) == []
+    (frame,) = detect_poses(torch.zeros(1, 3, 256, 256), net, keypoint_threshold=0.99)
+    assert frame.note == "no point of the people whom MoveNet finds scores the keypoint_threshold of 0.99"
 
 
 def test_a_batch_is_a_frame_each_and_nobody_is_fine() -> None:

@@ -284,6 +284,25 @@ def test_without_boxes_each_picture_is_one_person() -> None:
     np.testing.assert_allclose(frames[1].people[0].body[:, :2], np.tile((50, 30), (18, 1)), atol=0.01)
 
 
+def test_where_nobody_is_found_the_frame_says_why() -> None:
+    picture = torch.rand(1, 3, 100, 200)
+    (one,) = detect_poses(picture, estimator(everywhere), two_people())
+    assert len(one.people) == 2 and one.note == ""
+    (one,) = detect_poses(picture, estimator(everywhere), two_people(), person_threshold=0.95)
+    assert one.note == "the detector is of nobody surer than the person_threshold of 0.95"
+    (one,) = detect_poses(picture, estimator(flat), two_people())
+    assert one.note == "no point in any box scores the keypoint_threshold of 0.3"
+    (one,) = detect_poses(picture, estimator(everywhere), boxes=[{"x": 300, "y": 1, "width": 30, "height": 40}])
+    assert one.note == "there is no box around a person"
+
+
+def test_a_box_in_fractions_is_one_in_pixels() -> None:
+    picture = torch.rand(1, 3, 100, 200)
+    boxes = {"x": 0.25, "y": 0.5, "width": 0.5, "height": 0.25}, {"x": 50, "y": 50, "width": 100, "height": 25}
+    (first,), (second,) = (detect_poses(picture, estimator(everywhere), boxes=box) for box in boxes)
+    np.testing.assert_array_equal(first.people[0].body, second.people[0].body)
+
+
 def test_nobody() -> None:
     net = estimator(everywhere)
     for boxes in ([], [[]], [[], []], [None, None]):
