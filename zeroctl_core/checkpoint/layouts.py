@@ -111,12 +111,12 @@ def is_diffusers(keys: Iterable[str]) -> bool:
 
 def from_diffusers(values: Mapping[str, T]) -> dict[str, T]:
     """LDM key -> value; the levels are read from the keys. What no ControlNet has keeps its name."""
-    res_block = re.compile(r"down_blocks\.(\d+)\.resnets\.(\d+)\.")
+    res_block = re.compile(r"down_blocks\.(\d{1,3})\.resnets\.(\d{1,3})\.")
     levels: dict[int, set[int]] = {}
     for key in values:
         if match := res_block.match(key):
             levels.setdefault(int(match[1]), set()).add(int(match[2]))
-    between = re.compile(r"controlnet_cond_embedding\.blocks\.(\d+)\.")
+    between = re.compile(r"controlnet_cond_embedding\.blocks\.(\d{1,3})\.")
     hint_convs = 2 + len({match[1] for key in values if (match := between.match(key))})
     count = max(levels, default=-1) + 1
     table = module_table([len(levels.get(level, ())) for level in range(count)], hint_convs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from random_weights import SPECS, controlnet_shapes
 
@@ -59,3 +61,15 @@ def test_two_layouts_in_one_file_are_refused():
     keys = {"conv_in.weight": 0, "input_blocks.0.0.weight": 1}
     with pytest.raises(ValueError, match="both become input_blocks.0.0.weight; the file mixes two layouts"):
         from_diffusers(keys)
+
+
+@pytest.mark.parametrize("number", ["9" * 8, "9" * 5000])
+def test_levels_and_blocks_that_are_only_numbered_cost_nothing(number):
+    keys = {
+        f"down_blocks.{number}.resnets.0.norm1.weight": 0,
+        f"down_blocks.0.resnets.{number}.norm1.weight": 1,
+        f"controlnet_cond_embedding.blocks.{number}.weight": 2,
+    }
+    start = time.perf_counter()
+    assert from_diffusers(keys) == keys
+    assert time.perf_counter() - start < 2
