@@ -86,7 +86,7 @@ def load_controlnet(
         _check_keys(file, base, shapes, {key: tuple(tensor.shape) for key, tensor in net.state_dict().items()})
         if check_finite:
             start = ("zero_convs.", "middle_block_out.", f"input_hint_block.{len(net.input_hint_block) - 1}.")
-            check_values(file.path, weights, lambda key: key.startswith(start))
+            check_values(file.path, weights, lambda key: key.startswith(start), file.extremes)
         net.load_state_dict(weights, assign=True)
         net.requires_grad_(False).eval()
     net.global_average_pooling = pools

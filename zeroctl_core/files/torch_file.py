@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import itertools
+import os
 import pickle
+import pickletools
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -19,6 +24,10 @@ from .zeros import FEWEST_ZEROS, zeros_begin
 
 LONGEST_PICKLE = 1 << 25
 """Bytes of keys, shapes and counters beside the weights; those of the largest network are a fiftieth of this."""
+MOST_OPERATIONS = 1_000_000
+"""Of the pickles: ten times what the largest training leaves; torch runs 200,000 a second."""
+OLD_PICKLES = 5
+"""An older file begins with a number, its version, its system, the content and the keys of its storages."""
 NUMBER_BYTES = 8
 """An older file has the number of its values before each storage."""
 ADVICE = re.compile(r"weights.only|arbitrary code", re.IGNORECASE)
@@ -31,18 +40,23 @@ NAMES_OBJECT = re.compile(
 """What torch's own messages say where a pickle asks for a Python object."""
 
 
-def open_torch_file(path: Path, size: int, *, zipped: bool, mapped: bool) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+def open_torch_file(
+    file: BinaryIO, path: Path, size: int, *, zipped: bool, mapped: bool
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """The tensors of nested dicts, their keys joined by dots, and the heads of these keys that stand for a dict.
 
     Only `weights_only=True`: a pickle may otherwise run any code. Zip archives are mapped where that is asked for.
 
     Raises `CheckpointError` for whatever is not a state dict of plain tensors.
     """
-    zeros = size - zeros_begin(path, size)
+    zeros = size - zeros_begin(file, size)
     with _incomplete(path, size, zeros):
         if zipped:
-            _check_archive(path, size)
-        content = _content(path, mapped=mapped and zipped)
+            _check_archive(file, path, size)
+        else:
+            file.seek(0)
+            _check_pickles(path, file.read(LONGEST_PICKLE), OLD_PICKLES)
+        content = _content(file, path, mapped=mapped and zipped)
     if isinstance(content, Tensor):
         raise CheckpointError(
             f"{short(path.name)} holds one tensor of shape {short(str(tuple(content.shape)))}; expected a state dict"
@@ -90,13 +104,13 @@ def _ends_with_zeros(tensors: Mapping[str, Tensor], zeros: int) -> bool:
     return any(size <= zeros < size + NUMBER_BYTES for size in sizes)
 
 
-def _content(path: Path, *, mapped: bool) -> object:
+def _content(file: BinaryIO, path: Path, *, mapped: bool) -> object:
     try:
         # torch goes by the suffix of a path, and must not: the file may have a wrong one
         if mapped and path.suffix != ".safetensors":
             return torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
-        with path.open("rb") as file:
-            return torch.load(file, map_location="cpu", weights_only=True, mmap=False)
+        file.seek(0)
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=False)
     except (CheckpointError, MemoryError):
         raise
     except Exception as error:
@@ -107,7 +121,7 @@ def _content(path: Path, *, mapped: bool) -> object:
                 raise CheckpointError(
                     f"{short(path.name)} holds a weight as a quantised tensor; expected plain floating point weights"
                 ) from error
-            if not _ends_in(path, name):
+            if not _ends_in(file, name):
                 raise CheckpointError(
                     f"{short(path.name)} holds Python objects beside its weights ({short(name)}), which could run code "
                     "when opened, so it is refused; convert it to safetensors on a machine where that is safe, or get "
@@ -127,19 +141,18 @@ def _content(path: Path, *, mapped: bool) -> object:
         ) from error
 
 
-def _ends_in(path: Path, name: str) -> bool:
+def _ends_in(file: BinaryIO, name: str) -> bool:
     """Whether a file was cut inside the name of a Python object, which torch then takes for another object."""
     end = name.rpartition(".")[2].encode()
-    with path.open("rb") as file:
-        file.seek(-min(len(end) + 1, path.stat().st_size), 2)
-        rest = file.read()
+    file.seek(-min(len(end) + 1, file.seek(0, os.SEEK_END)), os.SEEK_END)
+    rest = file.read()
     return rest[:-1] == end and rest[-1:] != b"\n"  # torch drops the last byte of a line, which should be its break
 
 
-def _check_archive(path: Path, size: int) -> None:
+def _check_archive(file: BinaryIO, path: Path, size: int) -> None:
     """Refuse zip files that torch did not write, programs, and archives that unpack to more than they are."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
     except Exception as error:
         raise CheckpointError(
@@ -156,15 +169,43 @@ def _check_archive(path: Path, size: int) -> None:
     if len(entries) > MOST_TENSORS:
         raise CheckpointError(f"{short(path.name)} holds {len(entries)} entries; a torch file has one a tensor")
     if any(Path(entry.filename).name == "data.pkl" and entry.file_size > LONGEST_PICKLE for entry in entries):
-        raise CheckpointError(
-            f"{short(path.name)} holds more than {LONGEST_PICKLE >> 20} MiB of keys and Python objects beside its "
-            "weights; it is not a state dict"
-        )
+        raise _too_long(path)
     if sum(entry.file_size for entry in entries) > size:
         raise CheckpointError(
             f"{short(path.name)} is compressed or damaged: its entries are larger than the file, and torch writes them "
             "as they are. Get another copy"
         )
+    for entry in entries:
+        if Path(entry.filename).name == "data.pkl":
+            _check_pickles(path, _pickle_of(file, entry), 1)
+
+
+def _pickle_of(file: BinaryIO, entry: zipfile.ZipInfo) -> bytes:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.read(entry)
+    except Exception:  # of which torch says more
+        return b""
+
+
+def _check_pickles(path: Path, start: bytes, number: int) -> None:
+    """Refuse pickles that are too long for a state dict before torch runs them; damaged ones are left to torch."""
+    stream = io.BytesIO(start)
+    operations = (operation for _ in range(number) for operation in pickletools.genops(stream))
+    try:
+        if sum(1 for _ in itertools.islice(operations, MOST_OPERATIONS + 1)) <= MOST_OPERATIONS:
+            return
+    except Exception:
+        if stream.tell() < LONGEST_PICKLE:
+            return
+    raise _too_long(path)
+
+
+def _too_long(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{short(path.name)} holds more than {LONGEST_PICKLE >> 20} MiB, or a million operations of a pickle, of keys "
+        "and Python objects beside its weights; it is not a state dict"
+    )
 
 
 def _flat(path: Path, content: Mapping[object, object], heads: list[str]) -> Iterator[tuple[str, Tensor]]:

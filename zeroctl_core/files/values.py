@@ -2,51 +2,58 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-import torch
 from torch import Tensor
 
 from .checkpoint_error import CheckpointError
+from .extremes import Extremes, extremes_of
 from .key_faults import named, short
 from .plural import plural
+from .threads import for_each
+from .zeros import lacks_a_piece
 
 
-def check_values(path: Path, weights: Mapping[str, Tensor], may_be_zero: Callable[[str], bool]) -> None:
-    """Read every number once: smallest and largest in one pass, which NaN survives and nothing overflows.
+def check_values(
+    path: Path,
+    weights: Mapping[str, Tensor],
+    may_be_zero: Callable[[str], bool],
+    extremes: Mapping[int, Extremes] = MappingProxyType({}),
+) -> None:
+    """Look at every number once, at its bits, which nothing overflows; `extremes` of a `WeightFile` save looking again.
 
-    Raises `CheckpointError` for NaN and infinite numbers, and for weights that are all zero, which an interrupted
-    download leaves where its program reserved the file first; a network that was never trained has none.
+    Raises `CheckpointError` for NaN and infinite numbers, and for weights that are all zero or lack a piece, which an
+    interrupted download leaves where its program reserved the file first; a network that was never trained has none.
     """
-    bad: list[str] = []
-    zero: list[str] = []
-    for key, tensor in weights.items():
-        if tensor.numel() == 0 or not tensor.is_floating_point():
-            continue
-        low, high = _extremes(tensor)
-        if not (math.isfinite(low) and math.isfinite(high)):
-            bad.append(key)
-        elif low == high == 0 and key.endswith(("weight", "running_var")) and not may_be_zero(key):
-            zero.append(key)
+    name = short(path.name)
+    numbers = {key: tensor for key, tensor in weights.items() if tensor.numel() and tensor.is_floating_point()}
+    looks = _looks(numbers, extremes)
+    bad = [key for key in numbers if not looks[key].finite]
     if bad:
         raise CheckpointError(
-            f"{short(path.name)} has NaN or infinite numbers in {len(bad)} of {len(weights)} weights ({named(bad)}); "
-            "every picture would be black. Download it again, or get another version"
+            f"{name} has NaN or infinite numbers in {len(bad)} of {len(weights)} weights ({named(bad)}); every picture "
+            "would be black. Download it again, or get another version"
         )
-    if zero:
+    layers = [key for key in numbers if key.endswith(("weight", "running_var"))]
+    if zero := [key for key in layers if looks[key].zero and not may_be_zero(key)]:
         raise CheckpointError(
-            f"the download of {short(path.name)} is not complete: of its layers, {plural(len(zero), 'weight')} "
+            f"the download of {name} is not complete: of its layers, {plural(len(zero), 'weight')} "
             f"{'is' if len(zero) == 1 else 'are'} all zeros ({named(zero)}). Download it again"
         )
+    if parts := [key for key in layers if lacks_a_piece(numbers[key])]:
+        raise CheckpointError(
+            f"the download of {name} is not complete: a piece is zeros that ends in the middle of "
+            f"{plural(len(parts), 'weight')} ({named(parts)}). Download it again"
+        )
 
 
-def _extremes(tensor: Tensor) -> tuple[float, float]:
-    if tensor.dtype.itemsize == 1:  # torch compares no fp8
-        tensor = tensor.float()
-    try:
-        low, high = torch.aminmax(tensor)
-    except (RuntimeError, NotImplementedError):  # torch before 2.2 compares no fp16
-        low, high = torch.aminmax(tensor.float())
-    return low.item(), high.item()
+def _looks(weights: Mapping[str, Tensor], extremes: Mapping[int, Extremes]) -> dict[str, Extremes]:
+    looks = {key: extremes[id(tensor)] for key, tensor in weights.items() if id(tensor) in extremes}
+
+    def look(key: str) -> None:
+        looks[key] = extremes_of(weights[key])
+
+    for_each(look, [key for key in weights if key not in looks])
+    return looks

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from torch import Tensor
 
 from .checkpoint_error import CheckpointError, checkpoint_errors
-from .key_faults import short
+from .extremes import Extremes
+from .key_faults import LONGEST_REASON, short
 from .safetensors_file import LONGEST_HEADER, header_length, open_safetensors
 from .torch_file import open_torch_file
 
@@ -25,13 +28,15 @@ SHARD = re.compile(r"-(\d{5})-of-(\d{5})(?:\D|$)")
 class WeightFile:
     """Key -> tensor of a file, and the strings of its header.
 
-    `heads`: in a torch file, the starts of keys that stand for a dict, such as `state_dict.`.
+    `heads`: in a torch file, the starts of keys that stand for a dict, such as `state_dict.`. `extremes`: by the id of
+    a tensor, the extremes of its numbers, where reading has seen them.
     """
 
     path: Path
     tensors: Mapping[str, Tensor]
     metadata: Mapping[str, str] = field(default_factory=dict)
     heads: tuple[str, ...] = ()
+    extremes: Mapping[int, Extremes] = field(default_factory=dict)
 
 
 def open_weight_file(path: Path, *, mapped: bool = True, is_part: bool = False) -> WeightFile:
@@ -54,27 +59,36 @@ def _open(path: Path, mapped: bool, is_part: bool) -> WeightFile:
             f"{name}/diffusion_pytorch_model.safetensors"
         )
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; check the name and the folder")
+        raise FileNotFoundError(f"{short(str(path), LONGEST_REASON)} does not exist; check the name and the folder")
     if not path.is_file():
         raise CheckpointError(f"{name} is a device or a pipe and not a file of weights")
-    size = path.stat().st_size
-    if size == 0:
-        raise CheckpointError(f"{name} is empty (0 bytes); download it again")
-    with path.open("rb") as file:
-        start = file.read(64)
-    if (text := _foreign(start)) is not None:
-        raise CheckpointError(f"{name} is {text}")
     if not is_part and (match := SHARD.search(path.name)) and int(match[2]) > 1:
         raise CheckpointError(
             f"{name} is part {int(match[1])} of {int(match[2])} of a file: parts are not read here. Get the version in "
             "one file, or join the parts into one"
         )
+    with path.open("rb") as file:  # once: another file may take its name at any time
+        before = os.fstat(file.fileno())
+        weights = _weights(file, path, before.st_size, mapped)
+        after = os.fstat(file.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise CheckpointError(f"{name} was written to while it was read; load it again once it is complete")
+    return weights
+
+
+def _weights(file: BinaryIO, path: Path, size: int, mapped: bool) -> WeightFile:
+    name = short(path.name)
+    if size == 0:
+        raise CheckpointError(f"{name} is empty (0 bytes); download it again")
+    start = file.read(64)
+    if (text := _foreign(start)) is not None:
+        raise CheckpointError(f"{name} is {text}")
     # first: the length of a header may start with the very bytes that a pickle or a zip file starts with
     if start[8:9] == b"{" and header_length(start) <= LONGEST_HEADER:
-        tensors, metadata = open_safetensors(path, size, mapped=mapped)
-        return WeightFile(path, tensors, metadata)
+        tensors, metadata, extremes = open_safetensors(file, path, size, mapped=mapped)
+        return WeightFile(path, tensors, metadata, extremes=extremes)
     if start[:2] == b"PK" or start[:1] == b"\x80":
-        tensors, heads = open_torch_file(path, size, zipped=start[:2] == b"PK", mapped=mapped)
+        tensors, heads = open_torch_file(file, path, size, zipped=start[:2] == b"PK", mapped=mapped)
         return WeightFile(path, tensors, heads=heads)
     if not any(start):
         raise CheckpointError(f"the download of {name} is not complete: it begins with zeros. Download it again")

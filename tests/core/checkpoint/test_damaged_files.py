@@ -87,6 +87,20 @@ def test_a_part_in_the_middle_that_was_never_fetched_is_refused(tmp_path):
         load_controlnet(path)
 
 
+@BOTH_WAYS
+def test_a_piece_inside_one_weight_that_was_never_fetched_is_refused(mapped, tmp_path):
+    net = random_controlnet(TINY)
+    path = save_controlnet(net, tmp_path / "a.safetensors")
+    load_controlnet(path, mapped=mapped)
+    key, weight = max(net.state_dict().items(), key=lambda item: item[1].numel())
+    row = weight[0].numel()
+    with torch.no_grad():
+        weight.view(-1)[3 * row + row // 2 :][: 36_000 // row * row] = 0
+    save_controlnet(net, path)
+    with pytest.raises(CheckpointError, match=r"a.safetensors is not complete: a piece .* middle of 1 weight \(" + key):
+        load_controlnet(path, mapped=mapped)
+
+
 def test_zeros_in_place_of_a_whole_file_are_an_incomplete_download(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(bytes(4096))
     with pytest.raises(CheckpointError, match=r"the download of a.safetensors is not complete: it begins with zeros"):
@@ -151,15 +165,16 @@ def _repeated(state: State, path: Path) -> None:
 DAMAGED = "cannot be read as safetensors .* cut off or damaged: download it again"
 UNSOUND: dict[str, tuple[Callable[[State, Path], object], str]] = {
     "dtype": (_header(lambda h: h[CONV].update(dtype="F4")), "has the dtype F4, which is not read here"),
-    "dtype_a_list": (_header(lambda h: h[CONV].update(dtype=["F16"])), DAMAGED),
+    "dtype_a_list": (_header(lambda h: h[CONV].update(dtype=["F16"])), rf"{CONV} has the dtype \['F16'\]"),
     "shape": (_header(lambda h: h[CONV].update(shape=[2**40, 2**40])), "needs another number"),
     "negative": (_header(lambda h: h[CONV].update(shape=[-32, -32, 3, 3])), "not whole numbers from 0 on"),
-    "shape_a_word": (_header(lambda h: h[CONV].update(shape="wide")), DAMAGED),
+    "shape_a_word": (_header(lambda h: h[CONV].update(shape="wide")), f"the shape of {CONV} is not a list"),
     "offsets_swapped": (_header(lambda h: h[CONV]["data_offsets"].reverse()), DAMAGED),
     "overlap": (_header(lambda h: h.update({CONV: h["input_blocks.1.0.out_layers.3.weight"]})), "begins at byte"),
-    "entry_a_number": (_header(lambda h: h.update({CONV: 3})), DAMAGED),
+    "entry_a_number": (_header(lambda h: h.update({CONV: 3})), f"the entry of {CONV} is not dtype"),
     "metadata": (_header(lambda h: h.update(__metadata__={"author": 3})), "its metadata are not strings"),
-    "metadata_a_list": (_header(lambda h: h.update(__metadata__=[1])), DAMAGED),
+    "metadata_a_list": (_header(lambda h: h.update(__metadata__=[1])), "its metadata are not strings"),
+    "three_offsets": (_header(lambda h: h[CONV]["data_offsets"].append(3)), f"{CONV} is not a list, or its data_off"),
     "repeated": (_repeated, "a key of its header is there twice"),
     "longer": (
         lambda s, p: (save_file(s, p), p.write_bytes(p.read_bytes() + b"x" * 9)),
@@ -218,6 +233,10 @@ def _deep(depth: int) -> dict:
     return content
 
 
+def _old(content: object, path: Path) -> None:
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+
+
 def _bomb(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x/data.pkl", b"\x80\x02}.")
@@ -249,7 +268,14 @@ TORCH_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
     "huge_empty.pth": (lambda s, p: torch.save(s | {HINT: torch.ones(0, 2**31, 3, 3)}, p), "without a number"),
     "flat.pth": (lambda s, p: torch.save(s | {HINT: torch.ones(3)}, p), "not that of a weight|another shape"),
     "long_key.pth": (lambda s, p: torch.save(s | {"x" * 10_000_000: torch.ones(2)}, p), "1 key too many"),
-    "many_keys.pth": (lambda s, p: torch.save({f"{i:0500}": s[HINT] for i in range(70_000)}, p), "MiB of keys"),
+    "many_keys.pth": (
+        lambda s, p: torch.save({f"{i:0500}": s[HINT] for i in range(70_000)}, p),
+        "MiB, or a million operations",
+    ),
+    "many_tensors.pt": (lambda s, p: _old({f"{i}": s[HINT] for i in range(60_000)}, p), "more than 50000 tensors"),
+    "many_numbers.pt": (lambda s, p: _old(dict.fromkeys(range(600_000), 1), p), "a million operations"),
+    "many_numbers.pth": (lambda s, p: torch.save(dict.fromkeys(range(600_000), 1), p), "a million operations"),
+    "long_key.pt": (lambda s, p: _old(s | {"x" * (1 << 25): s[HINT]}, p), "MiB, or a million operations"),
     "deep_by_number.pth": (
         lambda s, p: torch.save(s | {f"middle_block.1.transformer_blocks.{i}.x": s[HINT] for i in range(20_000)}, p),
         "transformer blocks are numbered, which is too many for",
