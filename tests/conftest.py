@@ -21,7 +21,6 @@ BESIDE_THE_TESTS = {
     "random_weights": "tests/random_weights.py",
     "tfjs_graph": "tests/tfjs_graph.py",
     "windows_files": "tests/windows_files.py",
-    "device_without_float64": "tests/device_without_float64.py",
     "toy_training": "tests/core/train/toy_training.py",
     "tiny_transformers": "tests/core/annotators/transformers_models/tiny_transformers.py",
     "posed_people": "tests/core/annotators/pose/posed_people.py",
@@ -53,7 +52,7 @@ for _name, _path in BESIDE_THE_TESTS.items():
 
 # emulations of other systems, for every test
 windows_files = sys.modules["windows_files"].windows_files
-device_without_float64 = sys.modules["device_without_float64"].device_without_float64
+device_without_float64 = sys.modules["pretended_device"].device_without_float64
 
 
 def pytest_report_header() -> str:

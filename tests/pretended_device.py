@@ -1,6 +1,7 @@
 """A device that says `mps`, computes on the CPU and lacks what such a device lacks: float64 and some operators.
 
-Tensors of the two devices may not meet in one operator, as on a real one; single numbers of the CPU may.
+Tensors of the two devices may not meet in one operator, as on a real one; single numbers of the CPU may. Intel Arc
+refuses float64, too.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
@@ -16,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 MPS = torch.device("mps")
+DOUBLES = (torch.float64, torch.complex128)
 NEWER_ON_MPS = {"_upsample_bicubic2d_aa": "2.8", "_upsample_bilinear2d_aa": "2.7", "upsample_bicubic2d": "2.6"}
 """Operator -> the release of torch that brought its kernel for Macs."""
 
@@ -40,12 +43,13 @@ class _Operators(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self.on_device:
             name = function.overloadpacket.__name__
-            self.calls.add(name)
+            self.calls.add(function.name().removeprefix("aten::"))
             if name in self.missing:
                 raise NotImplementedError(f"The operator 'aten::{name}.out' is not currently implemented for MPS")
-            if any(tensor.dtype == torch.float64 and tensor.ndim for tensor in _tensors(args, kwargs)):
-                raise TypeError("Cannot convert a MPS Tensor to float64 dtype as MPS does not support float64")
-        return function(*args, **(kwargs or {}))
+        result = function(*args, **(kwargs or {}))
+        if self.on_device and any(tensor.dtype in DOUBLES and tensor.ndim for tensor in _tensors(args, kwargs, result)):
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype as MPS does not support float64")
+        return result
 
 
 class _Functions(TorchFunctionMode):
@@ -77,6 +81,8 @@ class _Functions(TorchFunctionMode):
             self.operators.on_device = before
 
     def _move(self, tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if args and isinstance(args[0], Tensor):  # as another one
+            args = (args[0].device, args[0].dtype, *args[1:])
         device, dtype, *_ = torch._C._nn._parse_to(*args, **{k: v for k, v in kwargs.items() if k != "copy"})
         result = tensor.as_subclass(Tensor).to(dtype or tensor.dtype)
         return result.as_subclass(OnDevice) if (device or tensor.device) == MPS else result
@@ -88,9 +94,19 @@ def _tensors(*values: Any) -> list[Tensor]:
 
 @contextmanager
 def pretended_device(missing: Iterable[str] = ()) -> Iterator[set[str]]:
-    """Inside, there is a device `mps` without the operators of these names; yields the names of those that it ran."""
+    """Inside, there is a device `mps` without the operators of these names.
+
+    Yields the names of those that it ran, with their overload, as in torch's native_functions.yaml.
+    """
     with _Operators(missing) as operators, _Functions(operators):
         yield operators.calls
+
+
+@pytest.fixture
+def device_without_float64() -> Iterator[torch.device]:
+    """`mps`, pretended, for a whole test."""
+    with pretended_device():
+        yield MPS
 
 
 def put(net: nn.Module) -> nn.Module:
