@@ -114,11 +114,31 @@ BACKBONES = {
     "convnextv2": ("ConvNextV2Config", CONVNEXT),
     "swin": ("SwinConfig", SWIN),
     "swinv2": ("Swinv2Config", f"{SWIN} pretrained_window_sizes"),
+    "focalnet": (
+        "FocalNetConfig",
+        f"{OUTPUTS} image_size patch_size num_channels embed_dim use_conv_embed hidden_sizes depths focal_levels "
+        "focal_windows hidden_act mlp_ratio hidden_dropout_prob drop_path_rate use_layerscale layerscale_value "
+        "use_post_layernorm use_post_layernorm_in_modulation normalize_modulator initializer_range layer_norm_eps "
+        "encoder_stride",
+    ),
+    "pvt_v2": (
+        "PvtV2Config",
+        f"{OUTPUTS} image_size num_channels num_encoder_blocks depths sr_ratios hidden_sizes patch_sizes strides "
+        "num_attention_heads mlp_ratios hidden_act hidden_dropout_prob attention_probs_dropout_prob initializer_range "
+        "drop_path_rate layer_norm_eps qkv_bias linear_attention",
+    ),
     "resnet": ("ResNetConfig", RESNET),
     "rt_detr_resnet": ("RTDetrResNetConfig", RESNET),
     "vitpose_backbone": ("VitPoseBackboneConfig", f"{VIT} {OUTPUTS} mlp_ratio num_experts part_features"),
 }
 """The same of the backbones. Those that load code or weights of their own, such as timm's, are not among them."""
+
+NOT_TAKEN = {
+    "dinat": "it needs the package natten, which runs on few systems",
+    "hiera": "in transformers it takes pictures of one size only",
+    "timm_backbone": "its form, and often its weights, come from the package timm",
+}
+"""Backbones that are refused, and why."""
 
 WORDS = frozenset((
     # activations
@@ -135,7 +155,7 @@ WORDS = frozenset((
 LAYERS = frozenset(
     "num_hidden_layers num_encoder_blocks num_stages depths encoder_layers decoder_layers query_dec_layers "
     "auxiliary_num_convs num_patch_transformer_layers text_encoder_num_layers text_encoder_proj_layers "
-    "num_feature_levels".split()
+    "num_feature_levels num_experts".split()
 )
 """Keys that say how often something is built."""
 

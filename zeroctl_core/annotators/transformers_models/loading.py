@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ...files.weight_file import CheckpointError
+from .built_size import check_size
 from .preprocessing import Preprocessing, preprocessing_of
 from .safe_config import backbone_of, build_config, refusal
 from .weights import content, read_weights, weight_files
@@ -142,6 +143,7 @@ def load_model(path: str | Path, task: str) -> TransformersModel:
         weights = read_weights(files)
         side = max((length for tensor in weights.values() for length in tensor.shape), default=0)
         safe_config = build_config(config, layers=len(weights), side=side)
+        check_size(kind, safe_config, weights, NOT_NEEDED)
     except CheckpointError as error:
         raise error if str(folder) in str(error) else CheckpointError(f"{folder} {error}") from error
     except ImportError as error:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...files.weight_file import CheckpointError
-from .known_configs import BACKBONES, LAYERS, MODELS, NOT_SIZES, WORDS
+from .known_configs import BACKBONES, LAYERS, MODELS, NOT_SIZES, NOT_TAKEN, WORDS
 
 FROM_ELSEWHERE = ("backbone", "backbone_kwargs", "use_pretrained_backbone", "use_timm_backbone")
 """Keys that let the weights or the form of a backbone come from outside of the folder, where they have a value."""
@@ -75,7 +75,11 @@ def refusal(config: Mapping[str, Any]) -> str | None:
 def _build(where: str, config: Mapping[str, Any], table: Mapping[str, tuple[str, str]], layers: int, side: int) -> Any:
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or model_type not in table:
-        raise CheckpointError(f"names the {where or 'model'} {_text(model_type)}; known are {', '.join(table)}")
+        why = f" ({NOT_TAKEN[model_type]})" if isinstance(model_type, str) and model_type in NOT_TAKEN else ""
+        raise CheckpointError(
+            f"is on the {where or 'model'} {_text(model_type)}, which zeroctl does not load{why}; take a folder on one "
+            f"of {', '.join(table)}"
+        )
     name, form = table[model_type]
     kind = getattr(importlib.import_module("transformers"), name)
     keys = {*form.split(), "num_labels", "id2label", "label2id"}
@@ -115,7 +119,7 @@ def _plain(key: str, value: Any, layers: int, side: int) -> Any:
         return {name: number for number, name in _names(key, {v: k for k, v in value.items()}, side).items()}
     if key == "bin_configurations" and isinstance(value, list):
         return [_bins(key, bins, layers, side) for bins in value]
-    if isinstance(value, list) and len(value) <= SIZE:
+    if isinstance(value, list) and len(value) <= layers:  # something is built for each
         if key in LAYERS and all(isinstance(number, int) for number in value):
             _number(key, sum(value), layers, side)
         return [

@@ -180,6 +180,8 @@ def test_what_would_come_from_elsewhere_is_refused(key, place, folder_with, noth
         {"model_type": "timm_backbone", "backbone": "hf-hub:evil/repo"},
         {"model_type": "timm_backbone"},
         {"model_type": "dinat"},
+        {"model_type": "vitdet"},
+        {"model_type": "hiera"},
         {"model_type": ["swin"]},
         {"model_type": "evil/repo"},
         {"depths": [1]},
@@ -197,12 +199,27 @@ def test_another_backbone_is_refused_in_words(backbone, tiny_folder, tmp_path, n
     assert nothing_runs == []
 
 
+def test_a_published_backbone_that_is_not_loaded_is_named_with_the_reason_and_with_those_that_are(
+    tiny_folder, tmp_path
+) -> None:
+    folder = Path(shutil.copytree(tiny_folder("oneformer"), tmp_path / "oneformer"))
+    config = json.loads((folder / "config.json").read_text())
+    backbone = {"model_type": "dinat", "depths": [3, 4, 18, 5]}
+    (folder / "config.json").write_text(json.dumps({**config, "backbone_config": backbone}))
+    with pytest.raises(CheckpointError, match=r"oneformer is on the backbone 'dinat'.*natten.*take a folder.*swin"):
+        load_model(folder, "segmentation")
+
+
 def test_files_of_a_folder_that_run_code_elsewhere_are_not_opened(tiny_folder, tmp_path, nothing_runs) -> None:
     folder = Path(shutil.copytree(tiny_folder("segformer"), tmp_path / "segformer"))
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "evil/repo"}))
     (folder / "generation_config.json").write_text("{")
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": "../../evil.bin"}}))
     (folder / "modeling_segformer.py").write_text("raise SystemExit")
+    evil = {"auto_map": {"AutoProcessor": "evil/repo--code.P", "AutoTokenizer": ["evil/repo--code.T", None]}}
+    for name in ("preprocessor_config", "processor_config", "tokenizer_config", "video_preprocessor_config"):
+        entries = {**evil, "image_processor_type": "Evil", "processor_class": "Evil", "tokenizer_class": "Evil"}
+        (folder / f"{name}.json").write_text(json.dumps(entries))
     load_model(folder, "segmentation")
     assert nothing_runs == []
 
@@ -219,6 +236,7 @@ def test_files_of_a_folder_that_run_code_elsewhere_are_not_opened(tiny_folder, t
         ("id2label", {"x": 1}),
         ("layer_norm_eps", float("inf")),
         ("depths", [[[1]]] * 4),
+        ("depths", [1] * 1000),
         ("depths", "1"),
         ("hidden_sizes", None),
     ],
@@ -233,6 +251,35 @@ def test_numbers_ask_for_no_more_than_the_weights(key, value, tiny_folder, tmp_p
     with pytest.raises(CheckpointError, match="segformer"):
         load_model(folder, "segmentation")
     assert time.monotonic() - begin < 10
+
+
+WIDE = {
+    "segformer": {"hidden_sizes": [8192] * 4, "depths": [12] * 4},
+    "dpt": {"hidden_size": 8192, "intermediate_size": 8192, "num_hidden_layers": 100},
+    "upernet_swin": {"backbone_config": {"window_size": 1000}},
+    "upernet": {"hidden_size": 8000},
+    "vitpose": {"backbone_config": {"hidden_size": 6000, "num_experts": 90, "part_features": 1000}},
+    "rt_detr": {"decoder_ffn_dim": 8192, "encoder_ffn_dim": 8192, "decoder_layers": 100},
+}
+"""Sizes of which each is allowed for itself; together 20 MB to 100 GB, where the weights have some 100 kB."""
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_a_model_larger_than_its_weights_is_refused_before_memory_is_taken(name, tiny_folder, tmp_path, monkeypatch):
+    import transformers
+
+    folder = Path(shutil.copytree(tiny_folder(name), tmp_path / name))
+    config = json.loads((folder / "config.json").read_text())
+    for key, value in WIDE[name].items():
+        config[key] = {**config[key], **value} if isinstance(value, dict) else value
+    (folder / "config.json").write_text(json.dumps(config))
+
+    def load(*rest: Any, **more: Any) -> None:
+        raise AssertionError("memory is taken")
+
+    monkeypatch.setattr(getattr(transformers, TINY[name][0]), "from_pretrained", load)
+    with pytest.raises(CheckpointError, match=rf"{name} describes in its config.json a model of [\d,]+"):
+        load_model(folder, TASK[name])
 
 
 def test_a_key_of_a_newer_transformers_is_refused_where_it_changes_the_net(tiny_folder, tmp_path, monkeypatch) -> None:

@@ -167,6 +167,28 @@ def _upernet_swin() -> Any:
     )
 
 
+def _upernet_on(backbone: str) -> Any:
+    import transformers
+
+    stages = [f"stage{number}" for number in (1, 2, 3, 4)]
+    ones = dict(depths=[1, 1, 1, 1], out_features=stages)
+    config = {
+        "focalnet": lambda: transformers.FocalNetConfig(
+            embed_dim=8, hidden_sizes=[16, 32, 64, 64], image_size=64, use_layerscale=True, **ones
+        ),
+        "pvt_v2": lambda: transformers.PvtV2Config(
+            hidden_sizes=[8, 16, 32, 64], num_attention_heads=[1, 1, 2, 2], mlp_ratios=[2, 2, 2, 2], **ones
+        ),
+    }[backbone]()
+    return transformers.UperNetConfig(
+        backbone_config=config,
+        hidden_size=16,
+        auxiliary_channels=8,
+        auxiliary_in_channels=config.hidden_sizes[2],
+        num_labels=CLASSES,
+    )
+
+
 def _segformer() -> Any:
     import transformers
 
@@ -278,6 +300,8 @@ TINY = {
     "zoedepth": ("ZoeDepthForDepthEstimation", _zoedepth),
     "upernet": ("UperNetForSemanticSegmentation", _upernet),
     "upernet_swin": ("UperNetForSemanticSegmentation", _upernet_swin),
+    "upernet_focalnet": ("UperNetForSemanticSegmentation", lambda: _upernet_on("focalnet")),
+    "upernet_pvt_v2": ("UperNetForSemanticSegmentation", lambda: _upernet_on("pvt_v2")),
     "segformer": ("SegformerForSemanticSegmentation", _segformer),
     "mask2former": ("Mask2FormerForUniversalSegmentation", _mask2former),
     "oneformer": ("OneFormerForUniversalSegmentation", _oneformer),
@@ -289,7 +313,15 @@ TINY = {
 
 OF_TASK = {
     "depth": ("depth_anything", "depth_anything_metric", "dpt", "dpt_hybrid", "dpt_dinov2", "zoedepth"),
-    "segmentation": ("upernet", "upernet_swin", "segformer", "mask2former", "oneformer"),
+    "segmentation": (
+        "upernet",
+        "upernet_swin",
+        "upernet_focalnet",
+        "upernet_pvt_v2",
+        "segformer",
+        "mask2former",
+        "oneformer",
+    ),
     "pose": ("vitpose",),
     "people": ("rt_detr", "rt_detr_v2"),
 }
