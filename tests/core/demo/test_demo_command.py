@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFile
 
 from zeroctl_core.annotators.pictures.pixels import over_white
 from zeroctl_core.demo.__main__ import main
@@ -164,3 +166,30 @@ def test_a_file_that_is_not_a_picture_is_named_without_a_traceback(tmp_path, no_
     Image.effect_noise((SIZE, SIZE), 50).save(path)
     path.write_bytes(content or path.read_bytes()[:5000])
     assert f"{path} {message}" in refused(["--condition", str(path), "--out", str(tmp_path / "o.png")], capsys)
+
+
+def huge_png(side: int) -> bytes:
+    """The header of a PNG of `side` x `side` pixels, and as good as nothing after it."""
+    chunks = (b"IHDR" + side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0]), b"IDAT" + zlib.compress(b"\0" * 100))
+    parts = [(len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") for chunk in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_a_header_of_3_6_billion_pixels_is_refused_before_memory_is_taken(tmp_path, no_weights, monkeypatch, capsys):
+    path = tmp_path / "mine.png"
+    path.write_bytes(huge_png(60_000))
+
+    def load(self):
+        raise AssertionError("pixels are read")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    message = refused(["--condition", str(path), "--out", str(tmp_path / "o.png")], capsys)
+    assert f"{path} cannot be read as a picture" in message and "3600000000 pixels" in message
+
+
+@pytest.mark.parametrize("length", [8, 20, 33, 45, 100, 2000])
+def test_a_png_that_is_cut_off_anywhere_is_named(tmp_path, no_weights, capsys, length):
+    path = tmp_path / "mine.png"
+    Image.effect_noise((SIZE, SIZE), 50).save(path)
+    path.write_bytes(path.read_bytes()[:length])
+    assert str(path) in refused(["--condition", str(path), "--out", str(tmp_path / "o.png")], capsys)
