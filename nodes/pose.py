@@ -8,15 +8,19 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zeroctl_core.annotators.pictures.resolution import size_at_resolution
+from zeroctl_core.annotators.pictures.resolution import RESOLUTIONS, size_at_resolution
 from zeroctl_core.annotators.pose import (
     DIALECTS,
     POSE_PARAMS,
     Frame,
+    canvas_of,
     detect_poses,
     draw_pose,
+    drawn_parts,
+    on_one_canvas,
     read_boxes,
     read_keypoints,
+    read_text,
     seen_pixels,
     write_keypoints,
 )
@@ -32,11 +36,44 @@ from .host.annotators.inputs import (
     setting_input,
 )
 from .host.annotators.nets import load_folders
+from .host.annotators.poses import tell_of_poses
 from .host.inputs import check_choice, check_number
 from .host.preview import preview
 from .host.schema import BoxesSocket, ComfyNode, NodeOutput, PoseKeypointsSocket, io, schema
 
 STICK_SCALES = ["1", "auto_xinsir", "2", "3", "4", "6", "8"]
+
+
+def _side(name: str) -> Any:
+    return io.Int.Input(
+        name,
+        default=0,
+        min=0,
+        max=RESOLUTIONS[1],
+        optional=True,
+        tooltip="Of the picture of the key points, pixels, where they do not name it, as in the files of OpenPose.",
+    )
+
+
+def _canvas(width: int, height: int) -> tuple[int, int] | None:
+    """(height, width), or None where neither is given."""
+    if (width > 0) != (height > 0):
+        raise ValueError(
+            f"width is {width} and height {height}. Give both in pixels, or leave both at 0 where the key points name "
+            "their canvas."
+        )
+    return (height, width) if width else None
+
+
+def _given(keypoints: Any, text: str) -> Any:
+    """The key points of the socket or of the text."""
+    if keypoints is None and not text.strip():
+        raise ValueError(
+            "there are no key points. Connect a pose node to keypoints, or paste the JSON of a pose editor into text."
+        )
+    if keypoints is not None and text.strip():
+        raise ValueError("keypoints are connected and text is filled in: use one of them, and empty the other.")
+    return read_text(text) if keypoints is None else keypoints
 
 
 class ZeroctlPoseDraw(ComfyNode):
@@ -52,8 +89,9 @@ class ZeroctlPoseDraw(ComfyNode):
             inputs=[
                 PoseKeypointsSocket.Input(
                     "keypoints",
+                    optional=True,
                     tooltip="POSE_KEYPOINT of ComfyUI's pose nodes, or of the OpenPose or DWPose nodes of "
-                    "comfyui_controlnet_aux; one picture a frame.",
+                    "comfyui_controlnet_aux; one picture a frame. Or write text.",
                 ),
                 io.Boolean.Input("body", default=True, tooltip="Draw limbs and joints."),
                 io.Boolean.Input(
@@ -88,6 +126,14 @@ class ZeroctlPoseDraw(ComfyNode):
                 resolution_input(
                     512, "Pixels of the short side of the drawing, 64 or more; 0: the size named by the key points."
                 ),
+                io.String.Input(
+                    "text",
+                    default="",
+                    optional=True,
+                    tooltip="In place of keypoints: the JSON that a pose editor or OpenPose saves, pasted here.",
+                ),
+                _side("width"),
+                _side("height"),
             ],
             outputs=[condition_output()],
         )
@@ -95,7 +141,6 @@ class ZeroctlPoseDraw(ComfyNode):
     @classmethod
     def execute(
         cls,
-        keypoints: Any,
         body: bool,
         hands: bool,
         face: bool,
@@ -103,16 +148,21 @@ class ZeroctlPoseDraw(ComfyNode):
         stick_scale: str,
         limb_gain: float,
         resolution: int,
+        keypoints: Any = None,
+        text: str = "",
+        width: int = 0,
+        height: int = 0,
     ) -> NodeOutput:
         check_choice("stick_scale", stick_scale, STICK_SCALES)
-        frames = read_keypoints(keypoints)
+        notes: list[str] = []
+        parts = drawn_parts(body, hands, face)
+        frames = read_keypoints(_given(keypoints, text), parts, _canvas(width, height), notes.append)
         if not frames:
             raise ValueError("keypoints hold no frame. Connect a pose node that has run on a picture.")
-        height, width = size_at_resolution(frames[0].height, frames[0].width, resolution)
+        size = size_at_resolution(*canvas_of(frames), resolution)
         condition = draw_pose(
-            frames,
-            height,
-            width,
+            on_one_canvas(frames, notes.append),
+            *size,
             limb_gain=check_number("limb_gain", limb_gain),
             stick_scale="auto_xinsir" if stick_scale == "auto_xinsir" else int(stick_scale),
             hands=hands,
@@ -120,6 +170,7 @@ class ZeroctlPoseDraw(ComfyNode):
             body=body,
             threshold=check_number("threshold", threshold),
         ).movedim(1, -1)
+        tell_of_poses("Draw Pose", notes, condition, frames, parts=parts, threshold=threshold)
         return NodeOutput(condition, ui=preview(condition, cls))
 
 
@@ -151,7 +202,7 @@ class ZeroctlPose(ComfyNode):
                 BoxesSocket.Input(
                     "bboxes",
                     optional=True,
-                    tooltip="Boxes of the people; with them nothing is detected.",
+                    tooltip="Boxes of the people, in pixels or 0 to 1; with them nothing is detected.",
                     extra_dict={"forceInput": True},  # newer front ends would draw an editor of boxes
                 ),
             ],
@@ -179,7 +230,9 @@ class ZeroctlPose(ComfyNode):
     ) -> NodeOutput:
         check_choice("keypoints_as", keypoints_as, DIALECTS)
         picture = read_picture(image)
-        boxes = None if bboxes is None else read_boxes(bboxes)
+        height, width = picture.shape[2:]
+        notes: list[str] = []
+        boxes = None if bboxes is None else read_boxes(bboxes, (height, width), notes.append)
         if boxes is not None and len(boxes) not in (1, len(picture)):
             raise ValueError(
                 f"bboxes are of {len(boxes)} pictures, image has {len(picture)}; expected as many, or one."
@@ -187,7 +240,6 @@ class ZeroctlPose(ComfyNode):
         for param, value in zip(POSE_PARAMS, (person_threshold, keypoint_threshold, max_people), strict=True):
             param.check("pose", value)
         models = {"pose": estimator} if boxes is not None else {"pose": estimator, "people": detector}
-        height, width = picture.shape[2:]
 
         def run(part: slice, pictures: Tensor, nets: Sequence[nn.Module]) -> list[Frame]:
             return detect_poses(
@@ -205,6 +257,7 @@ class ZeroctlPose(ComfyNode):
         frames = [frame for part in parts for frame in part]
         size = size_at_resolution(height, width, resolution)
         condition = draw_pose(frames, *size, threshold=keypoint_threshold).movedim(1, -1)
+        tell_of_poses("Pose", notes, condition, frames, parts=("body",), threshold=keypoint_threshold)
         points = write_keypoints(frames, keypoints_as, keypoint_threshold)
         return NodeOutput(condition, points, ui=preview(condition, cls))
 

@@ -251,3 +251,24 @@ def test_poses_of_given_boxes_are_drawn_and_handed_on(host, images, folders) -> 
     outputs = host.run(graph, keep={"map": ["pose", 0], "points": ["pose", 1]})
     assert [len(frame["people"]) for frame in outputs["points"]] == [1, 1]
     assert outputs["points"][0]["canvas_width"] == SIZE and outputs["map"].any()
+
+
+def test_boxes_in_fractions_are_those_in_pixels_and_boxes_of_nobody_are_told(host, images, folders) -> None:
+    values = {param.name: param.default for param in POSE_PARAMS} | {"keypoints_as": "comfyui", "download": False}
+    values |= {"detector": "tiny/rt_detr", "estimator": "tiny/vitpose", "resolution": 0, "keypoint_threshold": 0.0}
+    graph = {"image": host.give(images), "pose": node("ZeroctlPose", image=["image", 0], **values)}
+
+    def run(box: dict[str, Any]) -> tuple[Any, list[str]]:
+        graph["boxes"] = host.give([[box]])
+        graph["pose"]["inputs"]["bboxes"] = ["boxes", 0]
+        result = host.run(graph, keep={"map": ["pose", 0], "points": ["pose", 1]})
+        return result, [data["text"] for data in result.sent("zeroctl.notice") if data["title"] == "Pose"]
+
+    pixels, notices = run({"x": SIZE / 4, "y": SIZE / 4, "width": SIZE / 2, "height": SIZE / 2})
+    assert pixels["map"].any() and notices == []
+    fractions, notices = run({"x": 0.25, "y": 0.25, "width": 0.5, "height": 0.5})
+    assert torch.equal(fractions["map"], pixels["map"]) and fractions["points"] == pixels["points"]
+    face, (text,) = run({"x": 10, "y": 10, "width": 40, "height": 40, "label": "face"})
+    assert not face["map"].any()
+    assert "2 of 2 pictures are black: there is no box around a person (0, 1)" in text
+    assert "boxes are left out: 1 labelled face" in text
