@@ -14,13 +14,17 @@ import comfy.model_management
 import torch
 from torch import Tensor
 
-from zeroctl_core.canvas import Placed, prepared_mask, resize_condition
+from zeroctl_core.canvas import Placed, prepared_mask
 from zeroctl_core.canvas.cells import PIXELS_PER_CELL
 
 from ..notices import notice
 from ..units import Unit
+from .placed import PlacedImages
 
 __all__ = ["SamplingRun"]
+
+PLACED = PlacedImages()
+"""Beyond a run: an unchanged graph places its images once."""
 
 
 class SamplingRun:
@@ -63,7 +67,7 @@ class SamplingRun:
         with self._lock:
             if key not in self._placed:
                 height, width = (PIXELS_PER_CELL * cells for cells in canvas)
-                self._placed[key] = resize_condition(unit.image, height, width, unit.resize, scan=False)
+                self._placed[key] = PLACED.get(unit.image, height, width, unit.resize)
             return self._placed[key]
 
     def mask(self, unit: Unit, canvas: tuple[int, int]) -> Tensor | None:
