@@ -13,6 +13,7 @@ from .host.inputs import check_choice
 from .host.loading import as_in_file, load_file
 from .host.paths import controlnet_names, controlnet_path, fingerprint, new_model_path
 from .host.schema import ComfyNode, NodeOutput, io, schema, ui
+from .host.sockets import in_words
 
 
 class ZeroctlLoadControlNet(ComfyNode):
@@ -89,8 +90,8 @@ class ZeroctlSaveControlNet(ComfyNode):
         check_choice("layout", layout, LAYOUTS)
         if not is_ours(control_net):
             raise ValueError(
-                "only a ControlNet of this pack can be saved: load it with Load ControlNet (strict), or make one with "
-                "Untrained ControlNet from Model."
+                f"control_net is {in_words(control_net)}: only a ControlNet of this pack can be saved. Load it with "
+                "Load ControlNet (strict), or make one with Untrained ControlNet from Model."
             )
         path = new_model_path(filename_prefix, ".safetensors")
         save_controlnet(as_in_file(control_net), path, layout=layout)

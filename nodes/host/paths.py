@@ -8,9 +8,15 @@ from pathlib import Path
 import folder_paths
 
 from zeroctl_core.demo.model import WEIGHTS, control_files
+from zeroctl_core.files.key_faults import short
 
 __all__ = ["controlnet_names", "controlnet_path", "demo_weights", "fingerprint", "new_model_path"]
 
+LONGEST_PREFIX, LONGEST_NAME = 1000, 200
+"""Linux allows 4095 bytes of path and 255 of a name; a number and an extension follow, and the output folder comes
+first."""
+SPACE = 32
+"""Below it are the control characters."""
 EMBEDDED = "zeroctl/"
 """Prefix of the embedded controls in the list. They have no file extension and the host lists no file without one, so
 that `zeroctl/edges` is ours and `zeroctl/edges.safetensors` is a file of the user's."""
@@ -40,7 +46,7 @@ def controlnet_path(name: str) -> Path:
     if path is None:
         folders = ", ".join(folder_paths.get_folder_paths("controlnet"))
         raise ValueError(
-            f"There is no ControlNet file {name!r} in {folders}, and the embedded controls are "
+            f"There is no ControlNet file {short(name)!r} in {folders}, and the embedded controls are "
             f"{', '.join(embedded) or 'missing'}. Put the file there and refresh the node list, or choose another."
         )
     return Path(path)
@@ -55,12 +61,19 @@ def fingerprint(path: Path) -> str:
 def new_model_path(prefix: str, extension: str) -> Path:
     """The next free numbered path for `prefix` in the host's output folder: `controlnet/zeroctl_00001_.safetensors`.
 
-    Raises `ValueError` for a prefix that names no file, and the host's own exception for one that leads out of the
-    output folder.
+    Raises `ValueError` for a prefix that names no file or none that a disk can hold, and the host's own exception for
+    one that leads out of the output folder.
     """
+    fault = ""
     if Path(prefix).name in ("", ".", ".."):
+        fault = "names no file"
+    elif any(ord(character) < SPACE or "\ud800" <= character <= "\udfff" for character in prefix):
+        fault = "holds a character that no file name may hold"
+    elif len(prefix) > LONGEST_PREFIX or max(len(part.encode()) for part in Path(prefix).parts) > LONGEST_NAME:
+        fault = f"is longer than a path may be: {LONGEST_PREFIX} characters, and {LONGEST_NAME} bytes a name"
+    if fault:
         raise ValueError(
-            f"filename_prefix is {prefix!r}, which names no file. Write a name, such as controlnet/zeroctl."
+            f"filename_prefix is {short(prefix)!r}, which {fault}. Write a name, such as controlnet/zeroctl."
         )
     folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
     return Path(folder) / f"{name}_{counter:05}_{extension}"

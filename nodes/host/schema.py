@@ -7,10 +7,14 @@ not know, and `option` moves unknown input options to `extra_dict`, where every 
 
 from __future__ import annotations
 
+import functools
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 from comfy_api.latest import ComfyExtension, io, ui
+
+from .sockets import check_inputs
 
 __all__ = [
     "ComfyExtension",
@@ -28,7 +32,6 @@ __all__ = [
     "ui",
 ]
 
-ComfyNode = io.ComfyNode
 NodeOutput = io.NodeOutput
 
 StackSocket = io.Custom("ZEROCTL_STACK")
@@ -40,6 +43,25 @@ BoxesSocket = io.Custom("BOUNDING_BOX")  # of the host's object detection
 LegacyStackSocket = io.Custom("CONTROL_NET_STACK")  # list[(net, image, strength, start, end)], shared by several packs
 
 _SCHEMA_FIELDS = frozenset(inspect.signature(io.Schema).parameters)
+
+
+class ComfyNode(io.ComfyNode):
+    """A V3 node whose `execute` is called only with what its inputs can carry, see `check_inputs`."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # the host clones the classes of nodes, the finished `execute` among what it copies
+        if "execute" in cls.__dict__ and not hasattr(cls.execute, "__wrapped__"):
+            cls.execute = classmethod(_with_checked_inputs(cls.execute.__func__))
+
+
+def _with_checked_inputs(execute: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(execute)
+    def checked(cls: Any, *args: Any, **values: Any) -> Any:
+        check_inputs((cls.SCHEMA or cls.GET_SCHEMA()).inputs or (), values)
+        return execute(cls, *args, **values)
+
+    return checked
 
 
 def schema(**fields: Any) -> io.Schema:

@@ -9,6 +9,7 @@ from pathlib import Path
 import folder_paths
 
 from zeroctl_core.annotators.transformers_models import check_transformers, folder_tasks, load_model
+from zeroctl_core.files.key_faults import short
 from zeroctl_core.files.written_whole import folder_written_whole
 
 from .download import check_place, fetch, link_to_nothing
@@ -108,8 +109,8 @@ def folder_copies(task: str, name: str) -> list[Path]:
             matches.append(files[0].parent)
     elif not matches:
         raise ValueError(
-            f"There is no folder {name!r} with a model for {task} below {', '.join(map(str, roots()))}; there are: "
-            f"{', '.join(folders) or 'none'}. Press R after adding one."
+            f"There is no folder {short(name)!r} with a model for {task} below {', '.join(map(str, roots()))}; "
+            f"there are: {', '.join(folders) or 'none'}. Press R after adding one."
         )
     return list(dict.fromkeys(matches))
 
