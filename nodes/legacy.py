@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from zeroctl_core import Schedule
+from zeroctl_core.files.key_faults import short
 from zeroctl_core.files.plural import plural
 
-from .host.inputs import check_image, check_number, naming
+from .host.inputs import check_number, naming, read_condition
 from .host.schema import ComfyNode, LegacyStackSocket, NodeOutput, StackSocket, io, schema
+from .host.sockets import in_words
 from .host.units import Unit, UnitStack
 
 ROW = "(net, image, strength, start, end)"
@@ -55,7 +57,7 @@ def _cannot_say(unit: Unit) -> list[str]:
     if unit.schedule.unit != "timestep":
         lost.append(f"the window in {unit.schedule.unit} (it acts over the whole run)")
     if unit.schedule.curve.strip():
-        lost.append(f"the curve {unit.schedule.curve}")
+        lost.append(f"the curve {short(unit.schedule.curve)}")
     if unit.mask is not None:
         lost.append("the mask")
     if unit.resize != "crop":
@@ -87,8 +89,6 @@ class ZeroctlStackFromLegacy(ComfyNode):
 
     @classmethod
     def execute(cls, control_net_stack: Any) -> NodeOutput:
-        if control_net_stack is not None and not isinstance(control_net_stack, (list, tuple)):
-            raise ValueError(f"a CONTROL_NET_STACK is a list of {ROW}; got {type(control_net_stack).__name__}.")
         units, lines = [], []
         for number, row in enumerate(control_net_stack or (), start=1):
             with naming(f"row {number} of the CONTROL_NET_STACK"):
@@ -110,9 +110,11 @@ def _unit(row: Any) -> Unit:
         raise ValueError(f"it starts with {type(net).__name__}, expected a CONTROL_NET.")
     for name, value in (("strength", strength), ("start", start), ("end", end)):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"the {name} is {value!r}, expected a number.")
+            raise ValueError(f"the {name} is {in_words(value)}, expected a number.")
         check_number(f"the {name}", value)
-    return Unit(control_net=net, image=check_image(image), strength=strength, schedule=Schedule(start, end))
+    picture, note = read_condition(image)
+    schedule, notes = Schedule(start, end), tuple(filter(None, (note,)))
+    return Unit(control_net=net, image=picture, strength=strength, schedule=schedule, notes=notes)
 
 
 NODES = [ZeroctlStackToLegacy, ZeroctlStackFromLegacy]

@@ -8,7 +8,8 @@ from zeroctl_core import MODES, Schedule
 from zeroctl_core.canvas import RESIZE_MODES
 from zeroctl_core.control.rows import BRANCHES, Branches
 
-from .host.inputs import check_choice, check_image, check_mask, check_number
+from .host.inputs import check_choice, read_condition, read_mask
+from .host.notices import notice
 from .host.schema import ComfyNode, NodeOutput, ScheduleSocket, StackSocket, WeightsSocket, io, schema
 from .host.units import Unit, UnitStack, WeightsChoice, switch
 
@@ -132,14 +133,15 @@ class ZeroctlControl(ComfyNode):
     ) -> NodeOutput:
         check_choice("mode", mode, MODES)
         check_choice("resize", resize, RESIZE_MODES)
-        check_number("strength", strength)
-        check_number("mask_feather", mask_feather)
-        picture = check_image(image)
-        notes = []
+        picture, picture_note = read_condition(image)
+        mask, mask_note = (None, _without_mask(mask_feather, mask_invert)) if mask is None else read_mask(mask)
+        notes = [picture_note, mask_note]
         if schedule is None:
             schedule = Schedule(start, end)
         elif (start, end) != (0.0, 1.0):
             notes.append(f"the schedule socket wins over start {start:g} and end {end:g}")
+        if mask_note and enabled:
+            notice("ControlNet Control", mask_note)
         unit = Unit(
             control_net=control_net,
             image=picture,
@@ -149,14 +151,21 @@ class ZeroctlControl(ComfyNode):
             schedule=schedule,
             weights=weights,
             resize=resize,
-            mask=None if mask is None else check_mask(mask),
+            mask=mask,
             mask_feather=mask_feather,
             mask_invert=mask_invert,
             vae=vae,
             enabled=enabled,
-            notes=tuple(notes),
+            notes=tuple(filter(None, notes)),
         )
         return NodeOutput((*(stack or ()), unit))
+
+
+def _without_mask(feather: float, invert: bool) -> str:
+    """What is set for a mask where there is none, in words."""
+    settings = [f"mask_feather {feather:g}"] if feather else []
+    settings += ["mask_invert"] if invert else []
+    return f"{' and '.join(settings)} without effect: no mask is connected" if settings else ""
 
 
 def _branches(branches: str, mode: str) -> Branches:

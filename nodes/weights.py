@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from zeroctl_core import BASES, RULES, ConnectionWeights
+from zeroctl_core.bases import Base
 from zeroctl_core.files.plural import plural
 
 from .host.control_net import is_ours
@@ -12,6 +14,8 @@ from .host.inputs import check_choice
 from .host.schema import ComfyNode, NodeOutput, WeightsSocket, io, schema
 from .host.units import WeightsChoice
 
+MOST_LINES = 100
+"""Numbers that the table shows for a net that is not known; the largest have some 60 outputs."""
 EXAMPLES = ("sd15", "sdxl")  # bases of the table when nothing says which one is meant
 
 
@@ -68,28 +72,11 @@ class ZeroctlWeights(ComfyNode):
 
 def _table(choice: WeightsChoice, control_net: Any) -> str:
     lines = [f"{choice.name}, shallow to deep, the middle last"]
-    custom = choice.custom.strip()
-    if custom and choice.rule != "uniform":
+    if choice.custom.strip() and choice.rule != "uniform":
         lines[0] += f" (custom numbers are used, not the rule {choice.rule})"
-    numbers = custom.count(",") + 1
-    if control_net is not None and is_ours(control_net):
-        base = control_net.control_model.net.base
-        bases = {base.name: base}
-    elif choice.base != "auto":
-        bases = {choice.base: BASES[choice.base]}
-    elif custom:
-        bases = {name: base for name, base in BASES.items() if len(base.connections) == numbers}
-    else:
-        bases = {name: BASES[name] for name in EXAMPLES}
-    if not bases:  # an adapter, a transformer's net: only the net knows its outputs
-        weights = ConnectionWeights.parse(custom, numbers)
-        counts = sorted({len(base.connections) for base in BASES.values()})
-        lines += [
-            "",
-            f"for a net with {plural(numbers, 'output')}; ControlNets for Stable Diffusion have "
-            + " or ".join(map(str, counts)),
-        ]
-        lines += [f"{place:>2} {weight:9.4f}" for place, weight in enumerate(weights, 1)]
+    bases = _bases(choice, control_net)
+    if not bases:
+        lines += _of_another_net(ConnectionWeights.parse(choice.custom))
     for name, base in bases.items():
         lines += ["", f"{name}: connection, channels, cells, weight"]
         for place, (connection, weight) in enumerate(
@@ -99,6 +86,30 @@ def _table(choice: WeightsChoice, control_net: Any) -> str:
                 f"{place:>2} {connection.stage:<6} {connection.channels:>5} 1/{connection.downsample} {weight:9.4f}"
             )
     return "\n".join(lines)
+
+
+def _bases(choice: WeightsChoice, control_net: Any) -> Mapping[str, Base]:
+    """The bases that the weights may be for; none for an adapter or a transformer's net, which alone know theirs."""
+    if is_ours(control_net):
+        base = control_net.control_model.net.base
+        return {base.name: base}
+    if choice.base != "auto":
+        return {choice.base: BASES[choice.base]}
+    if not choice.custom.strip():
+        return {name: BASES[name] for name in EXAMPLES}
+    number = len(ConnectionWeights.parse(choice.custom))
+    return {name: base for name, base in BASES.items() if len(base.connections) == number}
+
+
+def _of_another_net(weights: ConnectionWeights) -> list[str]:
+    counts = sorted({len(base.connections) for base in BASES.values()})
+    lines = [
+        "",
+        f"for a net with {plural(len(weights), 'output')}; ControlNets for Stable Diffusion have "
+        + " or ".join(map(str, counts)),
+        *(f"{place:>2} {weight:9.4f}" for place, weight in enumerate(weights.values[:MOST_LINES], 1)),
+    ]
+    return lines + ([f"and {len(weights) - MOST_LINES} more"] if len(weights) > MOST_LINES else [])
 
 
 NODES = [ZeroctlWeights]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zeroctl_core import Connection, ConnectionWeights
+from zeroctl_core import ConnectionWeights
 
 from .family import family_of_model, unet_base
 from .units import Unit
@@ -41,7 +41,7 @@ def foreign_weights(unit: Unit, model: Any) -> ConnectionWeights | None:
     if choice.name == "uniform":
         return None
     if choice.custom.strip():
-        return choice.resolve((Connection("skip", 1, 1),) * (choice.custom.count(",") + 1))
+        return ConnectionWeights.parse(choice.custom)
     connections = family_of_model(model).connections
     if not connections:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,12 +11,23 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from zeroctl_core.annotators.pictures.check import OVERSHOOT
+from zeroctl_core.canvas.content import HOLE
 from zeroctl_core.files.plural import plural
 
-__all__ = ["check_choice", "check_image", "check_mask", "check_number", "naming"]
+from .sockets import in_words
+
+__all__ = ["check_choice", "check_image", "check_mask", "check_number", "naming", "read_condition", "read_mask"]
 
 
 Choice = TypeVar("Choice", bound=str)
+
+LARGEST_CONDITION = 2.0
+"""Of either sign. A bicubic filter overshoots 0..1 by a quarter, and values in 0..255 are far beyond."""
+ROUNDING = 1e-4
+"""How far outside 0..1 values may end by arithmetic."""
+
+log = logging.getLogger("zeroctl")
 
 CHANNELS = {
     1: ("1 channel (grey)", "Repeat its channel, or convert it to RGB,"),
@@ -43,7 +55,7 @@ def check_choice(name: str, value: str, choices: Iterable[Choice]) -> Choice:
     for option in options:
         if option == value:
             return option
-    raise ValueError(f"{name} is {value!r}, which is not a choice here. Use one of: {', '.join(options)}.")
+    raise ValueError(f"{name} is {in_words(value)}, which is not a choice here. Use one of: {', '.join(options)}.")
 
 
 def check_number(name: str, value: float) -> float:
@@ -62,10 +74,15 @@ def check_image(image: Tensor, name: str = "image", channels: tuple[int, ...] = 
     Raises `ValueError` for what is not a batch of images, an empty one, another number of channels, and values that are
     not finite.
     """
+    return _read_image(image, name, channels)[0]
+
+
+def _read_image(image: Tensor, name: str, channels: tuple[int, ...]) -> tuple[Tensor, float, float]:
+    """As `check_image`, with the lowest and the highest value."""
     if not isinstance(image, Tensor) or image.ndim != 4:
-        what = f"shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
         raise ValueError(
-            f"{name} must be an IMAGE [B, H, W, 3]; got {what}. Connect the output of an image or annotator node."
+            f"{name} must be an IMAGE [B, H, W, 3]; got {in_words(image)}. "
+            "Connect the output of an image or annotator node."
         )
     if image.numel() == 0 or not image.is_floating_point():
         raise ValueError(
@@ -76,27 +93,61 @@ def check_image(image: Tensor, name: str = "image", channels: tuple[int, ...] = 
         what, remedy = CHANNELS.get(image.shape[-1], (plural(image.shape[-1], "channel"), "Convert it to RGB"))
         expected = "3 (RGB)" if channels == (3,) else "3 (RGB) or 4 (with alpha)"
         raise ValueError(f"{name} has {what}, expected {expected}. {remedy} before it comes here.")
-    if not torch.isfinite(image).all():
+    # five times as fast as aminmax on channels last, and NaN goes through both
+    low, high = float(image.amin()), float(image.amax())
+    if not (math.isfinite(low) and math.isfinite(high)):
         count = int((~torch.isfinite(image)).sum())
         raise ValueError(
             f"{name} has {plural(count, 'value')} of NaN or infinity, expected 0..1. "
             "Look at the node that made it: an annotator on a constant picture may divide by zero."
         )
-    return image.movedim(-1, 1)
+    return image.movedim(-1, 1), low, high
+
+
+def read_condition(image: Tensor, name: str = "image") -> tuple[Tensor, str]:
+    """A condition image [B, H, W, 3] as [B, 3, H, W], and a note on its values; empty where they lie in 0..1.
+
+    What a filter overshot is noted, and the -1 of a hole to inpaint is not.
+    Raises what `check_image` raises, and `ValueError` for values on another scale, such as 0..255.
+    """
+    picture, low, high = _read_image(image, name, (3,))
+    if high > LARGEST_CONDITION or low < -LARGEST_CONDITION:
+        remedy = "divide by 255" if high > LARGEST_CONDITION else "rescale it"
+        raise ValueError(
+            f"{name} has values in {low:g}..{high:g}, expected 0..1: {remedy}. Look at the node that made it; a hole "
+            "to inpaint is -1."
+        )
+    if high <= 1.0 + ROUNDING and (low >= -ROUNDING or abs(low - HOLE) <= ROUNDING):
+        return picture, ""
+    return picture, f"{name} has values in {low:.7g}..{high:.7g}, expected 0..1: what a filter overshot acts, too"
 
 
 def check_mask(mask: Tensor, one: str = "the control acts") -> Tensor:
-    """A host MASK [B, H, W] (or [H, W]) as [B, H, W]. `one` says what 1 means.
+    """What `read_mask` reads; its note goes to the log."""
+    masks, note = read_mask(mask, one)
+    if note:
+        log.warning("[zeroctl] %s", note)
+    return masks
 
-    Raises `ValueError` for another shape, and for values that are not finite or outside 0..1.
+
+def read_mask(mask: Tensor, one: str = "the control acts") -> tuple[Tensor, str]:
+    """A host MASK [B, H, W] (or [H, W]), of numbers or of bools, as floats [B, H, W] in 0..1, and a note.
+
+    `one` says what 1 means. What a filter overshot is cut off, and noted where it is more than rounding.
+    Raises `ValueError` for another shape, and for values that are not finite or farther outside 0..1.
     """
     if not isinstance(mask, Tensor) or mask.ndim not in (2, 3) or mask.numel() == 0:
-        what = f"the shape {tuple(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
-        raise ValueError(f"mask must be a MASK [B, H, W]; got {what}.")
+        raise ValueError(f"mask must be a MASK [B, H, W]; got {in_words(mask)}.")
     mask = mask.unsqueeze(0) if mask.ndim == 2 else mask
+    mask = mask if mask.is_floating_point() else mask.float()
     low, high = (float(bound) for bound in mask.aminmax())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError("mask has values of NaN or infinity, expected 0..1.")
-    if low < 0.0 or high > 1.0:
-        raise ValueError(f"mask has values in {low:g}..{high:g}, expected 0..1 (1: {one}). Rescale it first.")
-    return mask
+    if low < -OVERSHOOT or high > 1.0 + OVERSHOOT:
+        remedy = "Divide it by 255 first." if high > 2.0 else "Rescale it first."
+        raise ValueError(f"mask has values in {low:.7g}..{high:.7g}, expected 0..1 (1: {one}). {remedy}")
+    if low >= 0.0 and high <= 1.0:
+        return mask, ""
+    rounding = max(-low, high - 1.0) <= ROUNDING
+    note = "" if rounding else f"mask has values in {low:.7g}..{high:.7g}, expected 0..1: what a filter overshot is cut"
+    return mask.clamp(0.0, 1.0), note

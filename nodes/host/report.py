@@ -8,6 +8,7 @@ from typing import Any
 import comfy.samplers
 
 from zeroctl_core import MODES
+from zeroctl_core.files.key_faults import short
 
 from .control_net import is_ours
 from .family import family_of_model, unet_base
@@ -18,6 +19,8 @@ from .units import Unit, UnitStack, without_control
 __all__ = ["never_acts", "report"]
 
 STEPS = 20
+LONGEST_WEIGHTS = 1000
+"""Characters of the weights of a net of another pack: numbers for 100 outputs and more."""
 SCHEDULERS = ("normal", "karras", "exponential", "sgm_uniform", "simple", "beta")
 TYPICAL = {"sdxl": 128, "tiny": 16}  # latent side at which the cost is counted; 64 elsewhere
 
@@ -57,7 +60,8 @@ def _what(unit: Unit, model: Any) -> list[str]:
         weights = foreign_weights(unit, model)
         if weights is not None:
             lines.append(
-                f"weights ({choice.name}), in the order of its outputs: " + " ".join(f"{w:.4g}" for w in weights)
+                f"weights ({choice.name}), in the order of its outputs: "
+                + short(" ".join(f"{w:.4g}" for w in weights), LONGEST_WEIGHTS)
             )
         return lines
     net = unit.control_net.control_model.net
@@ -105,7 +109,7 @@ def _window(unit: Unit, model: Any) -> list[str]:
         if text := without_control(schedule):
             lines.append(text)
     if schedule.curve.strip():
-        lines.append(f"times the curve {schedule.curve.strip()} ({schedule.interpolation})")
+        lines.append(f"times the curve {short(schedule.curve.strip())} ({schedule.interpolation})")
     counts = []
     for name in SCHEDULERS:
         sigmas = [float(sigma) for sigma in comfy.samplers.calculate_sigmas(sampling, name, STEPS)]

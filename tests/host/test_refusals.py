@@ -155,7 +155,7 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     "an empty CONTROL_NET_STACK": (lambda b: b.legacy([]), "the stack is empty"),
     "a CONTROL_NET_STACK that is not a list": (
         lambda b: b.legacy({"net": 1}),
-        r"a CONTROL_NET_STACK is a list of \(net, .*got dict",
+        r"control_net_stack is of the type dict, expected a CONTROL_NET_STACK, a list of rows such as \(net, ",
     ),
     "a row of four": (
         lambda b: b.row(1.0, 0.0),
@@ -248,14 +248,30 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
         lambda b: b.linked(weights(custom="1, 1, , 1, 1"), "weights"),
         "nothing is written at place 3",
     ),
+    "numbers without commas": (
+        lambda b: b.linked(weights(custom="1 1 1"), "weights"),
+        "custom weights: '1 1 1' is not a number at place 1; write one number a connection, separated by commas",
+    ),
+    "a comma too many": (
+        lambda b: b.linked(weights(custom="1," * 13), "weights"),
+        "custom weights: nothing is written at place 14; write one number a connection",
+    ),
+    "a comma too many for a base": (
+        lambda b: b.linked(weights(base="sd15", custom="1," * 13), "weights"),
+        "custom weights: nothing is written at place 14; write 13 numbers, separated by commas",
+    ),
+    "a gap among the weights of a foreign net": (
+        lambda b: b.linked(weights(custom="1, , 1"), "weights", net=b.host_net("thin")),
+        "nothing is written at place 2; write one number a connection",
+    ),
     "a weight that is NaN": (
         lambda b: b.linked(weights(custom="1, 1, nan, 1, 1"), "weights"),
         "connection weight 3 of 5 is nan; give a finite number",
     ),
     # numbers that no minimum and no maximum stops
     "a strength of NaN": (lambda b: b.control(strength=NAN), "strength is nan, expected an ordinary number"),
-    "a start of NaN": (lambda b: b.control(start=NAN), "schedule start is nan"),
-    "a feather of NaN": (lambda b: b.control(mask_feather=NAN), "mask_feather is nan"),
+    "a start of NaN": (lambda b: b.control(start=NAN), "start is nan, expected an ordinary number"),
+    "a feather of NaN": (lambda b: b.control(mask_feather=NAN), "mask_feather is nan, expected an ordinary number"),
     # images
     "an image with NaN": (
         lambda b: b.control(image=of_none((*SIDE, 3), spot=NAN)),
@@ -279,23 +295,46 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     ),
     "an image without a batch": (
         lambda b: b.control(image=of_none((64, 64, 3))),
-        r"image must be an IMAGE \[B, H, W, 3\]; got shape \(64, 64, 3\)",
+        r"image must be an IMAGE \[B, H, W, 3\]; got a tensor of the shape \(64, 64, 3\)",
     ),
     "a mask for an image": (
         lambda b: b.control(image=of_none(SIDE)),
-        r"image must be an IMAGE .*got shape \(1, 64, 64\)",
+        r"image must be an IMAGE .*got a tensor of the shape \(1, 64, 64\)",
     ),
     "an image of which a crop leaves nothing": (
         lambda b: b.control(image=of_none((1, 1, 512, 3))),
         r"control 1: nothing of an image of 512x1 is left .* choose the resize mode fit or stretch",
     ),
-    "no image": (lambda b: b.control(image="canny.png"), "image must be an IMAGE .*; got str"),
+    "no image": (
+        lambda b: b.control(image="canny.png"),
+        r"image is 'canny.png', expected an IMAGE \[B, H, W, 3\]\. Connect the output of an image",
+    ),
     "an empty batch": (lambda b: b.control(image=of_none((0, 64, 64, 3))), r"image has the shape \(0, 64, 64, 3\)"),
     "an image in bytes": (lambda b: b.control(image=torch.zeros(*SIDE, 3, dtype=torch.uint8)), "holds uint8 values"),
+    "an image in 0..255": (
+        lambda b: b.control(image=picture() * 255),
+        r"image has values in 0\.\d+\.\.25\d\.\d+, expected 0\.\.1: divide by 255",
+    ),
+    "an image in -128..127": (
+        lambda b: b.control(image=picture() - 128),
+        r"image has values in -128\.\.-127, expected 0\.\.1: rescale it",
+    ),
+    "a row with an image in 0..255": (
+        lambda b: b.legacy([b.row_of(1.0, 0.0, 1.0, image=of_none((*SIDE, 3), value=255.0))]),
+        "row 1 of the CONTROL_NET_STACK: image has values in 255..255, expected 0..1: divide by 255",
+    ),
     # masks
+    "a mask far beyond rounding": (
+        lambda b: b.linked(b.host.give(of_none(SIDE, spot=1.3)), "mask"),
+        r"mask has values in 0.5..1.3, expected 0..1 .* Rescale it first",
+    ),
+    "a mask of bytes": (
+        lambda b: b.linked(b.host.give(torch.full(SIDE, 255, dtype=torch.uint8)), "mask"),
+        "mask has values in 255..255, expected 0..1 .* Divide it by 255",
+    ),
     "a mask above 1": (
         lambda b: b.linked(b.host.give(of_none(SIDE, spot=255.0)), "mask"),
-        r"mask has values in 0.5..255, expected 0..1",
+        r"mask has values in 0.5..255, expected 0..1 \(1: the control acts\)\. Divide it by 255",
     ),
     "a mask below 0": (
         lambda b: b.linked(b.host.give(of_none(SIDE, spot=-0.5)), "mask"),
@@ -307,11 +346,11 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     ),
     "a mask with colours": (
         lambda b: b.linked(b.host.give(of_none((*SIDE, 3))), "mask"),
-        r"mask must be a MASK \[B, H, W\]; got the shape",
+        r"mask must be a MASK \[B, H, W\]; got a tensor of the shape",
     ),
     "a word for a mask": (
         lambda b: b.linked(b.host.give("mask.png"), "mask"),
-        r"mask must be a MASK \[B, H, W\]; got str",
+        r"mask is 'mask.png', expected a MASK \[B, H, W\]",
     ),
     "an empty mask": (
         lambda b: b.linked(b.host.give(of_none((0, 64, 64))), "mask"),
@@ -330,7 +369,10 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
         r"a ControlNet can be copied from .* UNet; the MODEL is FluxSchnell \(no Stable Diffusion UNet\)",
     ),
     # saving
-    "saving a foreign net": (lambda b: b.save(b.host_net("thin")), "only a ControlNet of this pack can be saved"),
+    "saving a foreign net": (
+        lambda b: b.save(b.host_net("thin")),
+        "control_net is of the type ControlNet: only a ControlNet of this pack",
+    ),
     "saving outside of the output folder": (
         lambda b: b.save(b.host.give(b.net_of("thin")), "../../escaped"),
         "outside the output folder is not allowed",
@@ -338,6 +380,22 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     "saving at an absolute path": (
         lambda b: b.save(b.host.give(b.net_of("thin")), "/tmp/escaped"),
         "outside the output folder is not allowed",
+    ),
+    "saving under a name with a NUL": (
+        lambda b: b.save(b.host.give(b.net_of("thin")), "controlnet/a\0b"),
+        r"filename_prefix is 'controlnet/a\?b', which holds a character that no file name may hold. Write a name",
+    ),
+    "saving under a name with a line break": (
+        lambda b: b.save(b.host.give(b.net_of("thin")), "a\nb"),
+        r"filename_prefix is 'a\?b', which holds a character",
+    ),
+    "saving under a name that no disk can hold": (
+        lambda b: b.save(b.host.give(b.net_of("thin")), "ä" * 101),
+        "filename_prefix is 'ä{99}…', which is longer than a path may be: 1000 characters, and 200 bytes a name",
+    ),
+    "saving under 10 MB": (
+        lambda b: b.save(b.host.give(b.net_of("thin")), "a/" * 5_000_000 + "b"),
+        "filename_prefix is '(a/){49}a…', which is longer than a path may be",
     ),
     "saving without a name": (
         lambda b: b.save(b.host.give(b.net_of("thin")), ""),
@@ -603,12 +661,69 @@ def test_a_branch_that_never_came_is_an_error_at_the_end_where_asked(host, bench
         graph["sampler"]["inputs"]["cfg"] = 1.0
     with (
         counted(unet_of(graphs["error"])) as calls,
-        pytest.raises(NodeFailed, match="NeverApplied: control 1 .*branches uncond.* never acted in this run"),
+        pytest.raises(NodeFailed, match="NeverApplied: control 1 .*uncond"),
     ):
         host.run(graphs["error"], keep={"latent": ["sampler", 0]})
     assert len(calls) == 2
     assert len(outcome(host, graphs["warn"])[2]) == 1
     assert not outcome(host, graphs["ignore"])[2]
+
+
+MASKS = {
+    "rounding": (lambda: of_none(SIDE, value=1.0, spot=1.0000002), lambda: torch.ones(SIDE), ""),
+    "rounding below": (lambda: of_none(SIDE, value=0.5, spot=-1e-7), lambda: of_none(SIDE, spot=0.0), ""),
+    "bicubic": (
+        lambda: of_none(SIDE, value=1.105, spot=-0.105),
+        lambda: of_none(SIDE, value=1.0, spot=0.0),
+        "mask has values in -0.105..1.105, expected 0..1: what a filter overshot is cut",
+    ),
+    "bools": (lambda: of_none(SIDE).bool(), lambda: torch.ones(SIDE), ""),
+    "whole numbers": (lambda: torch.ones(SIDE, dtype=torch.int64), lambda: torch.ones(SIDE), ""),
+}
+
+
+@pytest.mark.parametrize("case", MASKS)
+def test_a_mask_that_only_a_filter_or_its_type_spoils_acts_as_one_that_is_right(host, bench, case) -> None:
+    make, right, note = MASKS[case]
+    with torch.inference_mode():
+        spoilt, whole = make(), right()
+    samples, report, notices = outcome(host, bench.linked(host.give(spoilt), "mask"))
+    assert torch.equal(samples, outcome(host, bench.linked(host.give(whole), "mask"))[0])
+    assert [notice["text"] for notice in notices] == [text for text in [note] if text]
+    assert (note in report) and ("expected 0..1" in report) == bool(note)
+
+
+@pytest.mark.parametrize(("low", "high", "has_note"), [(-0.1, 1.1, True), (-1.0, 1.0, False), (-1e-6, 1.000001, False)])
+def test_the_report_says_what_values_a_condition_image_has(host, bench, low, high, has_note) -> None:
+    image = picture() * 0.9
+    image[0, 0, 0], image[0, 0, 1] = low, high
+    _, report, notices = outcome(host, bench.control(image=image))
+    assert ("image has values in -0.1..1.1, expected 0..1" in report) == has_note and not notices
+
+
+@pytest.mark.parametrize(
+    ("inputs", "text"),
+    [
+        ({"mask_invert": True}, "mask_invert without effect: no mask is connected"),
+        ({"mask_feather": 8.0}, "mask_feather 8 without effect: no mask is connected"),
+        ({"mask_feather": 8.0, "mask_invert": True}, "mask_feather 8 and mask_invert without effect: no mask"),
+    ],
+)
+def test_settings_of_a_mask_without_a_mask_are_said(host, bench, inputs, text) -> None:
+    _, report, notices = outcome(host, bench.control(**inputs))
+    assert f"  {text}" in report and [text in notice["text"] for notice in notices] == [True]
+    _, report, notices = outcome(host, bench.linked(host.give(of_none(SIDE)), "mask", **inputs))
+    assert "without effect" not in report and not notices
+
+
+def test_the_default_window_in_sigma_is_said_at_once(host) -> None:
+    def notices(**inputs: Any) -> list[Any]:
+        graph = {"schedule": schedule(unit="sigma", **inputs)}
+        return host.run(graph, keep={"schedule": ["schedule", 0]}).sent("zeroctl.notice")
+
+    (notice,) = notices()
+    assert notice["severity"] == "warn" and "steps below sigma 1" in notice["text"] and "Set end to 0" in notice["text"]
+    assert not notices(end=0.0) and not notices(start=5.0)
 
 
 def test_no_notice_where_a_control_acts(host, bench) -> None:

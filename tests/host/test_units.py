@@ -62,6 +62,7 @@ def test_a_picture_and_a_mask_are_scanned_once_from_node_to_network(host, graph_
         return scan
 
     monkeypatch.setattr(torch, "isfinite", counting("picture", is_picture, torch.isfinite))
+    monkeypatch.setattr(torch.Tensor, "amin", counting("picture", is_picture, torch.Tensor.amin))
     for name in ("aminmax", "min", "max"):
         monkeypatch.setattr(torch.Tensor, name, counting("mask", is_mask, getattr(torch.Tensor, name)))
     net, image, mask = our_net("thin"), picture(SIDE, SIDE), torch.rand(1, SIDE, SIDE)

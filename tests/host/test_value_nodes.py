@@ -90,6 +90,15 @@ def test_custom_numbers_of_another_count_are_listed_for_other_nets(host) -> None
     ]
 
 
+def test_two_million_numbers_give_a_short_table_and_a_short_report(host, graph_of, host_net) -> None:
+    custom = node("ZeroctlWeights", rule="uniform", base="auto", custom="1," * 2_000_000 + "1")
+    words = text(host, {"weights": custom}, "weights")
+    assert "for a net with 2000001 outputs" in words and words.endswith("and 1999901 more") and len(words) < 2000
+    graph = with_our_control(graph_of(), host_net("thin"), host.give(picture()), extra={"w": custom}, weights=["w", 0])
+    del graph["sampler"]
+    assert len(text(host, graph, "ours")) < 3000
+
+
 # ---- schedules
 
 
@@ -150,6 +159,12 @@ def test_the_default_end_in_sigma_says_which_steps_it_leaves_out(host, graph_of,
         assert sum(WITHOUT_CONTROL in line and "Set end to 0" in line for line in words) == left_out
     _, rows = schedule_table(host, unit="sigma", end=end)
     assert [strength for _, strength in rows[-3:]] == [float(end == 0.0)] * 3
+
+
+def test_a_long_curve_is_cut_in_the_table_and_in_the_report(host, graph_of, our_net) -> None:
+    long = schedule_node(unit="steps", curve=", ".join(f"1@{place / 10**5}" for place in range(10**5)))
+    assert len(text(host, {"schedule": long}, "schedule")) < 1000
+    assert len("".join(report(host, graph_of, our_net("thin"), extra={"s": long}, schedule=["s", 0]))) < 2000
 
 
 # ---- stacks

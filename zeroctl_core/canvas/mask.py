@@ -29,7 +29,8 @@ def check_mask(mask: Tensor, scan: bool = True) -> None:
     # written so that a NaN, which compares with nothing, is refused too
     if not (low >= 0.0 and high <= 1.0):
         raise ValueError(
-            f"the mask has values from {low.item():g} to {high.item():g}; expected 0 (the control does not act) to 1"
+            f"the mask has values from {low.item():.8g} to {high.item():.8g}; expected 0 (the control does not act) "
+            "to 1"
         )
 
 

@@ -140,6 +140,7 @@ def test_a_batch_equals_its_items():
         (torch.full((1, 1, 8, 8), 1.5), r"values from 1.5 to 1.5; expected 0"),
         (torch.full((1, 1, 8, 8), -0.5), r"values from -0.5 to -0.5"),
         (torch.full((1, 1, 8, 8), float("nan")), r"values from nan to nan"),
+        (torch.full((1, 1, 8, 8), 1.0000002), r"values from 1\.0000002 to 1\.0000002; expected 0 "),
     ],
 )
 def test_what_is_not_a_mask_is_refused(mask, message):
