@@ -20,6 +20,7 @@ FAMILIES = (
     "legacy",
     "apply",
     "train",
+    "training",
     "demo",
 )
 

@@ -43,7 +43,7 @@ def read_options(kind: type[T], module: str, description: str | None, arguments:
         print('the command line needs tyro: pip install -e ".[demo]"', file=sys.stderr)
         raise SystemExit(2) from error
     try:
-        options: type[T] = tyro.conf.PositionalRequiredArgs[kind]  # type: ignore[misc]
+        options = tyro.conf.PositionalRequiredArgs[kind]  # type: ignore[valid-type]
         return tyro.cli(options, prog=f"python -m zeroctl_core.{module}", description=description, args=arguments)
     except ValueError as error:  # tyro before 1.0.17 lets through what the dataclass raises
         print(f"error: {error}", file=sys.stderr)

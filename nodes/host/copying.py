@@ -11,7 +11,7 @@ from zeroctl_core import ControlNet, UNet
 from .control_net import control_net_from
 from .family import family_of_model, unet_base
 
-__all__ = ["copy_from_model"]
+__all__ = ["copy_from_model", "unpatched_weights"]
 
 PREFIX = "diffusion_model."
 DECODER = ("output_blocks.", "out.")
@@ -32,11 +32,7 @@ def copy_from_model(model: Any) -> Any:
             f"{family_of_model(model)}. Load a checkpoint of one of these families."
         )
     with torch.inference_mode(False):  # the host runs nodes in inference mode, whose tensors can never be trained
-        weights = {key: value.detach() for key, value in model.model.diffusion_model.state_dict().items()}
-        # while a patched MODEL is loaded, the weights before the patches lie in the backup
-        for key, value in model.backup.items():
-            if key.startswith(PREFIX) and key[len(PREFIX) :] in weights:
-                weights[key[len(PREFIX) :]] = getattr(value, "weight", value)
+        weights = unpatched_weights(model)
         unet = UNet(base, device="meta").requires_grad_(False)
         odd = [key for key in weights if key not in unet.state_dict()]
         if odd:  # scales of quantised weights: the numbers beside them are not the weights
@@ -49,3 +45,13 @@ def copy_from_model(model: Any) -> Any:
         unet.load_state_dict(encoder, strict=False, assign=True)
         net = ControlNet.trainable_copy(unet, dtype=torch.float32, device="cpu")
     return control_net_from(net, None, lambda: copy_from_model(model))
+
+
+def unpatched_weights(model: Any) -> dict[str, torch.Tensor]:
+    """The weights of a MODEL's UNet by their names, without its patches (LoRAs), in the memory that they are in."""
+    weights = {key: value.detach() for key, value in model.model.diffusion_model.state_dict().items()}
+    # while a patched MODEL is loaded, the weights before the patches lie in the backup
+    for key, value in model.backup.items():
+        if key.startswith(PREFIX) and key[len(PREFIX) :] in weights:
+            weights[key[len(PREFIX) :]] = getattr(value, "weight", value)
+    return weights

@@ -22,6 +22,7 @@ __all__ = [
     "StackSocket",
     "WeightsSocket",
     "ScheduleSocket",
+    "TrainingDataSocket",
     "LegacyStackSocket",
     "BoxesSocket",
     "PoseKeypointsSocket",
@@ -37,6 +38,7 @@ NodeOutput = io.NodeOutput
 StackSocket = io.Custom("ZEROCTL_STACK")
 WeightsSocket = io.Custom("ZEROCTL_WEIGHTS")
 ScheduleSocket = io.Custom("ZEROCTL_SCHEDULE")
+TrainingDataSocket = io.Custom("ZEROCTL_TRAINING_DATA")
 # list of frames of people, shared by the host's pose nodes and other packs
 PoseKeypointsSocket = io.Custom("POSE_KEYPOINT")
 BoxesSocket = io.Custom("BOUNDING_BOX")  # of the host's object detection

@@ -31,13 +31,13 @@ class World:
     prediction: Prediction = "eps"
     schedule = STABLE_DIFFUSION
 
-    def __init__(self, folder: Path = WEIGHTS) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path = WEIGHTS, *, parts: DemoModel | None = None) -> None:
+        self.folder, self._parts = folder, parts
 
     @cached_property
     def model(self) -> DemoModel:
-        """Read at the first use. Raises what `DemoModel.load` does."""
-        return DemoModel.load(self.folder)
+        """The given parts, or those of the folder, read at the first use. Raises what `DemoModel.load` does."""
+        return self._parts or DemoModel.load(self.folder)
 
     @property
     def unet(self) -> UNet:

@@ -1,0 +1,116 @@
+"""A training run in the graph: the loop of the core, with the host's bar, its interrupt and its preview."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+import torch
+from PIL import Image
+from server import PromptServer
+from torch import Tensor, nn
+
+from zeroctl_core.train.config import ControlConfig
+from zeroctl_core.train.loop import Progress
+from zeroctl_core.train.prepare.cache import CachedData
+from zeroctl_core.train.prepare.source import PreparedSource
+from zeroctl_core.train.run import TrainedControl, train_control
+
+from ..loading import load_file
+from .base import base_of
+from .data import TrainingData
+from .folders import runs_folder
+
+__all__ = ["Trained", "train"]
+
+SHOWN = 3  # held-out samples of the preview
+PREVIEW_SIZE = 512  # pixels of its longer side
+SAMPLE_SEED = 7
+
+log = logging.getLogger("zeroctl")
+
+
+@dataclass(frozen=True)
+class Trained:
+    control_net: Any
+    samples: Tensor  # [B, H, W, 3]: condition, without and with the control, side by side
+    report: str
+
+
+def train(model: Any, data: TrainingData, config: ControlConfig, node_id: str) -> Trained:
+    """Train a control on prepared data, or go on with the run of that name.
+
+    The MODEL is not changed. Raises what `train_control` and `base_of` raise, and the host's own exception when the
+    user interrupts it: then a checkpoint is written, and the same call goes on from there.
+    """
+    lines: list[str] = []
+    device = comfy.model_management.get_torch_device()
+    with torch.inference_mode(False), torch.enable_grad():
+        source = _ShownSource(base_of(model, data.clip, data.vae), data.folder)
+        config = replace(config, condition=source.index.condition, work=runs_folder(), device=str(device))
+        view = source.view = _View(config, source, node_id, lines)
+        result = train_control(config, source, callbacks=[view], say=view.say)
+        samples = view.sheet(result.net)
+        source.unet.to("cpu")
+    comfy.model_management.soft_empty_cache()
+    report = "\n".join([*_summary(result, config, data), *lines])
+    return Trained(load_file(result.path), samples.movedim(1, -1), report)
+
+
+class _ShownSource(PreparedSource):
+    """Shows samples in the node wherever a score is taken."""
+
+    view: _View
+
+    def score(self, net: nn.Module, condition: str, **options: Any) -> dict[str, float]:
+        scores = super().score(net, condition, **options)
+        self.view.sheet(net)
+        return scores
+
+
+class _View:
+    """What the node shows while it trains: the bar, the last lines, and samples wherever a score is taken."""
+
+    def __init__(self, config: ControlConfig, source: PreparedSource, node_id: str, lines: list[str]) -> None:
+        self.config, self.source, self.node_id, self.lines = config, source, node_id, lines
+        self.bar = comfy.utils.ProgressBar(config.steps)
+        data = CachedData(source.folder, source.index, held_out=bool(source.index.held_out))
+        self.batch = data.batch(range(min(SHOWN, len(data))))
+        self.without: Tensor | None = None
+
+    def __call__(self, now: Progress) -> None:
+        self.bar.update_absolute(now.step, now.steps)
+        comfy.model_management.throw_exception_if_processing_interrupted()
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+        log.info("[zeroctl] %s", text)
+        server = getattr(PromptServer, "instance", None)
+        if server is not None and self.node_id:
+            server.send_progress_text("\n".join(self.lines[-6:]), self.node_id)
+
+    def sheet(self, net: nn.Module) -> Tensor:
+        """Condition, without and with the control, side by side: [B, 3, H, 3 W] in 0..1."""
+        options = {"seed": SAMPLE_SEED, "steps": self.config.score_sampling_steps}
+        if self.without is None:
+            self.without = self.source.samples(None, self.batch.condition, self.batch.prompts, **options).cpu()
+        pictures = self.source.samples(net, self.batch.condition, self.batch.prompts, **options).cpu()
+        sheet = torch.cat((self.batch.condition, self.without, pictures), dim=3).clamp(0, 1)
+        rows = torch.cat(tuple(sheet), dim=1)
+        pixels = (rows.movedim(0, -1) * 255).round().to(torch.uint8).numpy()
+        self.bar.update_absolute(self.bar.current, self.bar.total, ("JPEG", Image.fromarray(pixels), PREVIEW_SIZE))
+        return sheet
+
+
+def _summary(result: TrainedControl, config: ControlConfig, data: TrainingData) -> list[str]:
+    jump = "no sudden convergence was seen" if result.jump is None else str(result.jump)
+    return [
+        f"{result.path}: {config.steps} steps on {len(data.index.names) - data.index.held_out} samples",
+        jump,
+        f"to go on without ComfyUI: python -m zeroctl_core.train --data {data.folder} --work {config.work} "
+        f"--run {config.run} --steps {config.steps} --batch-size {config.batch_size} --learning-rate "
+        f"{config.learning_rate:g} --seed {config.seed}",
+    ]

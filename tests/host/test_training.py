@@ -1,0 +1,128 @@
+"""Training in the graph: pictures to data, data to a control, interrupted, gone on with, finished by the command."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from control_graphs import latents
+from demo_graphs import demo_graph
+from host_graphs import Graph, node
+from host_process import Host, NodeFailed
+from PIL import Image
+
+from zeroctl_core import load_controlnet
+from zeroctl_core.demo.world import render, scenes
+from zeroctl_core.train.__main__ import Options, of_data
+from zeroctl_core.train.run import train_control
+from zeroctl_core.train.source import WORLD, load_source
+
+N = 20
+FOLDER = "zeroctl_training_pictures"
+
+
+@pytest.fixture(scope="module")
+def pictures(host: Host) -> Any:
+    """Scenes of the world in the host's input folder, with captions beside."""
+    folder = Path(host.folder_paths.get_input_directory()) / FOLDER
+    folder.mkdir(parents=True)
+    world = scenes(3, 0, N)
+    for number, (one, image) in enumerate(zip(world, render(world).image, strict=True)):
+        pixels = (image.movedim(0, -1) * 255).round().to(torch.uint8).numpy()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(folder / f"{number:02}.png")
+        (folder / f"{number:02}.txt").write_text(one.caption)
+    yield folder
+    shutil.rmtree(folder)
+    shutil.rmtree(Path(host.folder_paths.get_output_directory()) / "zeroctl", ignore_errors=True)
+
+
+def training_graph(run: str, steps: int, **data: Any) -> Graph:
+    inputs = {
+        "clip": ["demo", 1],
+        "vae": ["demo", 2],
+        "name": "scenes",
+        "folder": FOLDER,
+        "conditions_folder": "",
+        "annotator": "canny",
+        "settings": "",
+        "width": 128,
+        "height": 128,
+        "held_out": 4,
+    }
+    return {
+        "demo": node("ZeroctlDemoModel"),
+        "data": node("ZeroctlTrainingData", **{**inputs, **data}),
+        "train": node(
+            "ZeroctlTrainControlNet",
+            model=["demo", 0],
+            data=["data", 0],
+            run=run,
+            steps=steps,
+            learning_rate=1e-3,
+            batch_size=4,
+            seed=0,
+        ),
+    }
+
+
+def outputs(host: Host, graph: Graph, name: str, n: int) -> list[Any]:
+    """What a node of a graph gives out; nodes behind it do not run."""
+    graph = graph if name == "train" else {key: value for key, value in graph.items() if key != "train"}
+    result = host.run(graph, keep={str(number): [name, number] for number in range(n)})
+    return [result[str(number)] for number in range(n)]
+
+
+def test_a_folder_becomes_a_control_whose_samples_and_report_are_handed_on(host: Host, pictures: Path) -> None:
+    control, samples, report = outputs(host, training_graph("first", 2), "train", 3)
+    assert samples.shape == (3, 128, 3 * 128, 3) and 0 <= float(samples.min()) <= float(samples.max()) <= 1
+    assert "2 steps on 16 samples" in report and "python -m zeroctl_core.train --data" in report
+    assert control.control_model.net.base.name == "tiny"
+
+
+def test_more_steps_go_on_to_the_bits_of_one_run_and_of_the_command(host: Host, pictures: Path) -> None:
+    for steps in (2, 4):
+        host.run(training_graph("parts", steps))
+    host.run(training_graph("whole", 4))
+    work = Path(host.folder_paths.get_output_directory()) / "zeroctl" / "train"
+    data = work.parent / "data" / "scenes"
+    options = Options(data=data, work=work, run="command", steps=4, batch_size=4)
+    with torch.inference_mode(False), torch.enable_grad():  # the host switches gradients off in its process
+        train_control(*of_data(options, load_source(WORLD)), say=lambda text: None)
+    one, *others = (
+        load_controlnet(work / run / "canny.safetensors").state_dict() for run in ("parts", "whole", "command")
+    )
+    for other in others:
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_the_model_draws_the_same_picture_before_and_after(host: Host, pictures: Path) -> None:
+    graph = {**training_graph("unchanged", 2), **demo_graph()}
+    after = host.run(graph, keep={"latent": ["sampler", 0], "report": ["train", 2]})["latent"]["samples"]
+    assert torch.equal(after, latents(host, demo_graph()))
+
+
+def test_lists_of_pictures_and_captions_are_paired_in_order(host: Host, pictures: Path) -> None:
+    graph = training_graph("x", 1, folder="", images=["pictures", 0], name="lists", held_out=2)
+    data, report = outputs(host, {**graph, "pictures": host.give(torch.rand(6, 64, 96, 3))}, "data", 2)
+    assert len(data.index.names) == 6 and data.index.size == (128, 128) and "6 samples" in report
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"folder": "no_such_folder"}, "there is no folder 'no_such_folder'"),
+        ({"folder": "../.."}, "is not below"),
+        ({"folder": ""}, "either by folder or by images"),
+        ({"annotator": "given"}, "conditions come either from an annotator"),
+        ({"held_out": 20}, "20 samples were found, and 20 are to be held out"),
+        ({"settings": "lowest=3"}, "lowest"),
+        ({"name": "a/b"}, "expected the name of a folder"),
+    ],
+)
+def test_what_cannot_be_prepared_is_refused_in_words(host: Host, pictures: Path, inputs: Any, message: str) -> None:
+    with pytest.raises(NodeFailed, match=message):
+        host.run(training_graph("x", 1, **inputs), keep={"data": ["data", 0]})
