@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from zeroctl_core.annotators.pictures.resolution import RESOLUTIONS, hint_size
@@ -10,6 +11,9 @@ from zeroctl_core.canvas.cells import PIXELS_PER_CELL
 
 from .host.inputs import check_choice, check_image
 from .host.schema import ComfyNode, NodeOutput, io, schema
+
+CHANNELS_OF_8 = (4, 16)
+"""Channels of the latents whose cells have 8 pixels a side."""
 
 
 def _side(name: str) -> Any:
@@ -51,10 +55,29 @@ class ZeroctlHintSize(ComfyNode):
     @classmethod
     def execute(cls, image: Any, width: int, height: int, mode: str, latent: Any = None) -> NodeOutput:
         check_choice("mode", mode, RESIZE_MODES)
-        image_height, image_width = check_image(image, channels=(3, 4)).shape[-2:]
+        image_height, image_width = check_image(image, channels=(1, 3, 4)).shape[-2:]
         if latent is not None:
-            height, width = (side * PIXELS_PER_CELL for side in latent["samples"].shape[-2:])
+            height, width = _canvas_of(latent)
         return NodeOutput(hint_size(image_height, image_width, height, width, mode))
+
+
+def _canvas_of(latent: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) in pixels of the picture that a LATENT stands for.
+
+    Raises `ValueError` where nothing says how many pixels a cell has.
+    """
+    samples = latent["samples"]
+    pixels = latent.get("downscale_ratio_spacial")  # the host's own spelling, of 0.33
+    if pixels is None and not samples.is_nested and samples.ndim in (4, 5) and samples.shape[1] in CHANNELS_OF_8:
+        pixels = PIXELS_PER_CELL
+    if pixels is None:
+        raise ValueError(
+            f"the latent has the shape {list(samples.shape)}, and nothing says how many pixels one of its cells has "
+            "(8 with 4 or 16 channels, as of Stable Diffusion, SDXL, SD3 and Flux). Disconnect it, and enter width and "
+            "height of the picture."
+        )
+    height, width = (round(side * pixels) for side in samples.shape[-2:])
+    return height, width
 
 
 NODES = [ZeroctlHintSize]
