@@ -16,6 +16,7 @@ from zeroctl_core.annotators.pictures.resolution import at_resolution, mask_at
 from zeroctl_core.annotators.settings_text import parse_settings
 
 from .host.annotators.annotated import annotate_batch, read_picture
+from .host.annotators.doubts import say_doubts, say_if_empty, say_if_stretched
 from .host.annotators.folders import first_folder
 from .host.annotators.inputs import (
     CATEGORY,
@@ -36,6 +37,13 @@ RESOLUTION = 512
 
 AT_OWN_SIZE = [name for name, annotator in ANNOTATORS.items() if not annotator.resizable]
 
+ALPHA = {
+    "white": "alpha is laid over white",
+    "black": "what is transparent is black: nothing is there",
+    "drawing": "alpha is laid over white, and white lines on it are drawn in black",
+}
+"""What the tooltip of a picture says of its alpha."""
+
 log = logging.getLogger("zeroctl")
 
 
@@ -50,14 +58,18 @@ def condition_of(
     download: bool,
 ) -> Tensor:
     """The condition image [B, H, W, 3]. Everything is checked before a network is loaded."""
-    settings = dict(settings)
-    if mask is not None and annotator.reads_mask_as:
-        image = check_mask(mask, "drawn")[..., None].expand(-1, -1, -1, 3)
-        settings.update(annotator.reads_mask_as)
-    picture = read_picture(image, annotator.takes)
     annotator.check(**settings)
+    if mask is not None or annotator.kind == "masked":
+        mask = check_mask(mask, "drawn" if annotator.reads_mask else "to be drawn anew")
+        say_if_stretched(annotator.title, mask, image)
+        image = mask[..., None] if annotator.reads_mask else image
+    # the paper of light lines is dark
+    paper = "black" if settings.get("polarity") == "light_on_dark" else annotator.transparent
+    picture = read_picture(image, annotator.takes, paper)
     picture = at_resolution(picture, resolution, in_floats=annotator.takes == "depth")
-    hole = mask_at(check_mask(mask, "to be drawn anew"), picture) if annotator.kind == "masked" else None
+    hole = mask_at(mask, picture) if annotator.kind == "masked" else None
+    if hole is not None:
+        say_if_empty(annotator.title, hole)
     height, width = picture.shape[2:]
     pixels = annotator.seen_pixels(height, width, **settings)
     network = annotator.network(**settings)
@@ -69,19 +81,22 @@ def condition_of(
 
     def run(part: slice, pictures: Tensor, nets: Sequence[nn.Module]) -> Tensor:
         mask_of_part = None if hole is None else hole[part].to(pictures.device)
-        return annotator(pictures, mask=mask_of_part, net=nets[0] if nets else None, **settings)
+        return annotator.draw(pictures, mask=mask_of_part, net=nets[0] if nets else None, **settings)
 
     parts = annotate_batch(annotator.name, picture, run, load=load, needs=annotator.needs)
-    return torch.cat(parts).movedim(1, -1)
+    condition = annotator.finished(torch.cat(parts), **settings)
+    say_doubts(annotator, picture, condition, **settings)
+    return condition.movedim(1, -1)
 
 
 def _node(annotator: Annotator) -> type[ComfyNode]:
     class Annotate(ComfyNode):
         @classmethod
         def define_schema(cls) -> io.Schema:
+            alpha = ALPHA[annotator.transparent]
             picture = io.Image.Input(
                 annotator.takes,
-                tooltip="The picture to annotate. A batch is annotated picture by picture; alpha is laid over white.",
+                tooltip=f"The picture to annotate. A batch is annotated picture by picture; {alpha}.",
             )
             mask = io.Mask.Input("mask", tooltip="1 where the picture is to be drawn anew; one for all, or one each.")
             drawing = io.Mask.Input(
@@ -100,7 +115,7 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
                     *(setting_input(param) for param in annotator.params),
                     resolution_input(RESOLUTION if annotator.resizable else 0),
                     *([download_input()] if annotator.networks or annotator.task else []),
-                    *([drawing] if annotator.reads_mask_as else []),
+                    *([drawing] if annotator.reads_mask else []),
                 ],
                 outputs=[condition_output(annotator.summary)],
             )
@@ -130,7 +145,9 @@ class ZeroctlAnnotate(ComfyNode):
             "defaults; each annotator also has a node of its own with all of them.",
             search_aliases=["aio preprocessor", "preprocessor", "annotator"],
             inputs=[
-                io.Image.Input("image", tooltip="The picture to annotate; alpha is laid over white."),
+                io.Image.Input(
+                    "image", tooltip="The picture to annotate; alpha is laid over white, of maps over black."
+                ),
                 io.Combo.Input("annotator", options=list(ANNOTATORS), default="canny", tooltip="What to draw."),
                 resolution_input(
                     RESOLUTION,
@@ -182,7 +199,7 @@ class ZeroctlAnnotate(ComfyNode):
 
 
 def takes_mask(annotator: Annotator) -> bool:
-    return annotator.kind == "masked" or bool(annotator.reads_mask_as)
+    return annotator.kind == "masked" or annotator.reads_mask
 
 
 NODES = [*(_node(annotator) for annotator in ANNOTATORS.values() if not annotator.own_node), ZeroctlAnnotate]

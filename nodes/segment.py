@@ -15,6 +15,7 @@ from zeroctl_core.annotators.pictures.resolution import at_resolution
 from zeroctl_core.annotators.segment import segment_ids
 
 from .host.annotators.annotated import annotate_batch, read_picture
+from .host.annotators.doubts import say_doubts
 from .host.annotators.inputs import (
     CATEGORY,
     condition_output,
@@ -74,7 +75,9 @@ class ZeroctlSegment(ComfyNode):
 
         load = partial(load_folders, {SEGMENT.task: model}, download, SEGMENT.seen_pixels(height, width))
         ids = torch.cat(annotate_batch(SEGMENT.name, picture, run, load=load))
-        condition = paint_classes(ids, palette).movedim(1, -1)
+        painted = paint_classes(ids, palette)
+        say_doubts(SEGMENT, picture, painted, palette=palette)
+        condition = painted.movedim(1, -1)
         return NodeOutput(condition, (ids == mask_class).float(), ui=preview(condition, cls))
 
 

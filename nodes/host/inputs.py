@@ -91,7 +91,7 @@ def _read_image(image: Tensor, name: str, channels: tuple[int, ...]) -> tuple[Te
         )
     if image.shape[-1] not in channels:
         what, remedy = CHANNELS.get(image.shape[-1], (plural(image.shape[-1], "channel"), "Convert it to RGB"))
-        expected = "3 (RGB)" if channels == (3,) else "3 (RGB) or 4 (with alpha)"
+        expected = {(3,): "3 (RGB)", (3, 4): "3 (RGB) or 4 (with alpha)"}.get(channels, "1, 3 (RGB) or 4 (with alpha)")
         raise ValueError(f"{name} has {what}, expected {expected}. {remedy} before it comes here.")
     # five times as fast as aminmax on channels last, and NaN goes through both
     low, high = float(image.amin()), float(image.amax())

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..files.key_faults import short
 from ..registry import Registry
 from .params import Choice, Setting, Value
+from .pictures.alpha import Transparent
 from .pictures.check import check_mask, check_picture
 from .pictures.opencv import check_opencv
 from .pictures.seen_size import seen_size
@@ -37,9 +38,13 @@ class Annotator:
     own_node: whether that is a node file of its own, because it has more outputs than the condition.
     takes: the name of the picture's input. resizable: whether the picture may be resized before it is read; a map or a
     picture with a hole is not what it was once pixels are mixed.
-    reads_mask_as: settings with which a mask is read in place of the picture; empty where a mask says nothing to it.
+    transparent: what stands where the picture has alpha.
+    reads_mask: whether a mask can be read in place of the picture.
     short_side: the short side in pixels at which the net sees any picture, or the setting that holds it; 0: the
     picture's own.
+
+    finish: what is made of the whole batch of `fn`'s results with these settings; None: they are the conditions.
+    doubt: the picture, its condition and the settings -> what a user should hear of them, often nothing.
     """
 
     name: str
@@ -56,8 +61,11 @@ class Annotator:
     own_node: bool = False
     takes: str = "image"
     resizable: bool = True
-    reads_mask_as: Mapping[str, Value] = field(default_factory=dict)
+    transparent: Transparent = "white"
+    reads_mask: bool = False
     short_side: int | str = 0
+    finish: Callable[..., Tensor] | None = None
+    doubt: Callable[..., str] | None = None
 
     def network(self, **params: Value) -> str | None:
         """The name of the network that these settings need, the defaults for all that are not given."""
@@ -68,7 +76,7 @@ class Annotator:
 
     def seen_pixels(self, height: int, width: int, **params: Value) -> int:
         """How many pixels a picture has for the net with these settings: its own, or more where it is enlarged."""
-        settings = {**{param.name: param.default for param in self.params}, **params}
+        settings = self._settings(params)
         short = int(settings[self.short_side] if isinstance(self.short_side, str) else self.short_side)
         seen_height, seen_width = seen_size(height, width, short, 1) if short else (0, 0)
         return max(height * width, seen_height * seen_width)
@@ -77,6 +85,15 @@ class Annotator:
         self, image: Tensor, *, mask: Tensor | None = None, net: torch.nn.Module | None = None, **params: Value
     ) -> Tensor:
         """Annotate a batch.
+
+        Raises what `draw` raises.
+        """
+        return self.finished(self.draw(image, mask=mask, net=net, **params), **params)
+
+    def draw(
+        self, image: Tensor, *, mask: Tensor | None = None, net: torch.nn.Module | None = None, **params: Value
+    ) -> Tensor:
+        """Some pictures of a batch, [b, 3, H, W] -> [b, 3, H, W]; `finished` makes conditions of all together.
 
         Raises `ValueError` for an image of another shape, type or range, an unknown setting, one that is out of its
         range, for a mask or net that is missing or of no use, and for a net that gives NaN or infinity; `ImportError`
@@ -94,9 +111,20 @@ class Annotator:
             check_mask(self.name, mask, image)
         if "cv2" in self.needs:
             check_opencv(self.name)
-        defaults = {param.name: param.default for param in self.params}
         with torch.no_grad():
-            return self.fn(image, **inputs, **{**defaults, **params})
+            return self.fn(image, **inputs, **self._settings(params))
+
+    def finished(self, parts: Tensor, **params: Value) -> Tensor:
+        """The conditions of a batch, from what `draw` made of all its pictures: [B, 3, H, W] -> the same."""
+        return parts if self.finish is None else self.finish(parts, **self._settings(params))
+
+    def doubts(self, picture: Tensor, condition: Tensor, **params: Value) -> str:
+        """What a user should hear of these conditions, [B, 3, H, W] both; empty where all is well."""
+        return "" if self.doubt is None else self.doubt(picture, condition, **self._settings(params))
+
+    def _settings(self, params: Mapping[str, Value]) -> dict[str, Value]:
+        """All settings, the defaults for those that are not given."""
+        return {**{param.name: param.default for param in self.params}, **params}
 
     def check(self, **params: Value) -> None:
         """Raises `ValueError` for an unknown setting, and for one that is out of its range."""
@@ -140,8 +168,11 @@ def annotator(
     own_node: bool = False,
     takes: str = "image",
     resizable: bool = True,
-    reads_mask_as: Mapping[str, Value] | None = None,
+    transparent: Transparent = "white",
+    reads_mask: bool = False,
     short_side: int | str = 0,
+    finish: Callable[..., Tensor] | None = None,
+    doubt: Callable[..., str] | None = None,
 ) -> Callable[[Callable[..., Tensor]], Annotator]:
     """Decorate the function of one annotator file: it becomes an `Annotator` in `ANNOTATORS`.
 
@@ -167,8 +198,11 @@ def annotator(
             own_node=own_node,
             takes=takes,
             resizable=resizable,
-            reads_mask_as=reads_mask_as or {},
+            transparent=transparent,
+            reads_mask=reads_mask,
             short_side=short_side,
+            finish=finish,
+            doubt=doubt,
         )
         return ANNOTATORS.register(name)(entry)
 

@@ -36,6 +36,7 @@ PARAMS = (
     title="Canny Edges",
     summary="White one pixel edges on black, as the released Canny ControlNets were trained on: OpenCV's Canny on RGB, "
     "no blur.",
+    transparent="drawing",
 )
 def canny(image: Tensor, low: int, high: int, blur_sigma: float) -> Tensor:
     """Edges as the released ControlNets were trained on.

@@ -33,10 +33,11 @@ PARAMS = (
     ),
     Choice(
         "normalise",
-        ("minmax", "percentile"),
+        ("minmax", "percentile", "batch"),
         help="minmax: the nearest point is white and the farthest black, as depth ControlNets were trained. "
         "percentile: the farthest 15 % are black and the nearest 2 % white, as in the released ZoeDepth annotator; for "
-        "pictures with a sky or one very near thing.",
+        "pictures with a sky or one very near thing. batch: minmax over all pictures together, for video, where one "
+        "of its own for each frame flickers.",
     ),
     Choice(
         "invert",
@@ -47,6 +48,11 @@ PARAMS = (
 )
 
 
+def finish(parts: Tensor, normalise: str, **settings: object) -> Tensor:
+    """The distances of a batch on one scale, where that is asked."""
+    return nearness(parts) if normalise == "batch" else parts
+
+
 @annotator(
     "depth",
     params=PARAMS,
@@ -55,18 +61,21 @@ PARAMS = (
     summary="How near everything is, near white and far black, for depth ControlNets: by Depth Anything, DPT or "
     "ZoeDepth from a folder.",
     short_side="detect_size",
+    finish=finish,
 )
 def depth(image: Tensor, net: nn.Module, detect_size: int, normalise: str, invert: str) -> Tensor:
     """Depth as the released ControlNets were trained on, but of full depth: never rounded to 8 bits.
 
     [B, 3, H, W] in 0..1  ->  [B, 3, H, W] float32 in 0..1, three equal channels
 
-    Each picture has its own black and white; where all is equally far it is black.
+    Each picture has its own black and white unless `normalise` is batch; where all is equally far it is black.
     Source: near is white and per-image min-max in annotator/midas, percentiles 2 and 85 in annotator/zoe of CN1.1.
     """
     model = model_for("depth", net, "depth")
     depth_map = predict_depth(image, model, int(detect_size))
     distances = depth_map if (is_metric(model) if invert == "auto" else invert == "yes") else -depth_map
+    if normalise == "batch":  # `finish` sees all pictures of the batch
+        return distances[:, None].repeat(1, 3, 1, 1)
     near = torch.stack([nearness(plane, normalise) for plane in distances])
     return near[:, None].repeat(1, 3, 1, 1)
 
@@ -98,7 +107,7 @@ def predict_depth(image: Tensor, model: TransformersModel, detect_size: int) -> 
 
 
 def nearness(distances: Tensor, normalise: str = "minmax") -> Tensor:
-    """Distances [H, W] in any unit -> nearness [H, W] in 0..1; where all are the same, up to rounding, 0.
+    """Distances [..., H, W] in any unit -> nearness in 0..1; where all are the same, up to rounding, 0.
 
     Percentiles that coincide, because most of the picture is equally far, give way to the nearest and the farthest.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import reduce
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from .annotator import annotator
@@ -16,9 +17,9 @@ from .pictures.pixels import from_uint8, to_uint8
 PARAMS = (
     Choice(
         "style",
-        ("standard", "realistic", "coarse"),
+        ("standard", "realistic", "coarse", "standard_batch"),
         help="standard: without a network, what is darker than its surroundings. realistic and coarse: a network each; "
-        "coarse draws fewer and freer lines.",
+        "coarse draws fewer and freer lines. standard_batch: standard with one brightness for all pictures, for video.",
     ),
     Param(
         "sigma",
@@ -38,6 +39,14 @@ PARAMS = (
 )
 
 
+def finish(parts: Tensor, style: str, intensity: int, **settings: object) -> Tensor:
+    """What is darker than its surroundings in a batch, by one typical line, where that is asked."""
+    if style != "standard_batch":
+        return parts
+    lines = _typical_at_half(parts[:, 0].cpu().numpy(), intensity)
+    return from_uint8(np.repeat(lines[..., None], 3, axis=-1), parts.device)
+
+
 @annotator(
     "lineart",
     params=PARAMS,
@@ -45,6 +54,8 @@ PARAMS = (
     networks={"realistic": "lineart_realistic", "coarse": "lineart_coarse"},
     title="Line Art",
     summary="White lines on black with soft edges, as the Lineart ControlNets were trained on.",
+    transparent="drawing",
+    finish=finish,
 )
 def lineart(image: Tensor, style: str, sigma: float, intensity: int, net: nn.Module | None = None) -> Tensor:
     """Line art as the released ControlNets were trained on.
@@ -55,26 +66,31 @@ def lineart(image: Tensor, style: str, sigma: float, intensity: int, net: nn.Mod
 
     Source: the released gradio_lineart.py, whose ControlNet gets `1 - map`; standard as in other packs.
     """
+    if style == "standard_batch":  # `finish` sees all pictures of the batch
+        return torch.from_numpy(_darker(image, sigma))[:, None].repeat(1, 3, 1, 1).to(image.device)
     if net is None:
-        return _standard(image, sigma, intensity)
+        lines = np.stack([_typical_at_half(picture, intensity) for picture in _darker(image, sigma)])
+        return from_uint8(np.repeat(lines[..., None], 3, axis=-1), image.device)
     return (1 - run_net(net, image, LineartGenerator.multiple)).repeat(1, 3, 1, 1)
 
 
-def _standard(image: Tensor, sigma: float, intensity: int) -> Tensor:
-    """How much darker than its surroundings, the typical line at 127. [B, 3, H, W] -> the same, 8 bits deep"""
+def _darker(image: Tensor, sigma: float) -> np.ndarray:
+    """How much darker than its surroundings: [B, 3, H, W] -> [B, H, W] float32, levels of 0..255"""
     import cv2
 
     pixels = to_uint8(image, by_opencv=True)
-    lines = np.empty_like(pixels)
+    darker = np.empty(pixels.shape[:3], np.float32)
     for row, picture in enumerate(pixels):
         # plane by plane: a minimum over interleaved channels is several times slower
         planes = [plane.astype(np.float32) for plane in cv2.split(picture)]
-        least = reduce(cv2.min, (cv2.GaussianBlur(plane, (0, 0), float(sigma)) - plane for plane in planes))
-        darker = least.clip(0, 255)
-        strong = darker[darker > intensity]
-        # at least 16: a picture without lines stays dark
-        darker /= max(16, np.median(strong)) if strong.size else 16
-        darker *= 127
-        # truncated as in other packs
-        cv2.cvtColor(np.minimum(darker, 255).astype(np.uint8), cv2.COLOR_GRAY2RGB, dst=lines[row])
-    return from_uint8(lines, image.device)
+        darker[row] = reduce(cv2.min, (cv2.GaussianBlur(plane, (0, 0), float(sigma)) - plane for plane in planes))
+    return darker.clip(0, 255)
+
+
+def _typical_at_half(darker: np.ndarray, intensity: int) -> np.ndarray:
+    """Levels [..., H, W] -> uint8, the typical line of all at 127."""
+    strong = darker[darker > intensity]
+    # at least 16: a picture without lines stays dark
+    gain = max(16, np.median(strong)) if strong.size else 16
+    # truncated as in other packs
+    return np.minimum(darker / gain * 127, 255).astype(np.uint8)

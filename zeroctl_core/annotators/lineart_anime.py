@@ -14,6 +14,7 @@ from .networks.run_net import run_net
     networks={"": "lineart_anime"},
     title="Anime Lineart",
     summary="White line drawing on black of an anime picture or a photograph, for the anime lineart ControlNet.",
+    transparent="drawing",
 )
 def lineart_anime(image: Tensor, net: nn.Module) -> Tensor:
     """Lines as the released ControlNet takes them: the net's dark lines on white, inverted.

@@ -13,6 +13,7 @@ from .networks.run_net import run_net
     networks={"": "lineart_manga"},
     title="Manga Lineart",
     summary="White line drawing on black of a manga page, its screen tones left out, for the anime lineart ControlNet.",
+    transparent="drawing",
 )
 def lineart_manga(image: Tensor, net: nn.Module) -> Tensor:
     """Lines as the anime lineart ControlNet takes them: the net's dark lines on white, inverted.

@@ -76,6 +76,7 @@ PARAMS = (
     networks={"mlsd": "mlsd"},
     title="Straight Lines",
     summary="White straight lines on black for M-LSD and Hough line ControlNets: rooms, buildings, furniture.",
+    transparent="drawing",
 )
 def lines(
     image: Tensor,

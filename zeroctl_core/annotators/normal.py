@@ -56,6 +56,7 @@ PARAMS = (
     title="Normals from Depth",
     summary="A normal map from a depth map whose near is white, in the colours that the normal ControlNets expect (BAE "
     "or MiDaS) or in OpenGL or DirectX order.",
+    transparent="black",
 )
 def normal(image: Tensor, strength: float, background: float, order: str, scale: float) -> Tensor:
     """Normals of the surface z = depth * scale, as the released ControlNets were trained on.

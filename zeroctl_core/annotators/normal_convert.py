@@ -33,6 +33,7 @@ PARAMS = (
     summary="Brings a normal map from OpenGL or DirectX colours to those that the normal ControlNets expect, or back. "
     "Black background stays black.",
     resizable=False,
+    transparent="black",
 )
 def normal_convert(image: Tensor, source: str, target: str) -> Tensor:
     """The same normals with other colours, exact in 8 bits: see `normal_orders.reorder`.

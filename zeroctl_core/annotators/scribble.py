@@ -24,10 +24,10 @@ PARAMS = (
     ),
     Choice(
         "polarity",
-        ("auto", "dark_on_light", "light_on_dark"),
+        ("auto", "dark_on_light", "light_on_dark", "batch"),
         help="What the picture holds: dark lines on light paper, or light lines, as of chalk or a mask. The result is "
-        "white on black in any case. auto decides by the paper of a drawing; for xdog it means dark lines, as in other "
-        "tools.",
+        "white on black in any case. auto decides by the paper of each drawing; for xdog it means dark lines, as in "
+        "other tools. batch: auto, once for all pictures by their majority, for video.",
     ),
     Param(
         "threshold",
@@ -47,6 +47,28 @@ PARAMS = (
 )
 
 
+def finish(parts: Tensor, source: str, polarity: str, **settings: object) -> Tensor:
+    """The dark or the light lines of all pictures, by what the paper of most of them is, where that is asked."""
+    if source != "drawing" or polarity != "batch":
+        return parts
+    dark, light, has_light_paper = parts.unbind(1)
+    lines = dark if 2 * int(has_light_paper[:, 0, 0].count_nonzero()) >= len(parts) else light
+    return lines[:, None].repeat(1, 3, 1, 1)
+
+
+def doubt(picture: Tensor, condition: Tensor, source: str, polarity: str, threshold: int, **settings: object) -> str:
+    """Whether auto took some pictures of a batch for ink on paper and others for chalk."""
+    if source != "drawing" or polarity != "auto" or len(picture) < 2:
+        return ""
+    light = [paper_is_light(one.min(axis=-1) >= threshold) for one in to_uint8(picture, by_opencv=True)]
+    if len(set(light)) == 1:
+        return ""
+    return (
+        f"{sum(light)} of {len(light)} pictures were taken for dark lines on light paper and the others for light "
+        "lines on dark paper. Of a video some frames are then inverted: set polarity to batch."
+    )
+
+
 @annotator(
     "scribble",
     params=PARAMS,
@@ -54,7 +76,10 @@ PARAMS = (
     title="Scribble Lines",
     summary="White lines on black, as the Scribble ControlNets were trained on: from your own drawing or mask, or from "
     "a photograph by XDoG.",
-    reads_mask_as={"source": "drawing", "polarity": "light_on_dark"},
+    transparent="drawing",
+    reads_mask=True,
+    finish=finish,
+    doubt=doubt,
 )
 def scribble(image: Tensor, source: str, polarity: str, threshold: int, xdog_threshold: int) -> Tensor:
     """Scribble lines as the released ControlNets were trained on.
@@ -73,6 +98,11 @@ def scribble(image: Tensor, source: str, polarity: str, threshold: int, xdog_thr
         planes = cv2.split(picture)
         if source == "xdog":
             is_line = _xdog(planes, polarity, xdog_threshold)
+        elif polarity == "batch":  # `finish` sees all pictures of the batch
+            dark = reduce(cv2.min, planes) < threshold
+            light = reduce(cv2.max, planes) > threshold
+            lines[row] = np.stack([dark, light, np.full_like(dark, paper_is_light(~dark))], axis=-1)
+            continue
         else:
             is_line = _lines_of_drawing(planes, polarity, threshold)
         cv2.cvtColor(is_line.astype(np.float32), cv2.COLOR_GRAY2RGB, dst=lines[row])

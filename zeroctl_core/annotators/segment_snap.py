@@ -24,6 +24,24 @@ PARAMS = (
     ),
 )
 
+FAR, FEW = 40, 0.03
+"""Levels, the three channels added up, that a resized or compressed map keeps to its colours, but for this share of
+its pixels along the borders. Of a photograph half of the pixels and more are farther."""
+
+
+def doubt(picture: Tensor, condition: Tensor, **settings: object) -> str:
+    """Whether the picture is a map in these colours, from how far it lies from its condition."""
+    distance = (picture.float() - condition.to(picture.device)).abs().sum(1) * 255
+    shares = (distance > FAR).flatten(1).float().mean(1)
+    most = int(shares.argmax())
+    if shares[most] <= FEW:
+        return ""
+    return (
+        f"{shares[most]:.0%} of the pixels of picture {most + 1} are far from all colours of the palette, and became "
+        "the nearest: this may be a photograph, a map in another palette, in BGR or in linear light. Give it a map in "
+        "the colours of ADE20K."
+    )
+
 
 @annotator(
     "segment_snap",
@@ -33,6 +51,8 @@ PARAMS = (
     "segmentation ControlNets know. It finds nothing in a photograph: give it a map.",
     takes="map",
     resizable=False,
+    transparent="black",
+    doubt=doubt,
 )
 def segment_snap(image: Tensor, palette: str, smallest: int) -> Tensor:
     """Every pixel in the nearest colour of the palette; black, which stands for no class, stays black.

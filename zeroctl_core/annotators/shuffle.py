@@ -51,13 +51,14 @@ def shuffle(image: Tensor, seed: int, f: int) -> Tensor:
     fields = [_smooth_noise(random, height, width, int(f)) for _ in "xy"]
     # noise in 0..1 reaches from the first pixel to the last: in -1..1 it is grid_sample's own unit
     grid = torch.from_numpy(np.stack(fields, axis=-1) * 2 - 1).to(image.device, torch.float32)
-    return functional.grid_sample(
+    bent = functional.grid_sample(
         in_range(image),
         grid.expand(batch, -1, -1, -1),
         mode="bilinear",
         padding_mode="border",
         align_corners=True,
     )
+    return bent.clamp(0, 1)  # shares that add up to 1.0000001
 
 
 def _smooth_noise(random: np.random.RandomState, height: int, width: int, f: int) -> np.ndarray:

@@ -60,6 +60,7 @@ PARAMS = (
     summary="Soft white edges on black by the HED net, for soft edge and HED ControlNets, or thick white strokes made "
     "from them, for scribble ControlNets.",
     node_id="ZeroctlSoftEdge",
+    transparent="drawing",
 )
 def softedge(image: Tensor, net: nn.Module, mode: str, safe: bool, safe_steps: int, safe_scribble: bool) -> Tensor:
     """Edges as the released ControlNets were trained on.

@@ -34,6 +34,7 @@ PARAMS = (
     title="Soft Edges (TEED)",
     summary="Fine soft white edges on black by the tiny TEED net, for soft edge, HED and MistoLine ControlNets.",
     node_id="ZeroctlTEED",
+    transparent="drawing",
 )
 def teed(image: Tensor, net: nn.Module, weights: str, safe_steps: int) -> Tensor:
     """Edges as other packs draw them.

@@ -8,9 +8,9 @@ from typing import Any, TypeVar, cast
 import comfy.model_management
 from torch import Tensor, nn
 
+from zeroctl_core.annotators.pictures.alpha import Transparent, without_alpha
 from zeroctl_core.annotators.pictures.check import check_picture
 from zeroctl_core.annotators.pictures.opencv import check_opencv
-from zeroctl_core.annotators.pictures.pixels import over_white
 
 from ..inputs import check_image
 from .chunks import in_chunks
@@ -20,12 +20,15 @@ __all__ = ["annotate_batch", "read_picture"]
 T = TypeVar("T")
 
 
-def read_picture(image: Any, name: str = "image") -> Tensor:
-    """The IMAGE of the input `name`, with alpha or without, as [B, 3, H, W] on white.
+def read_picture(image: Any, name: str = "image", transparent: Transparent = "white") -> Tensor:
+    """The IMAGE of the input `name`, grey, in colour or with alpha, as [B, 3, H, W] in 0..1, a filter's overshoot kept.
 
-    Raises `ValueError` for what is not an IMAGE of 3 or 4 channels.
+    Raises `ValueError` for what is not an IMAGE of 1, 3 or 4 channels, and for values outside of 0..1.
     """
-    return over_white(check_image(image, name, channels=(3, 4)))
+    picture = without_alpha(check_image(image, name, channels=(1, 3, 4)), transparent)
+    picture = picture.expand(-1, 3, -1, -1) if picture.shape[1] == 1 else picture
+    check_picture(name, picture)
+    return picture
 
 
 def annotate_batch(

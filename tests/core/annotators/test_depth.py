@@ -297,3 +297,16 @@ def test_percentiles_that_coincide_give_way_to_the_extremes():
     distances[0, :3] = 1.0
     near = nearness(distances, "percentile")
     assert float(near[0, 0]) == 1.0 and float(near[5, 5]) == 0.0
+
+
+def test_a_batch_has_one_scale_where_it_is_asked():
+    wall = torch.full((2, 3, 28, 28), 0.4)
+    wall[:, :, :4] = 0.2
+    wall[1, :, 20:] = 0.9  # a hand enters
+    alone, together = (depth(wall, net=red(), normalise=one) for one in ("minmax", "batch"))
+    assert (alone[0, 0, 10] - alone[1, 0, 10]).abs().max() > 0.3
+    assert torch.equal(together[0, :, 10], together[1, :, 10])
+    assert together.min() == 0 and together.max() == 1
+    assert torch.equal(depth(wall[1:], net=red(), normalise="batch"), alone[1:])
+    parts = torch.cat([depth.draw(one[None], net=red(), normalise="batch") for one in wall])
+    assert torch.equal(depth.finished(parts, normalise="batch"), together)

@@ -95,7 +95,6 @@ def test_a_drawn_mask_is_the_drawing(host, images) -> None:
     mask[10:20, 30:80] = 1.0
     drawing = mask[None, :, :, None].expand(-1, -1, -1, 3)
     assert torch.equal(annotated(host, "scribble", images, mask), drawing)
-    assert torch.equal(annotated(host, "scribble", images, mask, source="xdog"), drawing)
     values = {"annotator": "scribble", "resolution": 0, "settings": "", "download": False}
     graph = {
         "image": host.give(images),

@@ -9,6 +9,8 @@ from torch import Tensor
 OVERSHOOT = 0.25
 """How far outside 0..1 a picture may lie. Bicubic enlargement overshoots a black and white edge by up to
 1.1055^2 - 1 = 0.22 (a = -0.75), and such pictures are fine once rounded to 8 bits; those in -1..1 or 0..255 are not."""
+HDR = 16
+"""Values up to this are light brighter than white; 8-bit pictures that are so dark are nearly black."""
 
 
 def check_picture(owner: str, image: Tensor) -> None:
@@ -33,6 +35,8 @@ def check_picture(owner: str, image: Tensor) -> None:
         remedy = "in 0..1"
         if not (math.isfinite(low) and math.isfinite(high)):
             remedy = "finite; the node before has made NaN or infinity"
+        elif 1 + OVERSHOOT < high <= HDR:
+            remedy = "in 0..1; an HDR picture (EXR) must be tone-mapped or clipped first"
         elif high > 1 + OVERSHOOT:
             remedy = "in 0..1; divide 8-bit values by 255"
         elif low < -OVERSHOOT:

@@ -103,7 +103,8 @@ def at_resolution(image: Tensor, resolution: int, *, in_floats: bool = False) ->
 def mask_at(mask: Tensor, image: Tensor) -> Tensor:
     """A mask at the batch and the size of an image: [B or 1, H, W], [B, C, h, w] -> [B, 1, h, w].
 
-    Bilinear, as in the released gradio_inpaint.py before it cuts at one half.
+    Bilinear, as in the released gradio_inpaint.py before it cuts at one half; a mask that shrinks by area, which no
+    line falls through.
 
     Raises `ValueError` for a number of masks that is neither 1 nor the number of images.
     """
@@ -111,5 +112,6 @@ def mask_at(mask: Tensor, image: Tensor) -> Tensor:
         raise ValueError(f"there are {len(mask)} masks for {len(image)} images; expected one for all, or one each")
     planes = mask[:, None].float()
     if planes.shape[2:] != image.shape[2:]:
-        planes = F.interpolate(planes, image.shape[2:], mode="bilinear")
+        shrinks = all(side <= own for side, own in zip(image.shape[2:], planes.shape[2:], strict=True))
+        planes = F.interpolate(planes, image.shape[2:], mode="area" if shrinks else "bilinear")
     return planes.expand(len(image), -1, -1, -1)

@@ -121,3 +121,11 @@ def test_strips_are_refused_before_they_are_resized():
     with pytest.raises(ValueError, match="512 x 512000"):
         at_resolution(torch.zeros(1, 3, 4, 4000), 512)
     assert at_resolution(torch.zeros(1, 3, 1, 17000), 0).shape == (1, 3, 1, 17000)
+
+
+@pytest.mark.parametrize("at", range(0, 24, 5))
+def test_no_line_of_a_mask_falls_through_when_it_shrinks(at):
+    mask = torch.zeros(1, 256, 256)
+    mask[:, 100 + at : 105 + at] = 1
+    planes = mask_at(mask, torch.zeros(1, 3, 32, 32))
+    assert float(planes.sum(dim=2).mean()) == pytest.approx(5 / 8)
