@@ -62,6 +62,15 @@ class ZeroctlSchedule(ComfyNode):
                     default="linear",
                     tooltip="How the curve goes from point to point.",
                 ),
+                io.Int.Input(
+                    "steps",
+                    default=0,
+                    min=0,
+                    max=10000,
+                    optional=True,
+                    tooltip="In the units steps and steps_diffusers: the steps of your whole run, where it is sampled "
+                    "in parts and the graph does not say it. 0: those of the run at hand.",
+                ),
             ],
             outputs=[
                 ScheduleSocket.Output(display_name="schedule", tooltip="For the schedule input of ControlNet Control."),
@@ -72,13 +81,14 @@ class ZeroctlSchedule(ComfyNode):
         )
 
     @classmethod
-    def execute(cls, start: float, end: float, unit: str, curve: str, interpolation: str) -> NodeOutput:
+    def execute(cls, start: float, end: float, unit: str, curve: str, interpolation: str, steps: int = 0) -> NodeOutput:
         schedule = Schedule(
             start,
             end,
             unit=check_choice("unit", unit, UNITS),
             curve=curve,
             interpolation=check_choice("interpolation", interpolation, INTERPOLATIONS),
+            steps=steps,
         )
         if (start, end) == (0.0, 1.0) and (text := without_control(schedule)):  # nobody set a window
             notice("ControlNet Schedule", text)
@@ -89,7 +99,7 @@ def _table(schedule: Schedule) -> str:
     lines = [str(schedule)]
     sigmas = [sd_percent_to_sigma(point) for point in POINTS]
     sigmas[0] = sd_sigmas()[-1]  # percent 0 has a sentinel that no run ever holds
-    strength = schedule.bind(sd_percent_to_sigma, sigmas)
+    strength = schedule.of_one_run.bind(sd_percent_to_sigma, sigmas)
     lines.append(
         "percent of the timesteps, sigma on Stable Diffusion, strength"
         + ("" if schedule.unit in ("timestep", "sigma") else " (in a run of ten steps)")

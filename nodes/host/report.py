@@ -8,6 +8,7 @@ from typing import Any
 import comfy.samplers
 
 from zeroctl_core import MODES
+from zeroctl_core.control.steps import Steps
 from zeroctl_core.files.key_faults import short
 
 from .control_net import is_ours
@@ -25,9 +26,9 @@ SCHEDULERS = ("normal", "karras", "exponential", "sgm_uniform", "simple", "beta"
 TYPICAL = {"sdxl": 128, "tiny": 16}  # latent side at which the cost is counted; 64 elsewhere
 
 
-def never_acts(unit: Unit, model_sampling: Any, sigmas: Sequence[float]) -> bool:
-    """Whether no step of a run with these sigmas falls into the unit's window."""
-    return not unit.schedule.active_steps(model_sampling.percent_to_sigma, list(sigmas))
+def never_acts(unit: Unit, sampling: Any, steps: Steps) -> bool:
+    """Whether no step of a run falls into the unit's window. sampling: the MODEL's."""
+    return not unit.schedule.active_steps(sampling.percent_to_sigma, steps)
 
 
 def report(stack: UnitStack, model: Any) -> str:
@@ -95,7 +96,7 @@ def _cost(net: Any, unit: Unit, model: Any) -> str:
 def _window(unit: Unit, model: Any) -> list[str]:
     sampling = model.get_model_object("model_sampling")
     lines = []
-    schedule = unit.schedule
+    schedule = unit.schedule.of_one_run
     if schedule.unit == "timestep":
         first, last = sampling.percent_to_sigma(schedule.start), sampling.percent_to_sigma(schedule.end)
         high, low = min(first, float(sampling.sigma_max)), max(last, float(sampling.sigma_min))
@@ -108,6 +109,8 @@ def _window(unit: Unit, model: Any) -> list[str]:
         lines.append(f"window {schedule.start:g} to {schedule.end:g} in {schedule.unit}")
         if text := without_control(schedule):
             lines.append(text)
+    if unit.schedule.steps and schedule.counts_steps:
+        lines.append(f"counted over the {unit.schedule.steps} steps of all parts of a run")
     if schedule.curve.strip():
         lines.append(f"times the curve {short(schedule.curve.strip())} ({schedule.interpolation})")
     counts = []

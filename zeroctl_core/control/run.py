@@ -13,6 +13,7 @@ from ..canvas.cells import PIXELS_PER_CELL
 from .overflow import Overflow
 from .rows import Crop, Rows
 from .schedule import Schedule
+from .steps import Steps
 from .unit import Net
 
 
@@ -37,12 +38,12 @@ class Cache:
 class Run:
     """Made when a sampling run starts, handed to every call of it, dropped when it ends.
 
-    `percent_to_sigma` is the model's, `sigmas` are the run's N + 1 noise levels: what `Schedule.bind` needs. The rest
-    fills itself.
+    `percent_to_sigma` is the model's, `sigmas` are the run's N + 1 noise levels or its `Steps`: what `Schedule.bind`
+    needs. The rest fills itself.
     """
 
     percent_to_sigma: Callable[[float], float]
-    sigmas: Sequence[float] | Tensor
+    sigmas: Sequence[float] | Tensor | Steps
     cache: Cache = field(default_factory=Cache)
     overflow: Overflow = field(default_factory=Overflow)
     _strengths: dict[Schedule, Callable[[float], float]] = field(default_factory=dict)

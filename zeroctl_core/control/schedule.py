@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, get_args
 
 from ..files.key_faults import short
 from .curve import INTERPOLATIONS, Curve, Interpolation
+from .steps import Steps, float32
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Unit = Literal["timestep", "steps", "steps_diffusers", "sigma"]
 
 UNITS: tuple[Unit, ...] = get_args(Unit)
+
+STEP_UNITS: tuple[Unit, ...] = ("steps", "steps_diffusers")
 
 N_HALVINGS = 40  # the share of the timesteps is computed to 1e-12, far below the distance of two float32 sigmas
 
@@ -40,8 +42,11 @@ class Schedule:
     `curve` is empty or `value@position, ...` with positions in the same unit (see `Curve.parse`); its value is
     multiplied by the window, and where it is 0 the control is off.
 
-    Raises `ValueError` for an unknown unit or interpolation, for bounds out of range or the wrong way round, and for
-    a curve that cannot be read.
+    `steps` is N of the units that count steps, for a run that is sampled in parts: that of all parts together. 0: the
+    steps of the run at hand.
+
+    Raises `ValueError` for an unknown unit or interpolation, for a negative number of steps, for bounds out of range or
+    the wrong way round, and for a curve that cannot be read.
     """
 
     start: float = 0.0
@@ -49,6 +54,8 @@ class Schedule:
     unit: Unit = "timestep"
     curve: str = ""
     interpolation: Interpolation = "linear"
+    _: KW_ONLY
+    steps: int = 0
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
@@ -56,6 +63,10 @@ class Schedule:
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(
                 f"interpolation {short(repr(self.interpolation))} is not known; use one of {', '.join(INTERPOLATIONS)}"
+            )
+        if self.steps < 0:
+            raise ValueError(
+                f"schedule steps is {self.steps}; give the steps of the whole run, or 0 for the run at hand"
             )
         if self.end is None or isinstance(self.end, _EndOfRun):
             object.__setattr__(self, "end", _EndOfRun(self._end_of_run))
@@ -77,7 +88,18 @@ class Schedule:
         """In words: `0 to 0.5 in timestep`; a long curve is cut."""
         curve = f", curve {short(self.curve.strip())} ({self.interpolation})" if self.curve.strip() else ""
         start = "the start" if self.unit == "sigma" and self.start == 0.0 else f"{self.start:g}"
-        return f"{start} to {self.end:g} in {self.unit}{curve}"
+        whole = f" of {self.steps}" if self.steps and self.counts_steps else ""
+        return f"{start} to {self.end:g} in {self.unit}{whole}{curve}"
+
+    @property
+    def counts_steps(self) -> bool:
+        """Whether `start`, `end` and the curve count the steps of a run."""
+        return self.unit in STEP_UNITS
+
+    @property
+    def of_one_run(self) -> Schedule:
+        """The same for a run that is not sampled in parts."""
+        return replace(self, steps=0)
 
     @property
     def _end_of_run(self) -> float:
@@ -115,75 +137,74 @@ class Schedule:
         return not any(curve(position) for position in (low, *inside, high))
 
     def bind(
-        self, percent_to_sigma: Callable[[float], float], sigmas: Sequence[float] | Tensor
+        self, percent_to_sigma: Callable[[float], float], sigmas: Sequence[float] | Tensor | Steps
     ) -> Callable[[float], float]:
         """For one sampling run: a function from the current sigma to the strength, 0 where the window is closed.
 
-        `percent_to_sigma` is the model's; `sigmas` are the run's N + 1 noise levels, from the first step to the end.
+        `percent_to_sigma` is the model's; `sigmas` are the run's N + 1 noise levels, from the first step to the end, or
+        its `Steps`, which know more of it.
+
+        Raises `ValueError` where the run has more steps than the whole of which it is a part.
         """
         if self.open_throughout:
             return lambda sigma: 1.0
-        run = [_float32(sigma) for sigma in sigmas]
+        run = self.steps_of(percent_to_sigma, sigmas)
         is_open = self._window(percent_to_sigma, run)
         curve = self._parsed_curve()
         if curve is None:
-            return lambda sigma: float(is_open(_float32(sigma)))
+            return lambda sigma: float(is_open(float32(sigma)))
         position = self._position(percent_to_sigma, run, curve)
-        return lambda sigma: curve(position(_float32(sigma))) if is_open(_float32(sigma)) else 0.0
+        return lambda sigma: curve(position(float32(sigma))) if is_open(float32(sigma)) else 0.0
 
-    def active_steps(self, percent_to_sigma: Callable[[float], float], sigmas: Sequence[float] | Tensor) -> list[int]:
+    def steps_of(self, percent_to_sigma: Callable[[float], float], sigmas: Sequence[float] | Tensor | Steps) -> Steps:
+        """The steps of a run as this schedule counts them."""
+        run = sigmas if isinstance(sigmas, Steps) else Steps(sigmas)
+        if not (self.steps and self.counts_steps):
+            return run
+        # at 0 stands a sentinel; this near to it lies the highest noise level
+        return run.within(self.steps, percent_to_sigma(1.0 / 2**N_HALVINGS))
+
+    def active_steps(
+        self, percent_to_sigma: Callable[[float], float], sigmas: Sequence[float] | Tensor | Steps
+    ) -> list[int]:
         """The steps of a run, counted from 0, at whose start the strength is not 0."""
-        run = [float(sigma) for sigma in sigmas]
+        run = (sigmas if isinstance(sigmas, Steps) else Steps(sigmas)).anew()
         strength = self.bind(percent_to_sigma, run)
-        return [step for step, sigma in enumerate(run[:-1]) if strength(sigma) != 0.0]
+        active = []
+        for step, sigma in enumerate(run.sigmas[:-1]):
+            run.reported.n = step
+            if strength(sigma) != 0.0:
+                active.append(step)
+        return active
 
-    def _window(self, percent_to_sigma: Callable[[float], float], run: list[float]) -> Callable[[float], bool]:
+    def _window(self, percent_to_sigma: Callable[[float], float], run: Steps) -> Callable[[float], bool]:
         if self.unit == "steps":
-            return lambda sigma: self.start <= _step(run, sigma) / _n_steps(run) <= self.end
+            return lambda sigma: self.start <= run.share(sigma) <= self.end
         if self.unit == "steps_diffusers":
-            return lambda sigma: (
-                _step(run, sigma) / _n_steps(run) >= self.start and (_step(run, sigma) + 1) / _n_steps(run) <= self.end
-            )
+            return lambda sigma: run.share(sigma) >= self.start and run.share(sigma, end=True) <= self.end
         if self.unit == "timestep":
             # percent 0 has a sentinel (999999999.9, or 1.0 on flow models): good for this comparison, for nothing else
-            upper, lower = _float32(percent_to_sigma(self.start)), _float32(percent_to_sigma(self.end))
+            upper, lower = float32(percent_to_sigma(self.start)), float32(percent_to_sigma(self.end))
         else:
-            upper, lower = (_float32(self.start) if self.start > 0.0 else math.inf), _float32(self.end)
+            upper, lower = (float32(self.start) if self.start > 0.0 else math.inf), float32(self.end)
         return lambda sigma: lower <= sigma <= upper
 
     def _position(
-        self, percent_to_sigma: Callable[[float], float], run: list[float], curve: Curve
+        self, percent_to_sigma: Callable[[float], float], run: Steps, curve: Curve
     ) -> Callable[[float], float]:
         """From a sigma to the place on the curve, in this schedule's unit."""
         if self.unit == "sigma":
             return lambda sigma: sigma
         if self.unit != "timestep":
-            return lambda sigma: _step(run, sigma) / _n_steps(run)
+            return run.share
         # a sigma that belongs to a point of the curve gets exactly this point: halving comes near it only
-        points = {_float32(percent_to_sigma(percent)): percent for percent in curve.positions}
+        points = {float32(percent_to_sigma(percent)): percent for percent in curve.positions}
 
         @lru_cache(maxsize=4)  # every unit, chunk and second evaluation of a step asks for the same sigma
         def percent(sigma: float) -> float:
             return points[sigma] if sigma in points else _percent(percent_to_sigma, sigma)
 
         return percent
-
-
-def _float32(value: float) -> float:
-    """Rounded as a sampler holds it: the host compares float32 sigmas, and equality counts at both ends of a window."""
-    return struct.unpack("f", struct.pack("f", float(value)))[0]
-
-
-def _n_steps(run: list[float]) -> int:
-    return max(len(run) - 1, 1)  # a run of one sigma has no steps and never asks
-
-
-def _step(run: list[float], sigma: float) -> int:
-    """The step that a sigma belongs to: an evaluation between two of the run's sigmas is part of the earlier step.
-
-    A sampler that adds noise first (churn) starts above the run's first sigma: that is step 0 too.
-    """
-    return max(sum(level >= sigma for level in run) - 1, 0)
 
 
 def _percent(percent_to_sigma: Callable[[float], float], sigma: float) -> float:
@@ -194,7 +215,7 @@ def _percent(percent_to_sigma: Callable[[float], float], sigma: float) -> float:
     low, high = 0.0, 1.0
     for _ in range(N_HALVINGS):
         middle = (low + high) / 2.0
-        if _float32(percent_to_sigma(middle)) > sigma:
+        if float32(percent_to_sigma(middle)) > sigma:
             low = middle
         else:
             high = middle

@@ -15,6 +15,7 @@ from typing import Any
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
+from zeroctl_core.control.steps import Steps
 from zeroctl_core.files.plural import plural
 
 from ..inputs import naming
@@ -24,8 +25,11 @@ from ..units import Unit, UnitStack
 from .areas import conds_of_call
 from .call import Call
 from .calls import Calls
-from .lists import PLACES, Control, Shapes, add_control, recording, resizing
+from .graph import place_of_run
+from .late import Late, with_innermost
+from .lists import Control, Shapes, add_control, recording, resizing
 from .memory import KEY, activation_factor, extended_models
+from .parts import acts_elsewhere, check_steps, reporting, steps_of_run
 from .run import SamplingRun
 
 __all__ = ["NeverApplied", "next_number", "with_controls"]
@@ -103,14 +107,21 @@ class Hook:
     ) -> Any:
         """One sampling run: its state is made here and dropped here, also after an interrupt or an error."""
         guider = executor.class_obj
+        levels = sigmas.tolist()
+        place = place_of_run(guider.model_patcher, levels)
+        steps = steps_of_run(levels, place, sampler)
         run = SamplingRun(
             units=self.units,
             guider=guider,
-            sigmas=sigmas,
             canvas=(noise.shape[-2], noise.shape[-1]),
             batch=noise.shape[0],
+            steps=steps,
+            place=place,
         )
-        self._check_before(run, guider.model_patcher.get_model_object("model_sampling"))
+        sampling = guider.model_patcher.get_model_object("model_sampling")
+        self._check_before(run, steps, sampling)
+        if steps.by_order:
+            args, kwargs = reporting(steps, args, kwargs)
         calls = Calls(run)
         options = guider.model_options.setdefault("transformer_options", {})
         options[CALLS] = calls
@@ -119,7 +130,7 @@ class Hook:
         finally:
             options.pop(CALLS, None)
             calls.close()
-        self._check_after(run)
+        self._check_after(run, sampling)
         return samples
 
     def prepare_sampling(
@@ -165,7 +176,7 @@ class Hook:
         calls: Calls | None = options.get(CALLS)
         own_run = calls is None
         if calls is None:  # somebody calls the model outside a sampling run
-            calls = Calls(SamplingRun(units=self.units, guider=None, sigmas=None, canvas=call.size, batch=x.shape[0]))
+            calls = Calls(SamplingRun(units=self.units, guider=None, canvas=call.size, batch=x.shape[0]))
         run = calls.run
         shapes = Shapes()
         arguments = (x, t, c_concat, c_crossattn)  # and two more, by position: other packs' wrappers may count them
@@ -193,7 +204,7 @@ class Hook:
         try:
             if options.get("wrappers", {}).get(WrappersMP.DIFFUSION_MODEL):
                 late: Control = {} if control is None else dict(control)
-                options = _with_innermost(recording(options, shapes), _Late(late, compute, merge, shapes))
+                options = with_innermost(recording(options, shapes), Late(late, compute, merge, shapes))
                 return executor(*arguments, late, options, **extra)
             ours = compute()
             if ours is None:  # nothing acts: the call as it came, to the bit
@@ -203,8 +214,9 @@ class Hook:
             if own_run:
                 calls.close()
 
-    def _check_before(self, run: SamplingRun, model_sampling: Any) -> None:
+    def _check_before(self, run: SamplingRun, steps: Steps, sampling: Any) -> None:
         for unit, policy in self.applied:
+            check_steps(run, unit, sampling)
             if not _same_proportions(unit.image.shape[-2:], run.canvas):
                 with naming(unit.title):
                     note = run.placed(unit, run.canvas).note
@@ -213,10 +225,10 @@ class Hook:
                     f"{unit.title} was made for other proportions than this run's latent "
                     f"({run.canvas[1]}x{run.canvas[0]} cells): {note}",
                 )
-            if policy == "error" and run.sigmas is not None and never_acts(unit, model_sampling, run.sigmas):
+            if policy == "error" and not run.place.part and never_acts(unit, sampling, steps):
                 raise NeverApplied(
                     f"{unit.title} ({net_name(unit)}) cannot act in this run: its window, {unit.schedule}, holds no "
-                    f"step of the run, which has {len(run.sigmas) - 1}. Widen start and end, or set if_never_applied "
+                    f"step of the run, which has {steps.n}. Widen start and end, or set if_never_applied "
                     "to warn."
                 )
             for kind, n in (
@@ -230,15 +242,15 @@ class Hook:
                         f"{kind.split()[-1]} r mod {n}",
                     )
 
-    def _check_after(self, run: SamplingRun) -> None:
+    def _check_after(self, run: SamplingRun, sampling: Any) -> None:
         for index, (unit, policy) in enumerate(self.applied):
-            if index in run.acted or policy == "ignore":
+            if index in run.acted or policy == "ignore" or acts_elsewhere(run, unit, sampling):
                 continue
             text = (
                 f"{unit.title} ({net_name(unit)}, branches {unit.branches}) never acted in this run: "
                 f"no step fell into its window, {unit.schedule}, or no conditioning was on its branch"
             )
-            if policy == "error":
+            if policy == "error" and not run.place.part:  # whether other parts had control, nobody knows here
                 raise NeverApplied(text)
             run.say_once("Control never acted", text)
 
@@ -246,36 +258,3 @@ class Hook:
 def _same_proportions(one: Sequence[int], other: Sequence[int]) -> bool:
     """Whether two sizes (height, width) differ by less than one percent in proportions."""
     return abs(one[0] * other[1] / (one[1] * other[0]) - 1) < 0.01
-
-
-class _Late:
-    """Innermost DIFFUSION_MODEL wrapper: fills the call's control when the UNet really runs."""
-
-    def __init__(
-        self,
-        late: Control,
-        compute: Callable[[], Control | None],
-        merge: Callable[[Control], Control],
-        shapes: Shapes,
-    ) -> None:
-        self._late = late
-        self._compute = compute
-        self._merge = merge
-        self._shapes = shapes
-        self._ours: Control | None = None
-        self._known = False
-
-    def __call__(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
-        if not self._known:
-            self._ours, self._known = self._compute(), True
-        if self._ours is not None:
-            self._shapes.skips.clear()
-            self._late.update(self._merge({place: list(self._ours[place]) for place in PLACES}))
-        return executor(*args, **kwargs)
-
-
-def _with_innermost(options: dict[str, Any], wrapper: Callable[..., Any]) -> dict[str, Any]:
-    """A copy of transformer_options with one more DIFFUSION_MODEL wrapper, behind all others of this call."""
-    wrappers = dict(options["wrappers"])
-    wrappers[WrappersMP.DIFFUSION_MODEL] = {**wrappers[WrappersMP.DIFFUSION_MODEL], f"{KEY}_innermost": [wrapper]}
-    return {**options, "wrappers": wrappers}

@@ -36,7 +36,7 @@ class OnDevice:
     def _core_run(self, model: Any) -> Run:
         if self._core is None:
             sampling = model.model_sampling
-            self._core = Run(sampling.percent_to_sigma, self._run.sigmas or ())
+            self._core = Run(sampling.percent_to_sigma, self._run.steps or ())
         return self._core
 
     def _strength(self, index: int, call: Call) -> float:

@@ -16,9 +16,11 @@ from torch import Tensor
 
 from zeroctl_core.canvas import Placed, prepared_mask
 from zeroctl_core.canvas.cells import PIXELS_PER_CELL
+from zeroctl_core.control.steps import Steps
 
 from ..notices import notice
 from ..units import Unit
+from .graph import WHOLE, Place
 from .placed import PlacedImages
 
 __all__ = ["SamplingRun"]
@@ -30,16 +32,24 @@ PLACED = PlacedImages()
 class SamplingRun:
     """One sampling run of a MODEL that carries controls.
 
-    units: those that can act. sigmas: of the run, None where somebody calls the model outside a run. canvas: latent
-    (h, w).
+    units: those that can act. canvas: latent (h, w). steps: of the run, None where somebody calls the model outside
+    one. place: where it lies in the user's run.
     """
 
     def __init__(
-        self, *, units: Sequence[Unit], guider: Any, sigmas: Tensor | None, canvas: tuple[int, int], batch: int
+        self,
+        *,
+        units: Sequence[Unit],
+        guider: Any,
+        canvas: tuple[int, int],
+        batch: int,
+        steps: Steps | None = None,
+        place: Place = WHOLE,
     ) -> None:
         self.units = tuple(units)
         self.guider = guider
-        self.sigmas = None if sigmas is None else sigmas.tolist()
+        self.steps = steps
+        self.place = place
         self.canvas = canvas
         self.batch = batch
         self.acted: set[int] = set()

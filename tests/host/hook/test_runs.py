@@ -170,10 +170,10 @@ def advanced(graph: Graph, start: int, end: int) -> Graph:
     }
 
 
-def test_a_part_of_the_steps_counts_its_own_steps(host, graph_of, our_net, host_net) -> None:
-    """Unit `steps` counts the steps of the run, which has 4 here: 0..0.4 are the first two (i / N of 0 and 0.25)."""
+def test_a_part_of_the_steps_counts_those_of_the_whole_run(host, graph_of, our_net, host_net) -> None:
+    """0.5..0.7 of 8 steps are numbers 4 and 5; of the 4 steps of this part alone it would be one."""
     net, image = our_net("thin"), host.give(picture())
-    window = node("ZeroctlSchedule", start=0.0, end=0.4, unit="steps", curve="", interpolation="linear")
+    window = node("ZeroctlSchedule", start=0.5, end=0.7, unit="steps", curve="", interpolation="linear")
     graph = advanced(graph_of(steps=8), 2, 6)
     ours = with_our_control(graph, host.give(net), image, schedule=["window", 0], extra={"window": window})
     with counted(net.control_model.net) as calls:
