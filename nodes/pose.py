@@ -21,11 +21,11 @@ from zeroctl_core.annotators.pose import (
     read_boxes,
     read_keypoints,
     read_text,
-    seen_pixels,
     write_keypoints,
 )
 
 from .host.annotators.annotated import annotate_batch, read_picture
+from .host.annotators.estimators import MOVENET, estimator_input, load_estimator, movenet
 from .host.annotators.folders import offered
 from .host.annotators.inputs import (
     CATEGORY,
@@ -35,7 +35,6 @@ from .host.annotators.inputs import (
     resolution_input,
     setting_input,
 )
-from .host.annotators.nets import load_folders
 from .host.annotators.poses import tell_of_poses
 from .host.inputs import check_choice, check_number
 from .host.preview import preview
@@ -181,14 +180,15 @@ class ZeroctlPose(ComfyNode):
             node_id="ZeroctlPose",
             display_name="Pose",
             category=CATEGORY,
-            description="Finds people (RT-DETR) and the points of their bodies (ViTPose), and draws them as OpenPose "
-            "ControlNets expect them. Hands and faces: ComfyUI's pose nodes find them, Draw Pose draws them. "
-            f"Files: folders such as {offered('people')} and {offered('pose')}.",
-            search_aliases=["openpose", "dwpose", "vitpose", "rt-detr"],
+            description="Finds people (RT-DETR) and the points of their bodies (ViTPose), or both by one small network "
+            "(MoveNet), and draws them as OpenPose ControlNets expect them. Hands and faces: ComfyUI's pose nodes find "
+            f"them, Draw Pose draws them. Files: folders such as {offered('people')} and {offered('pose')}; or "
+            f"{movenet()}.",
+            search_aliases=["openpose", "dwpose", "vitpose", "rt-detr", "movenet"],
             inputs=[
                 io.Image.Input("image", tooltip="The picture with people; alpha is laid over white."),
                 model_input("people", "detector"),
-                model_input("pose", "estimator"),
+                estimator_input(),
                 *(setting_input(param) for param in POSE_PARAMS),
                 resolution_input(512),
                 download_input(),
@@ -232,6 +232,11 @@ class ZeroctlPose(ComfyNode):
         picture = read_picture(image)
         height, width = picture.shape[2:]
         notes: list[str] = []
+        if estimator == MOVENET and bboxes is not None:
+            raise ValueError(
+                f"bboxes say where people are, but {MOVENET} finds them by itself. Disconnect bboxes, or choose a "
+                "folder of ViTPose as estimator."
+            )
         boxes = None if bboxes is None else read_boxes(bboxes, (height, width), notes.append)
         if boxes is not None and len(boxes) not in (1, len(picture)):
             raise ValueError(
@@ -239,20 +244,19 @@ class ZeroctlPose(ComfyNode):
             )
         for param, value in zip(POSE_PARAMS, (person_threshold, keypoint_threshold, max_people), strict=True):
             param.check("pose", value)
-        models = {"pose": estimator} if boxes is not None else {"pose": estimator, "people": detector}
 
         def run(part: slice, pictures: Tensor, nets: Sequence[nn.Module]) -> list[Frame]:
             return detect_poses(
                 pictures,
                 nets[0],
-                nets[1] if boxes is None else None,
+                nets[1] if len(nets) > 1 else None,
                 boxes=boxes if boxes is None or len(boxes) == 1 else boxes[part],
                 person_threshold=person_threshold,
                 keypoint_threshold=keypoint_threshold,
                 max_people=max_people,
             )
 
-        load = partial(load_folders, models, download, seen_pixels(height, width))
+        load = partial(load_estimator, estimator, detector if boxes is None else None, download, (height, width))
         parts = annotate_batch("pose", picture, run, load=load, needs=("cv2",))
         frames = [frame for part in parts for frame in part]
         size = size_at_resolution(height, width, resolution)

@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,21 +41,20 @@ def download(network: Network) -> Path:
     """The file of a network, from where it is published to where it belongs; what lies there is replaced.
 
     It is written aside, compared with the size and the hash that the server names and with the recorded hash, loaded
-    once to see that it is what it should be, and only then gets its name.
+    once to see that it is what it should be, and only then gets its name. Of several files, which are nothing without
+    each other, the recorded hashes decide; the first is fetched last.
 
     Raises `ImportError` without huggingface_hub, `OSError` where the place cannot be written, the server cannot be
     reached or the file is not the announced or the recorded one, and `CheckpointError` where it holds other weights.
     """
-    target = target_of(network.file)
-    parts = repository(network)
-    if parts is None:
-        raise ValueError(
-            f"{network.url} is not a file that can be fetched; download it by hand and put it at {target}."
-        )
-    check_place(target, network.url)
-    with written_whole(target) as part:
-        fetch(parts["repo"], parts["file"], part, parts["revision"], target=target, sha256=network.sha256)
-        load_network(network.name, part)
+    for file in network.files:
+        check_place(target_of(file.file), file.url)
+    for file in reversed(network.files):
+        target = target_of(file.file)
+        with written_whole(target) as part:
+            fetch(file.url, part, target=target, sha256=file.sha256)
+            if not network.beside:
+                load_network(network.name, part)
     return target
 
 
@@ -91,17 +91,17 @@ def link_to_nothing(path: Path) -> str | None:
     return None
 
 
-def fetch(repo: str, name: str, path: Path, revision: str = "main", *, target: Path, sha256: str | None = None) -> None:
-    """Write one file of a repository of Hugging Face to `path`, with the size and the hash that the server names.
+def fetch(url: str, path: Path, *, target: Path, sha256: str | None = None) -> None:
+    """Write one file to `path`: of a repository of Hugging Face, with the size and the hash that the server names, or
+    from any other address, where the recorded hash alone decides.
 
-    HF_ENDPOINT, proxies and tokens are huggingface_hub's. The host's progress bar goes with it, and an interruption is
-    heard at once. `target` is where the file belongs in the end, for messages; `sha256` is the recorded hash.
+    Proxies are huggingface_hub's, for its own files HF_ENDPOINT and tokens, too; nobody else is shown a token. The
+    host's progress bar goes with it, and an interruption is heard at once. `target` is where the file belongs in the
+    end, for messages; `sha256` is the recorded hash.
     Raises the `ImportError` and the `OSError` of `download`.
     """
-    url = f"https://huggingface.co/{repo}/resolve/{revision}/{name}"
     by_hand = f"download {url} by hand and put it at {target}"
     try:
-        import huggingface_hub
         from huggingface_hub.file_download import http_get
     except ImportError as error:
         raise ImportError(
@@ -109,21 +109,17 @@ def fetch(repo: str, name: str, path: Path, revision: str = "main", *, target: P
             name="huggingface_hub",
         ) from error
     log.info("[zeroctl] downloading %s", url)
-    address = huggingface_hub.hf_hub_url(
-        repo, name, revision=revision, endpoint=os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    )
     try:
-        metadata = _interruptible(lambda: huggingface_hub.get_hf_file_metadata(address))
-        headers = importlib.import_module("huggingface_hub.utils").build_hf_headers()
+        source = _source(url)
         bar = comfy.utils.ProgressBar(100)
 
         def show() -> None:
-            if metadata.size:
-                bar.update_absolute(int(100 * path.stat().st_size / metadata.size), 100)
+            if source.size:
+                bar.update_absolute(int(100 * path.stat().st_size / source.size), 100)
 
         path.parent.mkdir(exist_ok=True)
         with path.open("wb") as file:  # closed at an interruption, which ends the thread at its next write
-            _interruptible(lambda: http_get(address, file, headers=headers), show)
+            _interruptible(lambda: http_get(source.address, file, headers=source.headers), show)
     except comfy.model_management.InterruptProcessingException:
         raise
     except Exception as error:
@@ -132,17 +128,41 @@ def fetch(repo: str, name: str, path: Path, revision: str = "main", *, target: P
                 f"{path} is too long, {len(str(path))} characters: move ComfyUI to a shorter folder, turn on long "
                 f"paths in Windows, or {by_hand}."
             ) from error
-        raise OSError(
-            f"{url} could not be downloaded ({error}). Try again, set HF_ENDPOINT to a server that can be reached, "
-            f"or {by_hand}."
-        ) from error
-    _check(path, metadata.size, metadata.etag, url)
+        way = "set HF_ENDPOINT to a server that can be reached, " if FILE_OF_A_REPOSITORY.fullmatch(url) else ""
+        raise OSError(f"{url} could not be downloaded ({error}). Try again, {way}or {by_hand}.") from error
+    _check(path, source.size, source.etag, url)
     if sha256 is not None and (own := file_sha256(path)) != sha256:
         raise OSError(
-            f"{url}: the SHA-256 of {name} is {own}, expected {sha256}, which is recorded for the published file. It "
-            "was replaced by its publisher or changed on the way, and is not kept. Try again, update zeroctl, or put a "
-            f"file of the expected hash at {target}."
+            f"{url}: the SHA-256 of {url.rsplit('/', 1)[1]} is {own}, expected {sha256}, which is recorded for the "
+            "published file. It was replaced by its publisher or changed on the way, and is not kept. Try again, "
+            f"update zeroctl, or put a file of the expected hash at {target}."
         )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a file is fetched from, and what its server says of it beforehand."""
+
+    address: str
+    headers: dict[str, str]
+    size: int | None = None
+    etag: str | None = None
+
+
+def _source(url: str) -> _Source:
+    """A repository of Hugging Face is asked; any other server is not, and is shown no token.
+
+    Raises what huggingface_hub raises for a server that cannot be reached.
+    """
+    match = FILE_OF_A_REPOSITORY.fullmatch(url)
+    if match is None:
+        return _Source(url, {"Accept-Encoding": "identity"})  # packed, a text would have another size than announced
+    hub = importlib.import_module("huggingface_hub")
+    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    address = hub.hf_hub_url(match["repo"], match["file"], revision=match["revision"], endpoint=endpoint)
+    metadata = _interruptible(lambda: hub.get_hf_file_metadata(address))
+    headers = importlib.import_module("huggingface_hub.utils").build_hf_headers()
+    return _Source(address, headers, metadata.size, metadata.etag)
 
 
 def _interruptible(work: Callable[[], Any], show: Callable[[], None] = lambda: None) -> Any:

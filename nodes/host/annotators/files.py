@@ -33,10 +33,16 @@ def copies(network: Network) -> Iterator[Path]:
 
 def missing(network: Network) -> FileNotFoundError:
     """The error to raise where there is no copy: it names URL, path, size and licence."""
+    names, urls, places = (
+        " and ".join(words)
+        for words in zip(*((file.file, file.url, str(target_of(file.file))) for file in network.files), strict=True)
+    )
+    needs, are, them = ("the files", "are", "them") if network.beside else ("the file", "is", "it")
+    size = sum(file.size for file in network.files)
     return FileNotFoundError(
-        f"The annotator network {network.name!r} needs the file {network.file}, {network.size / 1e6:.1f} MB, which is "
-        f"not in {', '.join(map(str, _folders())) or 'any folder'}. Download {network.url} and put it at "
-        f"{target_of(network.file)}, or set download to true. Licence of the weights: {network.licence}."
+        f"The annotator network {network.name!r} needs {needs} {names}, {size / 1e6:.1f} MB, which {are} not in "
+        f"{', '.join(map(str, _folders())) or 'any folder'}. Download {urls} and put {them} at {places}, or set "
+        f"download to true. Licence of the weights: {network.licence}."
     )
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "folder_copies",
     "folder_names",
     "is_published",
+    "is_there",
     "missing_folder",
     "offered",
 ]
@@ -93,6 +94,11 @@ def offered(task: str) -> str:
 def is_published(task: str, name: str) -> bool:
     """Whether a name of `folder_names` is that of the published model, which can be fetched."""
     return name == OFFERED[task].name
+
+
+def is_there(task: str) -> bool:
+    """Whether any folder with a model for the task is on disk, in the hub's cache too."""
+    return bool(_folders_for(task) or folder_copies(task, OFFERED[task].name))
 
 
 def folder_copies(task: str, name: str) -> list[Path]:
@@ -170,6 +176,6 @@ def download_folder(task: str, broken: Sequence[Path] = ()) -> Path:
     with folder_written_whole(target) as part:
         for name in FILES:
             sha256 = published.sha256 if name == WEIGHTS else None
-            fetch(published.repo, name, part / name, target=target / name, sha256=sha256)
+            fetch(f"{published.url}/resolve/main/{name}", part / name, target=target / name, sha256=sha256)
         load_model(part, task)
     return target

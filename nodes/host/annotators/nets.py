@@ -54,9 +54,15 @@ def load_folders(names: Mapping[str, str], may_download: bool, pixels: int) -> l
 
 def _patcher_of_network(name: str, may_download: bool) -> Any:
     network = NETWORKS[name]
+
+    def load(path: Path) -> Any:
+        places = (path, *(path.with_name(file.file) for file in network.beside))
+        files = ",".join(fingerprint(place) for place in places if place.exists() or place == path)
+        return _patcher(name, files, lambda: load_network(name, path))
+
     return _first_that_loads(
         copies(network),
-        lambda path: _patcher(name, fingerprint(path), lambda: load_network(name, path)),
+        load,
         fetch=(lambda broken: download(network)) if may_download else None,
         missing=missing(network),
     )

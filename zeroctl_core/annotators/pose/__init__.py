@@ -10,12 +10,13 @@ from .draw import draw_pose, drawn_parts
 from .editors import read_text
 from .estimate import POSE_PARAMS, detect_poses, estimate_poses
 from .keypoints import DIALECTS, read_keypoints, write_keypoints
-from .movenet import poses_by_movenet
+from .movenet import LONGER_SIDE, poses_by_movenet
 from .people import find_people, seen_pixels
 from .person import Frame, Person
 
 __all__ = [
     "DIALECTS",
+    "LONGER_SIDE",
     "POSE_PARAMS",
     "Frame",
     "Person",

@@ -1,0 +1,54 @@
+"""What finds key points: folders of ViTPose, beside a detector of people, or MoveNet, which finds people by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from zeroctl_core.annotators.networks import NETWORKS
+from zeroctl_core.annotators.pose import LONGER_SIDE, seen_pixels
+
+from ..schema import io
+from .folders import folder_names, is_there
+from .nets import load_folders, load_networks
+from .roots import roots
+
+__all__ = ["MOVENET", "estimator_input", "load_estimator", "movenet"]
+
+MOVENET = "movenet-multipose"
+NETWORK = "movenet_multipose"
+
+
+def estimator_names() -> list[str]:
+    """ViTPose first, which is the best, then other folders, then MoveNet; MoveNet first where only that is there."""
+    names = folder_names("pose")
+    has_movenet = any((root / NETWORKS[NETWORK].file).is_file() for root in roots())
+    return [MOVENET, *names] if has_movenet and not (is_there("pose") and is_there("people")) else [*names, MOVENET]
+
+
+def estimator_input() -> Any:
+    return io.Combo.Input(
+        "estimator",
+        options=estimator_names(),
+        tooltip="A folder with config.json and model.safetensors of a transformers model, below ComfyUI's "
+        f"models/annotators; or {MOVENET}, small and fast, which finds up to six people by itself: without the "
+        "detector, and without bboxes.",
+    )
+
+
+def movenet() -> str:
+    """MoveNet's files, and the licence of its weights, in words."""
+    network = NETWORKS[NETWORK]
+    return f"{' with '.join(file.file for file in network.files)} (weights: {network.licence})"
+
+
+def load_estimator(estimator: str, detector: str | None, may_download: bool, size: tuple[int, int]) -> list[nn.Module]:
+    """The estimator and, unless that is MoveNet or there is none, the detector.
+
+    With room for a picture of this height and width. Raises what `load_networks` and `load_folders` raise.
+    """
+    if estimator == MOVENET:
+        return load_networks([NETWORK], may_download, LONGER_SIDE**2)
+    models = {"pose": estimator} | ({} if detector is None else {"people": detector})
+    return load_folders(models, may_download, seen_pixels(*size))
