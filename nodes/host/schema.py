@@ -60,7 +60,8 @@ class ComfyNode(io.ComfyNode):
 def _with_checked_inputs(execute: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(execute)
     def checked(cls: Any, *args: Any, **values: Any) -> Any:
-        check_inputs((cls.SCHEMA or cls.GET_SCHEMA()).inputs or (), values)
+        schema = cls.SCHEMA or cls.GET_SCHEMA()
+        check_inputs(schema.inputs or (), values, as_lists=schema.is_input_list)
         return execute(cls, *args, **values)
 
     return checked

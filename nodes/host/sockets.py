@@ -70,6 +70,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "MASK": Kind(lambda value: isinstance(value, Tensor), "a MASK [B, H, W]", f"{LINK} a node that makes masks."),
     "LATENT": Kind(_is_latent, "a LATENT", f"{LINK} a node that makes latents."),
+    "CLIP": Kind(lambda value: hasattr(value, "tokenize"), "a CLIP", f"{LINK} a checkpoint loader."),
     "VAE": Kind(_is_vae, "a VAE", f"{LINK} a VAE or checkpoint loader."),
     "ZEROCTL_STACK": Kind(_is_stack, "a stack of controls", f"{LINK} ControlNet Control or ControlNet Stack."),
     "ZEROCTL_WEIGHTS": Kind(
@@ -82,6 +83,9 @@ KINDS: Mapping[str, Kind] = {
         lambda value: value is None or isinstance(value, (tuple, list)),
         "a CONTROL_NET_STACK, a list of rows such as (net, image, strength, start, end)",
         f"{LINK} a node that stacks ControlNets.",
+    ),
+    "ZEROCTL_TRAINING_DATA": Kind(
+        lambda value: hasattr(value, "folder"), "training data of this pack", f"{LINK} Training Data."
     ),
     "POSE_KEYPOINT": Kind(
         _is_collection,
@@ -101,17 +105,20 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def check_inputs(inputs: Iterable[Any], values: Mapping[str, Any]) -> None:
+def check_inputs(inputs: Iterable[Any], values: Mapping[str, Any], *, as_lists: bool = False) -> None:
     """Refuse a value that its input cannot carry.
 
-    inputs: those of a node's schema. values: what the node was called with, by name. An optional input may be None.
+    inputs: those of a node's schema. values: what the node was called with, by name, or lists of it. An optional input
+    may be None.
     Raises `ValueError` with the name of the input, what it has, what was expected and what to do.
     """
     for entry in inputs:
+        if entry.id not in values:
+            continue
         kind = KINDS[entry.get_io_type()]
-        value = values.get(entry.id)
-        if entry.id in values and not kind.takes(value) and not (entry.optional and value is None):
-            raise ValueError(f"{entry.id} is {in_words(value)}, expected {kind.expected}. {kind.remedy}".rstrip())
+        for value in values[entry.id] if as_lists else (values[entry.id],):
+            if not kind.takes(value) and not (entry.optional and value is None):
+                raise ValueError(f"{entry.id} is {in_words(value)}, expected {kind.expected}. {kind.remedy}".rstrip())
 
 
 def in_words(value: Any) -> str:

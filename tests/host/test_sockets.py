@@ -54,6 +54,9 @@ def filled(host: Host, inputs: list[Any]) -> Graph:
         "CONTROL_NET": SimpleNamespace(get_control=None),
         "IMAGE": torch.zeros(1, 8, 8, 3),
         "MASK": torch.zeros(1, 8, 8),
+        "CLIP": SimpleNamespace(tokenize=None),
+        "VAE": SimpleNamespace(encode=None, decode=None),
+        "ZEROCTL_TRAINING_DATA": SimpleNamespace(folder=None),
         "ZEROCTL_STACK": (units.Unit(control_net=None, image=torch.zeros(1, 3, 8, 8)),),
         "CONTROL_NET_STACK": [],
         "POSE_KEYPOINT": [],
@@ -141,3 +144,12 @@ def test_no_message_repeats_10_mb(host: Host, node_id: str) -> None:
             graph["node"]["inputs"][entry.id] = ["wrong", 0]
             words = refusal(host, graph)
             assert f"node ({node_id}): " in words and "Error" in words and len(words) < 1500, words[:3000]
+
+
+def test_where_a_node_takes_lists_each_value_is_checked(host: Host) -> None:
+    sockets = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.sockets"]
+    entry = SimpleNamespace(id="images", optional=True, get_io_type=lambda: "IMAGE")
+    for values in ({}, {"images": []}, {"images": [torch.zeros(1), None, torch.zeros(1)]}):
+        sockets.check_inputs([entry], values, as_lists=True)
+    with pytest.raises(ValueError, match="images is 'a', expected an IMAGE"):
+        sockets.check_inputs([entry], {"images": [torch.zeros(1), "a"]}, as_lists=True)
