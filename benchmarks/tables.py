@@ -136,11 +136,26 @@ def annotators() -> str:
     return _table(("", "zeroctl, 512", "controlnet_aux, 512", "zeroctl, 1024", "controlnet_aux, 1024"), rows)
 
 
+def sweep() -> str:
+    """Of each kind how many were compared, how many are equal to the bit, and those that are not."""
+    rows = []
+    for kind, entries in _record(RESULTS / "sweep.json")["rows"].items():
+        compared = [row for row in entries if "error" not in row]
+        others = [f"`{row['name']}` {row['difference']:.1e}" for row in compared if row["difference"] != 0.0]
+        least = min(row["control"] for row in compared)
+        rows.append(
+            (kind, str(len(compared)), str(len(compared) - len(others)), ", ".join(others) or "none", f"{least:.2g}")
+        )
+    return _table(
+        ("", "compared", "equal to the bit", "others, largest difference", "least effect of the control"), rows
+    )
+
+
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "rules.md": {"RULES": rules},
     "training.md": {"BUILD": build},
     "proofs.md": {"PROOFS": proofs},
-    "measurements.md": {"INJECTION": injection, "LOADING": loading, "ANNOTATORS": annotators},
+    "measurements.md": {"INJECTION": injection, "LOADING": loading, "ANNOTATORS": annotators, "SWEEP": sweep},
 }
 """Page -> mark -> table. A table stands between `<!-- MARK -->` and `<!-- /MARK -->`."""
 

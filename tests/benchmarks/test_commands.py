@@ -40,6 +40,7 @@ def test_the_names_of_options_that_people_have_in_their_scripts_stay(monkeypatch
         "annotator_pictures": "out",
         "differences": "only out",
         "mutants": "n seed out",
+        "sweep": "only name steps out",
         "proof.p4_ablation": "seeds out steps n",
     }
     for command, names in options.items():
