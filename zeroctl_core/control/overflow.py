@@ -1,34 +1,51 @@
-"""Which units of a run added something that is not finite: watched on the device, read when the run is over."""
+"""Which units of a run first added something that is not finite: watched on the device, read when the run is over."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 import torch
 from torch import Tensor
 
+INPUT: tuple[Hashable, ...] = ()
+"""Key of the latents that a call starts from."""
+
 
 class Overflow:
-    """A sum for each group of units that share a run of their network: it is not finite once something in it was not.
+    """The call in which something was first not finite, for each group of units that share a run of their network.
 
+    A sample that is not finite spoils every call after it, so that only the first call says whose fault it was.
     No tensor is read back before `units` is asked for. A sum in float32 of what float16 holds cannot overflow itself.
     """
 
     def __init__(self) -> None:
-        self._sums: dict[tuple[int, ...], Tensor] = {}
+        self._calls = 0
+        self._first: dict[tuple[Hashable, ...], Tensor] = {}
 
-    def watch(self, units: tuple[int, ...], maps: Iterable[Tensor]) -> None:
-        """Take in what these units add in one call."""
+    def begin(self, x: Tensor) -> None:
+        """A call of the UNet with these latents; what is watched until the next one belongs to it."""
+        self._calls += 1
+        self.watch(INPUT, (x,))
+
+    def watch(self, units: tuple[Hashable, ...], maps: Iterable[Tensor]) -> None:
+        """Take in what these units add in a call."""
+        total: Tensor | float = 0.0
         for values in maps:
-            total = values.sum(dtype=torch.float32)
-            self._sums[units] = self._sums[units] + total if units in self._sums else total
+            total = values.sum(dtype=torch.float32) + total
+        if isinstance(total, Tensor):
+            first = self._first.get(units)
+            first = torch.full((), math.inf, device=total.device) if first is None else first
+            self._first[units] = torch.where(total.isfinite(), first, first.clamp(max=self._calls))
 
-    def units(self) -> set[int]:
-        """The units of which something was not finite. Waits for the device."""
-        return {
-            unit
-            for units, total in self._sums.items()
-            if not total.is_meta and not math.isfinite(total.item())  # on meta there are no values
-            for unit in units
-        }
+    def units(self) -> set[Hashable]:
+        """The units of the first call in which something was not finite; none where its latents were not.
+
+        Waits for the device.
+        """
+        # on meta there are no values
+        first = {units: math.inf if call.is_meta else call.item() for units, call in self._first.items()}
+        start = min(first.values(), default=math.inf)
+        if math.isinf(start) or first.get(INPUT) == start:
+            return set()
+        return {unit for units, call in first.items() if call == start for unit in units}

@@ -9,7 +9,7 @@ import torch
 
 from zeroctl_core.files.plural import plural
 
-from ..preflight import check_stack
+from ..preflight import check_stack, net_name
 from .call import Call
 from .lists import Control, add_control
 from .on_device import OnDevice
@@ -32,6 +32,7 @@ class Calls:
 
     def control(self, call: Call) -> Control | None:
         """What all units add to the UNet in this call, in lists as the host has them; None when nothing acts."""
+        self.run.roles.update(call.rows.roles)
         if self.run.guider is not None:
             self._check(call)
         with self._lock:
@@ -94,6 +95,17 @@ class Calls:
             "the batch with ComfyUI's or AnimateDiff-Evolved's context windows, which say it, remove the node that "
             "splits the batch, or give the control one image and one mask."
         )
+
+    def say_overflow(self) -> None:
+        """A notice for each control that added something that is not finite; the run is over by then."""
+        for index in sorted(set().union(*(here.overflowed() for here in self._devices.values()))):
+            unit = self.run.units[index]
+            self.run.say_once(
+                "Control overflowed",
+                f"{unit.title} ({net_name(unit)}) added numbers that are not finite (NaN or infinity), and the picture "
+                "is black or noise. Lower its strength or its weights; where ComfyUI computes in float16, start it "
+                "with --bf16-unet or --fp32-unet.",
+            )
 
     def close(self) -> None:
         """Drop everything that lived for the run."""

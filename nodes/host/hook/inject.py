@@ -29,6 +29,7 @@ from .graph import place_of_run
 from .late import Late, with_innermost
 from .lists import Control, Shapes, add_control, recording, resizing
 from .memory import KEY, activation_factor, extended_models
+from .never_acted import why_never_acted
 from .parts import acts_elsewhere, check_steps, reporting, steps_of_run
 from .run import SamplingRun
 
@@ -127,6 +128,7 @@ class Hook:
         options[CALLS] = calls
         try:
             samples = executor(noise, latent_image, sampler, sigmas, *args, **kwargs)
+            calls.say_overflow()
         finally:
             options.pop(CALLS, None)
             calls.close()
@@ -246,10 +248,7 @@ class Hook:
         for index, (unit, policy) in enumerate(self.applied):
             if index in run.acted or policy == "ignore" or acts_elsewhere(run, unit, sampling):
                 continue
-            text = (
-                f"{unit.title} ({net_name(unit)}, branches {unit.branches}) never acted in this run: "
-                f"no step fell into its window, {unit.schedule}, or no conditioning was on its branch"
-            )
+            text = f"{unit.title} ({net_name(unit)}) never acted in this run: {why_never_acted(unit, run, sampling)}"
             if policy == "error" and not run.place.part:  # whether other parts had control, nobody knows here
                 raise NeverApplied(text)
             run.say_once("Control never acted", text)

@@ -16,11 +16,13 @@ from ..inputs import naming
 from ..units import Unit
 from .call import Call
 from .foreign import Foreign
-from .lists import Control, add_control
+from .lists import PLACES, Control, add_control
 from .memory import module_for
 from .run import SamplingRun
 
 __all__ = ["OnDevice"]
+
+FOREIGN = "foreign"
 
 
 class OnDevice:
@@ -52,6 +54,7 @@ class OnDevice:
         if canvas not in self._stacks:
             self._stacks[canvas] = self._stack(model, canvas)
         stack, indices = self._stacks[canvas]
+        self._core_run(model).overflow.begin(call.x)
         level = call.level if stack.needs_sigma else None
         acting = stack.acting(level, self._core_run(model), call.rows)
         if not acting:
@@ -109,6 +112,9 @@ class OnDevice:
                 control = self._of_foreign(index, call, strength)
             if control is not None:
                 self._run.acted.add(index)
+                maps = [value for place in PLACES for value in control.get(place, ()) if value is not None]
+                overflow = self._core_run(call.model).overflow
+                overflow.watch(((FOREIGN, index),), {id(value): value for value in maps}.values())
                 total = add_control(total, control)
         return total
 
@@ -137,6 +143,12 @@ class OnDevice:
             branches=unit.branches,
             connections=family_of_model(model).connections,
         )
+
+    def overflowed(self) -> set[int]:
+        """The units of the run that first added something that is not finite. Waits for the device."""
+        units: set[Any] = set() if self._core is None else self._core.overflow.units()
+        own = next((indices for _, indices in self._stacks.values()), ())
+        return {unit[1] if isinstance(unit, tuple) else own[unit] for unit in units}
 
     def close(self) -> None:
         for foreign in self._foreign.values():

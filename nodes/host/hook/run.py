@@ -53,6 +53,7 @@ class SamplingRun:
         self.canvas = canvas
         self.batch = batch
         self.acted: set[int] = set()
+        self.roles: set[str] = set()  # that came past the hook
         self._notices: set[str] = set()
         self._lock = threading.Lock()
         self._placed: dict[tuple[int, str, tuple[int, int]], Placed] = {}

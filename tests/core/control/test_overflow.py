@@ -40,6 +40,7 @@ def overflowed(*units: ControlUnit, steps: int = 2) -> set[int]:
     x = torch.zeros(1, 4, 8, 8)
     for _ in range(steps):
         with Transfers() as transfers:
+            run.overflow.begin(x)
             ControlStack(units)(x, torch.ones(1), torch.zeros(1, 1, 1), run=run)
         assert not transfers.read_backs
     return run.overflow.units()
@@ -69,7 +70,25 @@ def test_nothing_where_the_weight_or_the_mask_takes_it_away():
 def test_large_finite_values_of_many_steps_are_finite():
     watch = Overflow()
     for _ in range(1000):
+        watch.begin(torch.zeros(1))
         watch.watch((0,), [torch.full((10**4,), 65504.0, dtype=torch.float16)])
     assert watch.units() == set()
     watch.watch((0, 2), [torch.tensor([math.inf, -math.inf])])
     assert watch.units() == {0, 2}
+
+
+def test_only_the_first_is_named_of_what_spoils_all_that_follows():
+    watch, spoilt = Overflow(), torch.tensor([math.nan])
+    for x, one, other in ((0, 0, 0), (0, 0, math.inf), (spoilt, spoilt, spoilt)):
+        watch.begin(torch.zeros(1) + x)
+        watch.watch((0,), [torch.zeros(1) + one])
+        watch.watch((1,), [torch.zeros(1) + other])
+    assert watch.units() == {1}
+
+
+def test_no_control_is_named_where_the_sample_itself_was_not_finite():
+    watch = Overflow()
+    for x in (0.0, math.nan):
+        watch.begin(torch.tensor([x]))
+        watch.watch((0,), [torch.tensor([x])])
+    assert watch.units() == set()

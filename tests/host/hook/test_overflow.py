@@ -1,4 +1,4 @@
-"""A control of another pack that overflows adds nothing where its mask, its weight or its branch is 0: never NaN."""
+"""A control that overflows adds nothing where its mask, its weight or its branch is 0, and is named after the run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from control_graphs import picture, with_our_control
 from host_process import Host
 from torch import Tensor
 
@@ -72,3 +73,21 @@ def test_where_the_weight_is_0(host: Host, branches: str) -> None:
 def test_on_the_rows_of_the_other_branch(host: Host) -> None:
     for maps in (*control_of(host, branches="cond")["output"], *control_of(host, branches="cond")["middle"]):
         assert not maps[0].any() and torch.isinf(maps[1]).all()
+
+
+@pytest.mark.parametrize("kind", ["ours", "foreign"])
+def test_a_control_that_overflows_is_named_once_after_the_run(host: Host, graph_of, our_net, host_net, kind) -> None:
+    good = host.give(our_net("thin"))
+    if kind == "ours":
+        bad = our_net("thin", seed=77)  # of no other test
+    else:
+        bad = host.run({"net": host_net("thin", seed=78)}, keep={"net": ["net", 0]})["net"]
+    list(bad.control_model.parameters())[-1].data.fill_(torch.inf)
+    graph = with_our_control(graph_of(steps=3), good, host.give(picture()), name="a")
+    graph = with_our_control(graph, host.give(bad), host.give(picture(seed=1)), name="b")
+    graph = with_our_control(graph, good, host.give(picture(seed=2)), name="c")
+    (notice,) = host.run(graph, keep={"latent": ["sampler", 0]}).sent("zeroctl.notice")
+    assert notice["title"] == "Control overflowed" and notice["severity"] == "warn"
+    assert notice["text"].startswith("control 2 (") and "not finite" in notice["text"]
+    graph["b control"]["inputs"]["enabled"] = False
+    assert not host.run(graph, keep={"latent": ["sampler", 0]}).sent("zeroctl.notice")
