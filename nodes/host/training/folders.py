@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import folder_paths
+
+from zeroctl_core.files.key_faults import short
 
 __all__ = ["data_folder", "input_folder", "runs_folder"]
 
@@ -24,11 +27,12 @@ def input_folder(name: str) -> Path:
     Raises `ValueError` for one that does not exist, and for a path that leads out of there.
     """
     root = Path(folder_paths.get_input_directory()).resolve()
+    # before anything else: it is also false for what no disk can hold
+    if not os.path.isdir(root / name):
+        raise ValueError(f"there is no folder {short(name)!r} in {root}; put the pictures there")
     folder = (root / name).resolve()
     if root not in (folder, *folder.parents):
-        raise ValueError(f"the folder {name!r} is not below {root}; put the pictures there")
-    if not folder.is_dir():
-        raise ValueError(f"there is no folder {name!r} in {root}; put the pictures there")
+        raise ValueError(f"the folder {short(name)!r} is not below {root}; put the pictures there")
     return folder
 
 
