@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from zeroctl_core.files.key_faults import short
 from zeroctl_core.train.config import ControlConfig
 from zeroctl_core.train.prepare.config import PrepareConfig, usable_annotators
 from zeroctl_core.train.prepare.pairs import Fault, find_samples
@@ -118,8 +119,8 @@ class ZeroctlTrainingData(ComfyNode):
             raise ValueError("give pictures either by folder or by images, not both and not neither")
         if is_given != bool(conditions_folder[0] or conditions):
             raise ValueError(
-                f"annotator is {annotator[0]!r}: conditions come either from an annotator, or, with {GIVEN}, from "
-                "conditions_folder or conditions"
+                f"annotator is {short(repr(annotator[0]))}: conditions come either from an annotator, or, "
+                f"with {GIVEN}, from conditions_folder or conditions"
             )
         config = PrepareConfig(
             pictures=input_folder(folder[0]),

@@ -125,7 +125,7 @@ def _finetune(sizes: Sizes, dtype: torch.dtype | None) -> list[float]:
     optimiser = torch.optim.AdamW(unet.parameters(), lr=1e-5, foreach=True)
     batch = _data(sizes, unet).batch(range(sizes.training_batch))
     latent: Tensor = batch.latent.to(device, memory_format=torch.channels_last)
-    context, t = batch.context.to(device), torch.full((sizes.training_batch,), 500.0, device=device)
+    context, t = batch.prompts.context.to(device), torch.full((sizes.training_batch,), 500.0, device=device)
     times = [time.perf_counter()]
     for _ in range(WARM_UP + sizes.training_steps):
         with _autocast(sizes, dtype):

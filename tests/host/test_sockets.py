@@ -52,6 +52,9 @@ def filled(host: Host, inputs: list[Any]) -> Graph:
     right = {
         "MODEL": SimpleNamespace(get_model_object=None),
         "CONTROL_NET": SimpleNamespace(get_control=None),
+        "CLIP": SimpleNamespace(tokenize=None),
+        "VAE": SimpleNamespace(encode=None, decode=None),
+        "ZEROCTL_TRAINING_DATA": SimpleNamespace(folder=None, index=None),
         "IMAGE": torch.zeros(1, 8, 8, 3),
         "MASK": torch.zeros(1, 8, 8),
         "CLIP": SimpleNamespace(tokenize=None),

@@ -8,6 +8,7 @@ from pathlib import Path
 from ...annotators import ANNOTATORS
 from ...annotators.settings_text import parse_settings
 from ...canvas.cells import PIXELS_PER_CELL
+from ...files.key_faults import short
 from ..ranges import check_at_least
 from .preparing import Drawing
 
@@ -68,7 +69,7 @@ class PrepareConfig:
             )
         if self.annotator and self.annotator not in usable_annotators():
             raise ValueError(
-                f"annotator is {self.annotator!r}; expected one of {', '.join(usable_annotators())}. Other annotators "
+                f"annotator is {short(repr(self.annotator))}; expected one of {', '.join(usable_annotators())}. Others "
                 "need a mask or a network: make their pictures first, and give them as conditions"
             )
         _ = self.drawing, self.share
@@ -83,7 +84,7 @@ class PrepareConfig:
         """Which share of the work, and of how many."""
         number, slash, count = self.part.partition("/")
         if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-            raise ValueError(f"part is {self.part!r}; expected number/count, such as 3/16")
+            raise ValueError(f"part is {short(repr(self.part))}; expected number/count, such as 3/16")
         return int(number), int(count)
 
 
