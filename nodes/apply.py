@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .host.hook.inject import POLICIES, next_number, with_controls
+from .host.hook.inject import next_number, with_controls
+from .host.idle import POLICIES
 from .host.inputs import check_choice
 from .host.preflight import check_stack
 from .host.report import report

@@ -14,6 +14,7 @@ from zeroctl_core.files.key_faults import short
 from .control_net import is_ours
 from .family import family_of_model, unet_base
 from .foreign_nets import foreign_weights
+from .idle import idle_cause
 from .preflight import net_name
 from .units import Unit, UnitStack, without_control
 
@@ -34,11 +35,13 @@ def never_acts(unit: Unit, sampling: Any, steps: Steps) -> bool:
 def report(stack: UnitStack, model: Any) -> str:
     """One paragraph a control: what it is, where and when it acts, what it costs."""
     lines = [f"MODEL: {family_of_model(model)}"]
-    active = [unit for unit in stack if unit.active]
-    if not active:
+    causes = {unit.number: idle_cause(unit, model) for unit in stack if unit.active}
+    if not causes:
         lines.append(
             "Nothing can act: every control is switched off or has strength 0. The MODEL passes through unchanged."
         )
+    elif all(causes.values()):
+        lines.append("Nothing can act, for the reason below each control. The picture is the one without control.")
     for unit in stack:
         lines += ["", f"{unit.title}: {net_name(unit)}"]
         if not unit.enabled:
@@ -46,6 +49,9 @@ def report(stack: UnitStack, model: Any) -> str:
             continue
         if unit.strength == 0.0:
             lines.append("  strength 0: it never runs")
+            continue
+        if cause := causes[unit.number]:
+            lines.append(f"  cannot act: {cause}. It never runs")
             continue
         lines += [f"  {line}" for line in (*_what(unit, model), *_window(unit, model), *_picture(unit), *unit.notes)]
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from zeroctl_core import Connection, ConnectionWeights, Crop, Rows
 from zeroctl_core.canvas.cells import PIXELS_PER_CELL
+from zeroctl_core.control.acting import Support, rows_acted_on
 from zeroctl_core.control.rows import Branches
 from zeroctl_core.control.run import Cache, index_of_rows, mask_of_rows
 from zeroctl_core.files.plural import plural
@@ -65,6 +66,7 @@ class Foreign:
         self._canvas = canvas
         self._weights = weights
         self._mask = mask
+        self._support = None if mask is None else Support(mask, (mask.shape[-2], mask.shape[-1]))
         self._cache = Cache()
         self._branches = branches
         self._connections = tuple(connections)
@@ -73,13 +75,14 @@ class Foreign:
         self._ready = False
 
     def control(self, call: Call, strength: float) -> Control | None:
-        """What the net adds in this call, unwanted rows zeroed; None when no row of the call sees it.
+        """What the net adds in this call, unwanted rows zeroed; None, and no run, when its factor is 0 on every row.
 
         Raises `ValueError` where the number of weights is not the net's number of outputs, where the outputs do not fit
         the UNet, and where the net has no maps to mask.
         """
         rows, batch = call.rows, call.x.shape[0]
-        own_rows = rows.seen_by(self._branches)
+        weights = (strength,) if self._weights is None else tuple(strength * weight for weight in self._weights)
+        own_rows = rows_acted_on(weights, self._branches, self._support, rows)
         if not own_rows:
             return None
         if not self._ready:

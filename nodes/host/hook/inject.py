@@ -18,6 +18,7 @@ from torch import Tensor
 from zeroctl_core.control.steps import Steps
 from zeroctl_core.files.plural import plural
 
+from ..idle import NeverApplied, idle_cause, idle_text
 from ..inputs import naming
 from ..preflight import net_name
 from ..report import never_acts
@@ -33,27 +34,32 @@ from .never_acted import why_never_acted
 from .parts import acts_elsewhere, check_steps, reporting, steps_of_run
 from .run import SamplingRun
 
-__all__ = ["NeverApplied", "next_number", "with_controls"]
+__all__ = ["next_number", "with_controls"]
 
 CALLS, CONDS = "zeroctl_calls", "zeroctl_conds"  # in transformer_options: of a run, of one calc_cond_batch
-POLICIES = ("warn", "error", "ignore")
-
-
-class NeverApplied(RuntimeError):
-    """A control did not act in a run, and its node asked for an error."""
+NEVER_ACTED = "Control never acted"
+"""Title of the notice."""
 
 
 def with_controls(model: Any, stack: UnitStack, if_never_applied: str = "warn") -> Any:
     """A clone of the host's MODEL with the active units of a numbered `stack` added to those it already carries.
 
-    The given MODEL is not changed. When no unit can act (all switched off or strength 0) it is returned as it is.
+    The given MODEL is not changed. When no unit can act and nothing is to be said of it in a run, it is returned as it
+    is.
+
+    Raises `NeverApplied` for a unit whose factor is 0 in every run, where `if_never_applied` asks for an error, and
+    `ValueError` for weights that do not fit the net.
     """
-    active = tuple(unit for unit in stack if unit.active)
-    if not active:
+    causes = [(unit, idle_cause(unit, model)) for unit in stack if unit.active]
+    active = tuple(unit for unit, cause in causes if not cause)
+    idle = tuple(idle_text(unit, cause) for unit, cause in causes if cause and if_never_applied != "ignore")
+    if idle and if_never_applied == "error":
+        raise NeverApplied(f"{idle[0]} Or set if_never_applied to warn.")
+    if not active and not idle:
         return model
     clone = model.clone()
     before: Hook | None = clone.get_attachment(KEY)
-    hook = (before or Hook()).extended(active, if_never_applied, last=stack[-1].number)
+    hook = (before or Hook()).extended(active, if_never_applied, last=stack[-1].number, idle=idle)
     clone.set_attachments(KEY, hook)
     clone.set_additional_models(KEY, extended_models(clone.get_additional_models_with_key(KEY), active))
     for kind, wrapper in hook.wrappers():
@@ -75,22 +81,26 @@ def next_number(model: Any) -> int:
 class Hook:
     """All active units of a MODEL, each with what its node wants when it never acts. Holds nothing of a run.
 
-    last: the highest number of a control, active or not.
+    last: the highest number of a control, active or not. idle: what every run says of controls that can never act.
     """
 
     applied: tuple[tuple[Unit, str], ...] = ()
     last: int = 0
+    idle: tuple[str, ...] = ()
 
     @property
     def units(self) -> tuple[Unit, ...]:
         return tuple(unit for unit, _ in self.applied)
 
-    def extended(self, units: UnitStack, if_never_applied: str, last: int) -> Hook:
-        return Hook((*self.applied, *((unit, if_never_applied) for unit in units)), last)
+    def extended(self, units: UnitStack, if_never_applied: str, *, last: int, idle: tuple[str, ...] = ()) -> Hook:
+        return Hook((*self.applied, *((unit, if_never_applied) for unit in units)), last, (*self.idle, *idle))
 
     def wrappers(self) -> list[tuple[str, Callable[..., Any]]]:
+        outer = (WrappersMP.OUTER_SAMPLE, self.outer_sample)
+        if not self.applied:  # there is something to say, and nothing to compute
+            return [outer]
         return [
-            (WrappersMP.OUTER_SAMPLE, self.outer_sample),
+            outer,
             (WrappersMP.PREPARE_SAMPLING, self.prepare_sampling),
             (WrappersMP.CALC_COND_BATCH, self.calc_cond_batch),
             (WrappersMP.APPLY_MODEL, self.apply_model),
@@ -217,8 +227,12 @@ class Hook:
                 calls.close()
 
     def _check_before(self, run: SamplingRun, steps: Steps, sampling: Any) -> None:
+        for text in self.idle:
+            run.say_once(NEVER_ACTED, text)
         for unit, policy in self.applied:
             check_steps(run, unit, sampling)
+            if policy != "ignore":
+                self._check_mask(run, unit, policy)
             if not _same_proportions(unit.image.shape[-2:], run.canvas):
                 with naming(unit.title):
                     note = run.placed(unit, run.canvas).note
@@ -244,6 +258,14 @@ class Hook:
                         f"{kind.split()[-1]} r mod {n}",
                     )
 
+    def _check_mask(self, run: SamplingRun, unit: Unit, policy: str) -> None:
+        with naming(unit.title):
+            cause = run.idle_cause(unit)
+        if cause and policy == "error":
+            raise NeverApplied(f"{idle_text(unit, cause)} Or set if_never_applied to warn.")
+        if cause:
+            run.say_once(NEVER_ACTED, idle_text(unit, cause), key=f"{NEVER_ACTED} {unit.number}")
+
     def _check_after(self, run: SamplingRun, sampling: Any) -> None:
         for index, (unit, policy) in enumerate(self.applied):
             if index in run.acted or policy == "ignore" or acts_elsewhere(run, unit, sampling):
@@ -251,7 +273,7 @@ class Hook:
             text = f"{unit.title} ({net_name(unit)}) never acted in this run: {why_never_acted(unit, run, sampling)}"
             if policy == "error" and not run.place.part:  # whether other parts had control, nobody knows here
                 raise NeverApplied(text)
-            run.say_once("Control never acted", text)
+            run.say_once(NEVER_ACTED, text, key=f"{NEVER_ACTED} {unit.number}")
 
 
 def _same_proportions(one: Sequence[int], other: Sequence[int]) -> bool:

@@ -28,8 +28,11 @@ def why_never_acted(unit: Unit, run: SamplingRun, sampling: Any) -> str:
             f"its branches are {unit.branches}, and the run had no such conditioning, only {' and '.join(run.roles)} "
             "(at a CFG of 1 there is no uncond). Set branches to both or to the other"
         )
-    if unit.mask is not None and not bool((unit.mask != float(unit.mask_invert)).any()):
-        return f"its mask{', inverted,' if unit.mask_invert else ''} is 0 everywhere. Draw a mask, or disconnect it"
+    if unit.mask is not None:  # one that is 0 everywhere is refused before the run
+        return (
+            "its mask is 0 in every area that was sampled, or a node that caches skipped the steps of its window. Draw "
+            "the mask where a conditioning acts"
+        )
     return (
         f"the steps in its window, {unit.schedule}, were skipped: a node that caches called the UNet at other steps "
         "only. Remove that node, or widen start and end"

@@ -83,7 +83,6 @@ class OnDevice:
             net = nets.setdefault(id(module), NetInHost(module, unit.control_net, self._device))
             with naming(unit.title):
                 canvas_image = self._run.placed(unit, canvas).image
-                mask = self._run.mask(unit, canvas)
                 units.append(
                     ControlUnit(
                         net,
@@ -92,7 +91,9 @@ class OnDevice:
                         weights=unit.weighting.resolve(net.base.connections),
                         schedule=unit.schedule,
                         branches=unit.branches,
-                        mask=None if mask is None else mask.to(self._device),
+                        mask=self._run.mask(
+                            unit, canvas
+                        ),  # on the CPU: its zeros are read without waiting for a device
                         scan=False,
                     )
                 )

@@ -17,6 +17,7 @@ from torch import Tensor
 from zeroctl_core.canvas import Placed, prepared_mask
 from zeroctl_core.canvas.cells import PIXELS_PER_CELL
 from zeroctl_core.control.steps import Steps
+from zeroctl_core.files.plural import plural
 
 from ..notices import notice
 from ..units import Unit
@@ -57,6 +58,7 @@ class SamplingRun:
         self._notices: set[str] = set()
         self._lock = threading.Lock()
         self._placed: dict[tuple[int, str, tuple[int, int]], Placed] = {}
+        self._masks: dict[tuple[int, tuple[int, int]], Tensor] = {}
 
     @property
     def conds(self) -> dict[str, Any]:
@@ -85,22 +87,43 @@ class SamplingRun:
         """The unit's mask on the canvas, [B, 1, 8h, 8w], feathered and inverted; may be interrupted."""
         if unit.mask is None:
             return None
-        masks = []
-        for mask in unit.mask:
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            masks.append(
-                prepared_mask(
-                    mask,
-                    image_size=(unit.image.shape[-2], unit.image.shape[-1]),
-                    canvas_size=(canvas[0] * PIXELS_PER_CELL, canvas[1] * PIXELS_PER_CELL),
-                    mode=unit.resize,
-                    invert=unit.mask_invert,
-                    feather=unit.mask_feather,
-                    scan=False,
-                )
-            )
-        return torch.cat(masks)
+        key = (id(unit), canvas)
+        with self._lock:
+            if key not in self._masks:
+                self._masks[key] = torch.cat([_prepared(unit, mask, canvas) for mask in unit.mask])
+            return self._masks[key]
+
+    def idle_cause(self, unit: Unit) -> str:
+        """What makes the unit's mask 0 on all of this run's canvas, for each of its samples; empty where nothing does.
+
+        An area of a conditioning may still miss what the mask holds, which only the run shows.
+        """
+        mask = self.mask(unit, self.canvas)
+        if mask is None or mask[: self.batch].any():
+            return ""
+        if mask.any():
+            latents = plural(self.batch, "latent")
+            return f"of its {len(mask)} masks, those for the {latents} of this run are 0 everywhere. Reorder the masks"
+        return (
+            f"its mask is 0 everywhere on the {self.canvas[1]}x{self.canvas[0]} cells of this run: what it holds is in "
+            f"the part of the picture that resize {unit.resize} cuts away. Set resize to fit or stretch, or sample in "
+            "the picture's proportions"
+        )
 
     def close(self) -> None:
         """Drop everything that lived for the run."""
         self._placed.clear()
+        self._masks.clear()
+
+
+def _prepared(unit: Unit, mask: Tensor, canvas: tuple[int, int]) -> Tensor:
+    comfy.model_management.throw_exception_if_processing_interrupted()
+    return prepared_mask(
+        mask,
+        image_size=(unit.image.shape[-2], unit.image.shape[-1]),
+        canvas_size=(canvas[0] * PIXELS_PER_CELL, canvas[1] * PIXELS_PER_CELL),
+        mode=unit.resize,
+        invert=unit.mask_invert,
+        feather=unit.mask_feather,
+        scan=False,
+    )
