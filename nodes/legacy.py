@@ -1,19 +1,17 @@
-"""CONTROL_NET_STACK, the plain list that several packs share: (net, image, strength, start, end) per control."""
+"""CONTROL_NET_STACK, the list that several packs share, each with rows of its own."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from zeroctl_core import Schedule
-from zeroctl_core.files.key_faults import short
-from zeroctl_core.files.plural import plural
 
-from .host.inputs import check_number, naming, read_condition
+from .host.handed_out import HandedOut
 from .host.schema import ComfyNode, LegacyStackSocket, NodeOutput, StackSocket, io, schema
-from .host.sockets import in_words
+from .host.stack_rows import READERS, units_of_rows
 from .host.units import Unit, UnitStack
 
-ROW = "(net, image, strength, start, end)"
+LISTS = HandedOut()
 
 
 class ZeroctlStackToLegacy(ComfyNode):
@@ -35,6 +33,10 @@ class ZeroctlStackToLegacy(ComfyNode):
         )
 
     @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> int:
+        return LISTS.fingerprint()
+
+    @classmethod
     def execute(cls, stack: UnitStack) -> NodeOutput:
         rows, lines = [], []
         for number, unit in enumerate(stack, start=1):
@@ -45,7 +47,7 @@ class ZeroctlStackToLegacy(ComfyNode):
             lines.append(f"control {number}: " + ("complete" if not lost else "not carried over: " + "; ".join(lost)))
             window = unit.schedule if unit.schedule.unit == "timestep" else Schedule()
             rows.append((unit.control_net, unit.image.movedim(1, -1), unit.strength, window.start, window.end))
-        return NodeOutput(rows, "\n".join(lines))
+        return NodeOutput(LISTS.new(rows), "\n".join([*lines, READERS]))
 
 
 def _cannot_say(unit: Unit) -> list[str]:
@@ -57,7 +59,7 @@ def _cannot_say(unit: Unit) -> list[str]:
     if unit.schedule.unit != "timestep":
         lost.append(f"the window in {unit.schedule.unit} (it acts over the whole run)")
     if unit.schedule.curve.strip():
-        lost.append(f"the curve {short(unit.schedule.curve)}")
+        lost.append(f"the curve {unit.schedule.curve}")
     if unit.mask is not None:
         lost.append("the mask")
     if unit.resize != "crop":
@@ -89,32 +91,11 @@ class ZeroctlStackFromLegacy(ComfyNode):
 
     @classmethod
     def execute(cls, control_net_stack: Any) -> NodeOutput:
-        units, lines = [], []
-        for number, row in enumerate(control_net_stack or (), start=1):
-            with naming(f"row {number} of the CONTROL_NET_STACK"):
-                unit = _unit(row)
-            units.append(unit)
+        units, lines = units_of_rows(control_net_stack), []
+        for number, unit in enumerate(units, start=1):
             window = f"timesteps {unit.schedule.start:g} to {unit.schedule.end:g}"
-            lines.append(f"control {number}: strength {unit.strength:g}, {window}")
-        return NodeOutput(tuple(units), "\n".join(lines) or "the CONTROL_NET_STACK is empty")
-
-
-def _unit(row: Any) -> Unit:
-    """The control of a row. Raises `ValueError` for anything but (net, image, strength, start, end)."""
-    if not isinstance(row, (tuple, list)):
-        raise ValueError(f"it is of the type {type(row).__name__}, expected {ROW}.")
-    if len(row) != 5:
-        raise ValueError(f"it has {plural(len(row), 'value')}, expected {ROW}.")
-    net, image, strength, start, end = row
-    if not hasattr(net, "get_control"):
-        raise ValueError(f"it starts with {type(net).__name__}, expected a CONTROL_NET.")
-    for name, value in (("strength", strength), ("start", start), ("end", end)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"the {name} is {in_words(value)}, expected a number.")
-        check_number(f"the {name}", value)
-    picture, note = read_condition(image)
-    schedule, notes = Schedule(start, end), tuple(filter(None, (note,)))
-    return Unit(control_net=net, image=picture, strength=strength, schedule=schedule, notes=notes)
+            lines.append("; ".join([f"control {number}: strength {unit.strength:g}, {window}", *unit.notes]))
+        return NodeOutput(units, "\n".join(lines) or "the CONTROL_NET_STACK is empty")
 
 
 NODES = [ZeroctlStackToLegacy, ZeroctlStackFromLegacy]
