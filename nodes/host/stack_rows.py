@@ -18,6 +18,7 @@ from zeroctl_core.files.plural import plural
 from .inputs import check_image, check_number, naming
 from .loading import load_file
 from .paths import controlnet_path
+from .sockets import in_words
 from .units import Unit
 
 __all__ = ["READERS", "ROW", "units_of_rows"]
@@ -78,7 +79,7 @@ def _unit(row: _Row, load: Callable[[str], Any]) -> Unit:
     for name in ("strength", "start", "end", "soft_weight"):
         value = getattr(row, name)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"the {name.replace('_', ' ')} is {value!r}, expected a number.")
+            raise ValueError(f"the {name.replace('_', ' ')} is {in_words(value)}, expected a number.")
         check_number(f"the {name.replace('_', ' ')}", value)
     image, schedule = check_image(row.image), Schedule(row.start, row.end)
     return Unit(

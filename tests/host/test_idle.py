@@ -13,7 +13,7 @@ from host_process import Host, NodeFailed
 from PIL import Image
 
 SIDE = 64
-NOTHING = "0, " * 12 + "0"
+NOTHING = "0, " * 4 + "0"  # of the thin nets
 
 
 def weights_of(custom: str) -> dict[str, Any]:
@@ -139,11 +139,11 @@ def test_a_factor_of_0_on_this_canvas_is_said_before_the_first_step(
 
 def test_an_area_that_misses_the_mask_is_said_after_the_run(host, graph_of, our_net) -> None:
     """Where conditionings act is known while sampling."""
-    mask, net = torch.zeros(1, SIDE, SIDE), our_net("thin")
-    mask[..., 32:] = 1.0
-    plain = graph_of(cfg=1.0, size=SIDE)
+    mask, net = torch.zeros(1, 2 * SIDE, 2 * SIDE), our_net("thin")
+    mask[..., SIDE:] = 1.0
+    plain = graph_of(cfg=1.0, size=2 * SIDE)
     plain["area"] = node(
-        "ConditioningSetArea", conditioning=["positive", 0], width=32, height=SIDE, x=0, y=0, strength=1.0
+        "ConditioningSetArea", conditioning=["positive", 0], width=SIDE, height=2 * SIDE, x=0, y=0, strength=1.0
     )
     plain["sampler"]["inputs"]["positive"] = ["area", 0]
     graph = with_it(host, plain, host.give(net), mask, "warn", mask=["it", 0])
@@ -151,7 +151,7 @@ def test_an_area_that_misses_the_mask_is_said_after_the_run(host, graph_of, our_
         samples, _, (text,) = outcome(host, graph)
     assert not calls and torch.equal(samples, latents(host, plain))
     assert "never acted in this run" in text and "its mask is 0 in every area that was sampled" in text
-    graph["area"]["inputs"]["x"] = 32
+    graph["area"]["inputs"]["x"] = SIDE
     assert not outcome(host, graph)[2]
 
 

@@ -86,7 +86,7 @@ BAD: dict[str, tuple[Rows, str]] = {
     ),
     "seven values in another order": (
         lambda net, name: [(net, IMAGE, 1.0, 0.0, 1.0, 1.0, True)],
-        "row 1 of the CONTROL_NET_STACK: the strength is tensor.*expected a number",
+        "row 1 of the CONTROL_NET_STACK: the strength is a tensor of the shape .*, expected a number",
     ),
     "a soft weight that is not a number": (
         lambda net, name: [(name, 1.0, 0.0, 1.0, None, IMAGE, True)],
