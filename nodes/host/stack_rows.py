@@ -15,7 +15,7 @@ from typing import Any
 from zeroctl_core import Schedule
 from zeroctl_core.files.plural import plural
 
-from .inputs import check_image, check_number, naming
+from .inputs import check_number, naming, read_condition
 from .loading import load_file
 from .paths import controlnet_path
 from .sockets import in_words
@@ -81,9 +81,13 @@ def _unit(row: _Row, load: Callable[[str], Any]) -> Unit:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"the {name.replace('_', ' ')} is {in_words(value)}, expected a number.")
         check_number(f"the {name.replace('_', ' ')}", value)
-    image, schedule = check_image(row.image), Schedule(row.start, row.end)
+    image, note = read_condition(row.image)
     return Unit(
-        control_net=_net(row.net, load), image=image, strength=row.strength, schedule=schedule, notes=_notes(row)
+        control_net=_net(row.net, load),
+        image=image,
+        strength=row.strength,
+        schedule=Schedule(row.start, row.end),
+        notes=tuple(filter(None, (note, *_notes(row)))),
     )
 
 
