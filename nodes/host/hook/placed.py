@@ -66,7 +66,7 @@ class PlacedImages:
 
 def _of_one_run(result: Placed) -> Placed:
     """The same pixels in another tensor object, by whose identity a run knows what it made of them."""
-    return replace(result, image=result.image.view_as(result.image))
+    return replace(result, image=result.image.detach())  # a view of its own shape could have other strides
 
 
 class _Progress:
