@@ -26,7 +26,7 @@ from ..units import Unit, UnitStack
 from .areas import conds_of_call
 from .call import Call
 from .calls import Calls
-from .graph import place_of_run
+from .graph import WHOLE, place_of_run
 from .late import Late, with_innermost
 from .lists import Control, Shapes, add_control, recording, resizing
 from .memory import KEY, activation_factor, extended_models
@@ -119,7 +119,9 @@ class Hook:
         """One sampling run: its state is made here and dropped here, also after an interrupt or an error."""
         guider = executor.class_obj
         levels = sigmas.tolist()
-        place = place_of_run(guider.model_patcher, levels)
+        # asked only where a window or a curve depends on it: it reads a number from the device
+        is_asked = any(not unit.schedule.open_throughout for unit in self.units)
+        place = place_of_run(guider.model_patcher, levels) if is_asked else WHOLE
         steps = steps_of_run(levels, place, sampler)
         run = SamplingRun(
             units=self.units,
