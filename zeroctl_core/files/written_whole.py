@@ -71,6 +71,8 @@ def rename_whole(part: Path, path: Path) -> None:
     kept beside the place under a name that the error gives, and what had the name before is as it was.
     """
     try:
+        if part.is_dir() and path.is_symlink() and not path.exists():
+            path.unlink()  # a link to nothing, which a folder cannot be renamed over
         if part.is_dir() and path.exists():
             _exchange(part, path)
         else:

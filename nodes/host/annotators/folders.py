@@ -82,7 +82,7 @@ def folder_names(task: str) -> list[str]:
 def first_folder(task: str) -> str:
     """The folder where nobody chooses one: the published model if it is on disk, else the first that is."""
     published, folders = OFFERED[task].name, _folders_for(task)
-    is_on_disk = any(folder.name == published for folder in folders.values())
+    is_on_disk = any(published in (folder.name, _repository(folder)) for folder in folders.values())
     return published if is_on_disk or not folders else next(iter(folders))
 
 
@@ -109,7 +109,7 @@ def folder_copies(task: str, name: str) -> list[Path]:
     folders, published = _folders_for(task), OFFERED[task]
     matches = [folders[name]] if name in folders else []
     if name == published.name:
-        matches.extend(folder for folder in folders.values() if folder.name == name)
+        matches.extend(folder for folder in folders.values() if name in (folder.name, _repository(folder)))
         files = [in_hub_cache(published.repo, file) for file in ("config.json", WEIGHTS)]
         if files[0] is not None and files[1] is not None:
             matches.append(files[0].parent)
@@ -123,12 +123,21 @@ def folder_copies(task: str, name: str) -> list[Path]:
 
 def missing_folder(task: str) -> FileNotFoundError:
     """The error to raise where the published model is nowhere: it names URL, path, size and licence."""
-    published = OFFERED[task]
+    published, folders = OFFERED[task], _folders_for(task)
+    target = target_of(published.name)
+    dangling = link_to_nothing(target)
+    there_are = f"There are, to be chosen as the model: {', '.join(folders)}. " if folders else ""
     return FileNotFoundError(
-        f"The model {published.name}, about {published.size / 1e6:.0f} MB, is not at {target_of(published.name)}. "
-        f"Download {', '.join(FILES)} of {published.url} into that folder, or set download to true. "
-        f"Licence of the weights: {published.licence}."
+        f"The model {published.name}, about {published.size / 1e6:.0f} MB, is not at {target}"
+        f"{f': {dangling}' if dangling else ''}. {there_are}Download {', '.join(FILES)} of {published.url} into that "
+        f"folder, or set download to true. Licence of the weights: {published.licence}."
     )
+
+
+def _repository(folder: Path) -> str:
+    """The name of the repository of a folder that was copied out of Hugging Face's cache; empty for others."""
+    cached = folder.parents[1].name if folder.parent.name == "snapshots" else ""
+    return cached.split("--")[-1] if cached.startswith("models--") else ""
 
 
 def _folders_for(task: str) -> dict[str, Path]:
@@ -159,13 +168,12 @@ def _model_folders() -> tuple[tuple[str, Path, frozenset[str]], ...]:
 def download_folder(task: str, broken: Sequence[Path] = ()) -> Path:
     """All files of the published model, written aside, loaded once, and given their name together.
 
-    A folder of its name is replaced where it is one of the `broken`. What would make it fail after minutes of fetching
-    is checked first. Raises what `fetch` and `load_model` raise, and `OSError` for a place that cannot be written.
+    A folder of its name is replaced where it is one of the `broken`, a link to nothing always. What would make it fail
+    after minutes of fetching is checked first. Raises what `fetch` and `load_model` raise, and `OSError` for a place
+    that cannot be written.
     """
     published = OFFERED[task]
     target = target_of(published.name)
-    if dangling := link_to_nothing(target):
-        raise OSError(f"{dangling}. Remove the link, or bring back what it leads to, and try again.")
     if target.exists() and target not in broken:
         raise FileExistsError(
             f"There is a {target}, but it is not a folder with a model for {task}: perhaps a download by hand that is "

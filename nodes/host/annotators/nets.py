@@ -64,7 +64,7 @@ def _patcher_of_network(name: str, may_download: bool) -> Any:
         copies(network),
         load,
         fetch=(lambda broken: download(network)) if may_download else None,
-        missing=missing(network),
+        missing=lambda: missing(network),
     )
 
 
@@ -78,7 +78,7 @@ def _patcher_of_folder(task: str, name: str, may_download: bool) -> Any:
         folder_copies(task, name),
         load,
         fetch=(lambda broken: download_folder(task, broken)) if may_download and published else None,
-        missing=missing_folder(task),
+        missing=lambda: missing_folder(task),
         remedy="or set download to true to fetch it again" if published else "and download it again",
     )
 
@@ -88,12 +88,13 @@ def _first_that_loads(
     load: Callable[[Path], Any],
     *,
     fetch: Callable[[list[Path]], Path] | None,
-    missing: FileNotFoundError,
+    missing: Callable[[], FileNotFoundError],
     remedy: str = "or set download to true to fetch it again",
 ) -> Any:
     """What `load` makes of the first copy that can be read, or else of what `fetch` brings; it gets the broken ones.
 
-    Raises `missing` where there is no copy, and `CheckpointError` where all are broken and nothing may be fetched.
+    Raises what `missing` returns where there is no copy, and `CheckpointError` where all are broken and nothing may be
+    fetched.
     """
     faults: dict[Path, str] = {}
     for path in paths:
@@ -105,7 +106,7 @@ def _first_that_loads(
     if fetch is not None:
         return load(fetch(list(faults)))
     if not faults:
-        raise missing
+        raise missing()
     path = next(iter(faults))
     raise CheckpointError(f"{faults[path].rstrip('.')}. Delete {path}, {remedy}.")
 

@@ -231,3 +231,11 @@ def test_a_file_that_is_only_protected_is_replaced(tmp_path):
     check_writable(path)
     write(path)
     assert path.read_text() == "new"
+
+
+def test_a_folder_takes_the_place_of_a_link_to_nothing(tmp_path):
+    (tmp_path / "model").symlink_to(tmp_path / "gone", target_is_directory=True)
+    with folder_written_whole(tmp_path / "model") as part:
+        (part / "file").write_text("new")
+    assert not (tmp_path / "model").is_symlink() and (tmp_path / "model" / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -64,7 +64,7 @@ def test_a_missing_file_is_named_with_its_source_place_and_licence(host, images,
         assert part in str(failed.value)
 
 
-@pytest.mark.parametrize("where", ["aux", "variable", "link", "more"])
+@pytest.mark.parametrize("where", ["aux", "config", "variable", "link", "more"])
 def test_a_file_is_found_where_others_keep_it(host, images, files, tmp_path, monkeypatch, where) -> None:
     """In what comfyui_controlnet_aux has fetched, behind a link, and in a folder of extra_model_paths.yaml."""
     published, elsewhere = NETWORKS["hed"], tmp_path / "elsewhere"
@@ -73,7 +73,11 @@ def test_a_file_is_found_where_others_keep_it(host, images, files, tmp_path, mon
     path = elsewhere / "lllyasviel" / "Annotators" / published.file
     path.parent.mkdir(parents=True)
     torch.save(random_state("hed"), path)
-    if where == "variable":
+    if where == "config":
+        pack = host.base / "custom_nodes" / "comfyui_controlnet_aux"
+        pack.mkdir()
+        (pack / "config.yaml").write_text(f"annotator_ckpts_path: {os.path.relpath(elsewhere, pack)}\n")
+    elif where == "variable":
         monkeypatch.setenv("AUX_ANNOTATOR_CKPTS_PATH", str(elsewhere))
     elif where == "link":
         (files / "linked").symlink_to(elsewhere, target_is_directory=True)
@@ -86,6 +90,36 @@ def test_a_file_is_found_where_others_keep_it(host, images, files, tmp_path, mon
     finally:
         shutil.rmtree(host.base / "custom_nodes" / "comfyui_controlnet_aux", ignore_errors=True)
         (files / "linked").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("text", ["[", "5", "annotator_ckpts_path: 5", "annotator_ckpts_path: !!python/name:os.system"])
+def test_a_broken_config_of_aux_is_logged_and_passed_over(host, images, files, caplog, text) -> None:
+    pack = host.base / "custom_nodes" / "comfyui_controlnet_aux"
+    pack.mkdir()
+    (pack / "config.yaml").write_text(text)
+    try:
+        with pytest.raises(NodeFailed, match="set download to true"):
+            annotated(host, "softedge", images)
+    finally:
+        shutil.rmtree(pack)
+    assert f"{pack / 'config.yaml'} cannot be read" in caplog.text
+
+
+def test_a_folder_copied_out_of_the_hubs_cache_is_the_published_one(host, images, files) -> None:
+    pytest.importorskip("transformers", reason="the host has no transformers")
+    name = "Depth-Anything-V2-Small-hf"
+    write_tiny("depth", files / f"models--depth-anything--{name}" / "snapshots" / ("a" * 40), {})
+    values = settings(ANNOTATORS["depth"], detect_size=126)
+    assert annotated(host, "depth", images, **values, model=name).shape == images.shape
+    shutil.rmtree(files / f"models--depth-anything--{name}")
+
+
+def test_a_missing_published_model_names_the_folders_that_there_are(host, images, files) -> None:
+    pytest.importorskip("transformers", reason="the host has no transformers")
+    write_tiny("depth", files / "mine", {})
+    with pytest.raises(NodeFailed, match=r"is not at .*There are, to be chosen as the model: mine\."):
+        annotated(host, "depth", images, model="Depth-Anything-V2-Small-hf")
+    shutil.rmtree(files / "mine")
 
 
 def test_half_a_download_is_not_found(host, images, files) -> None:
@@ -441,6 +475,23 @@ def test_a_broken_folder_heals_with_download_and_is_named_without(
         annotated(host, "depth", images, **values, model=name)
     assert annotated(host, "depth", images, **values, model=name, download=True).shape == images.shape
     assert broken.read_bytes() == hub.files["model.safetensors"]
+    shutil.rmtree(files / name)
+
+
+def test_a_link_of_a_folder_to_nothing_is_named_and_heals_with_download(
+    host, images, files, hub, tmp_path, monkeypatch
+) -> None:
+    pytest.importorskip("transformers", reason="the host has no transformers")
+    name, folders = "Depth-Anything-V2-Small-hf", module_of(host, "folders")
+    hub.files = {path.name: path.read_bytes() for path in write_tiny("depth", tmp_path / "depth", {}).iterdir()}
+    monkeypatch.setitem(folders.OFFERED, "depth", replace(folders.OFFERED["depth"], sha256=None))
+    (files / name).symlink_to(tmp_path / "gone", target_is_directory=True)
+    values = settings(ANNOTATORS["depth"], detect_size=126)
+    with pytest.raises(NodeFailed, match=rf"{files / name} is a link to {tmp_path / 'gone'}.*set download to true"):
+        annotated(host, "depth", images, **values, model=name)
+    assert hub.requests == []
+    assert annotated(host, "depth", images, **values, model=name, download=True).shape == images.shape
+    assert not (files / name).is_symlink()
     shutil.rmtree(files / name)
 
 
