@@ -8,8 +8,7 @@ On a thin random SD 1.5 model with CFG the same graph is sampled twice, with App
 and with Apply ControlNets to Model, in the window 0.2 to 0.7, or without one where none of the steps lies in it.
 Recorded is the largest difference of the latents, beside what the control itself changes. A node that patches a MODEL
 is found by its sockets (one MODEL in, MODEL out, all else with a default), set to its defaults and put before Apply and
-behind it. Nodes that fail without any control are listed with their error; `dpm_adaptive` is left out, which chooses
-its steps by the picture.
+behind it. Nodes that fail without any control are listed with their error; `LEFT_OUT` says what is not tried and why.
 """
 
 from __future__ import annotations
@@ -30,7 +29,10 @@ from benchmarks.options import read_options
 Window = tuple[float, float]
 
 WINDOWS = ((0.2, 0.7), (0.0, 1.0))
-ADAPTIVE = "dpm_adaptive"
+LEFT_OUT = {
+    "dpm_adaptive": "chooses its steps by the picture",
+    "TorchCompileModel": "compiles for minutes on a CPU",
+}
 NET_FILE = "sweep.safetensors"
 KINDS = ("samplers", "schedulers", "patches")
 
@@ -153,7 +155,7 @@ def rows(sweep: Sweep, kind: str, only: str = "") -> Iterator[dict[str, Any]]:
         "patches": patches(sweep.host),
     }[kind]
     for name in names:
-        if name == ADAPTIVE or only not in ("", name):
+        if name in LEFT_OUT or only not in ("", name):
             continue
         if kind == "patches":
             yield _patch_row(sweep, name)
@@ -190,7 +192,7 @@ def main() -> None:
             for row in rows(sweep, kind, options.name):
                 print(kind, *row.values(), flush=True)
                 results[kind].append(row)
-            write(options.out, {"benchmark": "sweep", **facts, "steps": options.steps, "rows": results})
+            write(options.out, {"benchmark": "sweep", **facts, "steps": options.steps, "left_out": LEFT_OUT, "rows": results})
 
 
 if __name__ == "__main__":
