@@ -192,7 +192,10 @@ def main() -> None:
             for row in rows(sweep, kind, options.name):
                 print(kind, *row.values(), flush=True)
                 results[kind].append(row)
-            write(options.out, {"benchmark": "sweep", **facts, "steps": options.steps, "left_out": LEFT_OUT, "rows": results})
+            write(
+                options.out,
+                {"benchmark": "sweep", **facts, "steps": options.steps, "left_out": LEFT_OUT, "rows": results},
+            )
 
 
 if __name__ == "__main__":
