@@ -7,17 +7,21 @@ from typing import Any
 from torch import Tensor
 
 from zeroctl_core.files.key_faults import short
+from zeroctl_core.files.plural import plural
 from zeroctl_core.train.config import ControlConfig
 from zeroctl_core.train.prepare.config import PrepareConfig, usable_annotators
-from zeroctl_core.train.prepare.pairs import Fault, find_samples
+from zeroctl_core.train.prepare.fault import Fault, lines_of
+from zeroctl_core.train.prepare.pairs import find_samples
+from zeroctl_core.train.prepare.sample import Sample
 
 from .host.schema import ComfyNode, NodeOutput, TrainingDataSocket, io, option, schema
-from .host.training.data import TrainingData, prepared, samples_of
+from .host.training.data import TrainingData, checked, prepared, samples_of
 from .host.training.folders import data_folder, input_folder
 from .host.training.run import train
 
 GIVEN = "given"  # the conditions are connected, or in a folder
 LARGEST_SEED = 2**32 - 1
+NAMED = 20  # of each kind of fault, in the report
 
 
 class ZeroctlTrainingData(ComfyNode):
@@ -131,15 +135,22 @@ class ZeroctlTrainingData(ComfyNode):
             height=height[0],
             held_out=held_out[0],
         )
-        faults: list[Fault] = []
+        target = data_folder(name[0])
         if folder[0]:
-            samples, faults = find_samples(config.pictures, config.conditions, background=config.background)
+            samples, faults = _samples(config)
         else:
-            samples = samples_of(images or [], conditions or [], captions or [])
+            samples, faults = samples_of(images or [], conditions or [], captions or []), []
+        samples, more = checked(samples, config.drawing, clip=clip[0], vae=vae[0])
+        faults += more
+        if len(samples) <= config.held_out and any(fault.is_unusable for fault in faults):
+            raise ValueError(
+                f"{plural(len(samples), 'sample')} can be used, and {config.held_out} are to be held out for scores; "
+                f"{'; '.join(lines_of(faults, NAMED))}"
+            )
         data = prepared(
             samples,
             config.drawing,
-            data_folder(name[0]),
+            target,
             held_out=config.held_out,
             clip=clip[0],
             vae=vae[0],
@@ -223,8 +234,12 @@ class ZeroctlTrainControlNet(ComfyNode):
 def _report(data: TrainingData, faults: list[Fault]) -> str:
     index = data.index
     lines = [f"{len(index.names)} samples in {data.folder}, {index.held_out} of them held out for scores"]
-    lines += [f"{fault.kind}: {fault}" for fault in faults]
-    return "\n".join(lines)
+    return "\n".join([*lines, *lines_of(faults, NAMED)])
+
+
+def _samples(config: PrepareConfig) -> tuple[list[Sample], list[Fault]]:
+    folder = find_samples(config.pictures, config.conditions, background=config.background)
+    return list(folder.samples), list(folder.faults)
 
 
 NODES = [ZeroctlTrainingData, ZeroctlTrainControlNet]

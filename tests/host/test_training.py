@@ -109,6 +109,25 @@ def test_lists_of_pictures_and_captions_are_paired_in_order(host: Host, pictures
     graph = training_graph("x", 1, folder="", images=["pictures", 0], name="lists", held_out=2)
     data, report = outputs(host, {**graph, "pictures": host.give(torch.rand(6, 64, 96, 3))}, "data", 2)
     assert len(data.index.names) == 6 and data.index.size == (128, 128) and "6 samples" in report
+    assert "6 x empty caption (used all the same): 000000, 000001" in report
+
+
+def test_what_cannot_be_used_is_skipped_and_named_in_the_report(host: Host, pictures: Path) -> None:
+    names = ["broken.png", "again.png", "odd.txt"]
+    (pictures / names[0]).write_bytes((pictures / "00.png").read_bytes()[:300])
+    shutil.copy(pictures / "03.png", pictures / names[1])
+    (pictures / names[2]).write_text("of no picture")
+    try:
+        data, report = outputs(host, training_graph("x", 1, name="faulty"), "data", 2)
+        with pytest.raises(NodeFailed, match="20 samples can be used, and 20 .*unreadable picture.*broken"):
+            outputs(host, training_graph("x", 1, name="faulty", held_out=20), "data", 2)
+    finally:
+        for name in names:
+            (pictures / name).unlink()
+    assert len(data.index.names) == N and not {"broken", "again"} & set(data.index.names)
+    assert "1 x unreadable picture (cannot be used): broken" in report
+    assert "1 x same picture as another (cannot be used): again (as 03)" in report
+    assert "1 x caption without a picture (used all the same): odd" in report
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..control.unit import Net
 from ..network.unet import UNet
 from ..sampling import Prediction
-from ..train.data import Prompts
+from ..train.data import LeftOut, Prompts
 from ..train.fingerprint import fingerprint
 from ..train.objective import STABLE_DIFFUSION
 from .autoencoder import SCALE
@@ -21,6 +21,7 @@ from .conditions import CONDITIONS
 from .data import WorldData
 from .model import WEIGHTS, DemoModel
 from .scoring import score_control
+from .words import tokenise
 
 N_SCENES = 8192  # of a seed, unless another number is asked for
 
@@ -64,6 +65,11 @@ class World:
     def encode_prompts(self, prompts: Sequence[str]) -> Prompts:
         """Contexts [B, 12, 64]; this base takes no `y`."""
         return Prompts(self.model.context(prompts))
+
+    def left_out(self, prompt: str) -> LeftOut:
+        """Words that are not in the world's language, and those beyond the tenth."""
+        tokens = tokenise(prompt)
+        return LeftOut(tokens.unknown, tokens.cut)
 
     def data(self, condition: str, *, seed: int, count: int | None, cache: Path | None) -> WorldData:
         return WorldData(condition, seed, N_SCENES if count is None else count, self.model, cache)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -15,6 +15,13 @@ class Prompts:
 
     context: Tensor  # [B, T, D]
     y: Tensor | None = None  # [B, Y], where the base takes it (SDXL)
+
+
+class LeftOut(NamedTuple):
+    """What of a prompt the text encoder does not see, in words or pieces of words."""
+
+    unknown: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()  # beyond the last place, in order
 
 
 @dataclass(frozen=True)

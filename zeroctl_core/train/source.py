@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from ..network.unet import UNet
 from ..sampling import Prediction
-from .data import ControlData, Prompts
+from .data import ControlData, LeftOut, Prompts
 
 WORLD = "zeroctl_core.demo.source"
 """The source of the commands unless another is named: by its name, for this room knows no source."""
@@ -53,6 +53,15 @@ class TrainingBase(Protocol):
 
     def encode_prompts(self, prompts: Sequence[str]) -> Prompts:
         """The contexts of prompts, and `y` where the base takes it."""
+        ...
+
+
+@runtime_checkable
+class NamesLosses(Protocol):
+    """A base that can say what of a prompt it does not see. A base need not."""
+
+    def left_out(self, prompt: str) -> LeftOut:
+        """What the tokenizer does not know, and what it cuts; without reading weights."""
         ...
 
 

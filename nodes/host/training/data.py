@@ -14,12 +14,14 @@ from torch import Tensor
 
 from zeroctl_core.files.plural import plural
 from zeroctl_core.train.prepare.cache import Index
-from zeroctl_core.train.prepare.preparing import Drawing, prepare
+from zeroctl_core.train.prepare.checking import check_samples
+from zeroctl_core.train.prepare.fault import Fault
+from zeroctl_core.train.prepare.preparing import Drawing, Report, prepare
 from zeroctl_core.train.prepare.sample import Sample, TensorPicture
 
 from .base import encoders_of
 
-__all__ = ["TrainingData", "prepared", "samples_of"]
+__all__ = ["TrainingData", "checked", "prepared", "samples_of"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,16 @@ def samples_of(images: Sequence[Tensor], conditions: Sequence[Tensor], captions:
     ]
 
 
+def checked(samples: Sequence[Sample], drawing: Drawing, *, clip: Any, vae: Any) -> tuple[list[Sample], list[Fault]]:
+    """The samples that can be used, and what is wrong with all, with the host's bar; an interrupt is heard at each.
+
+    Raises what `check_samples` and `encoders_of` raise.
+    """
+    losses = encoders_of(clip, vae).left_out
+    with torch.inference_mode(False):
+        return check_samples(samples, drawing, losses, _shown())
+
+
 def prepared(
     samples: Sequence[Sample], drawing: Drawing, folder: Path, *, held_out: int, clip: Any, vae: Any
 ) -> TrainingData:
@@ -69,18 +81,23 @@ def prepared(
     Raises what `prepare` and `encoders_of` raise.
     """
     base = encoders_of(clip, vae)
-    bar: list[Any] = []
-
-    def report(n: int, all_rows: int) -> None:
-        comfy.model_management.throw_exception_if_processing_interrupted()
-        if not bar:
-            bar.append(comfy.utils.ProgressBar(all_rows))
-        bar[0].update_absolute(n, all_rows)
-
     with torch.inference_mode(False):
-        index = prepare(samples, drawing, base, folder, held_out=held_out, report=report)
+        index = prepare(samples, drawing, base, folder, held_out=held_out, report=_shown())
     assert index is not None
     return TrainingData(folder, index, clip, vae)
+
+
+def _shown() -> Report:
+    """The host's bar; it raises where the user interrupts."""
+    bar: list[Any] = []
+
+    def report(n: int, number: int) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        if not bar:
+            bar.append(comfy.utils.ProgressBar(number))
+        bar[0].update_absolute(n, number)
+
+    return report
 
 
 def _picture(name: str, pixels: Tensor) -> TensorPicture:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...command_line import read_options, run_command
-from ..source import WORLD, load_source
+from ..source import WORLD, NamesLosses, load_source
+from .checking import check_samples
 from .config import PrepareConfig
-from .pairs import Fault, find_samples
+from .fault import lines_of
+from .pairs import find_samples, read_leave_out
 from .preparing import prepare
 from .progress import shown_progress
 
@@ -31,16 +33,24 @@ class Options(PrepareConfig):
     skip_faults: bool = False
     """Go on without the pictures that cannot be used, once they are named. By default they stop the preparation."""
 
+    leave_out: Path | None = None
+    """Text file of names to leave out, one a line, as the contact sheet shows them."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = read_options(Options, "train.prepare", Options.__doc__, arguments)
 
     def run() -> int:
-        samples, faults = find_samples(options.pictures, options.conditions, background=options.background)
-        tell(faults)
-        if faults and not options.skip_faults:
-            raise ValueError("correct what is named above, or go on without it with --skip-faults")
         base = load_source(options.source, options.weights)
+        leave_out = read_leave_out(options.leave_out) if options.leave_out is not None else ()
+        folder = find_samples(options.pictures, options.conditions, background=options.background, leave_out=leave_out)
+        losses = base.left_out if isinstance(base, NamesLosses) else None
+        with shown_progress("picture") as report:
+            samples, faults = check_samples(folder.samples, options.drawing, losses, report)
+        faults = [*folder.faults, *faults]
+        print("\n".join(lines_of(faults)) or "nothing is wrong")
+        if any(fault.is_unusable for fault in faults) and not options.skip_faults:
+            raise ValueError("correct what cannot be used, or go on without it with --skip-faults or --leave-out")
         with shown_progress() as report:
             index = prepare(
                 samples,
@@ -55,13 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
     return run_command(run)
-
-
-def tell(faults: Sequence[Fault]) -> None:
-    """Every kind of fault with its number, and the names that have it."""
-    for kind in dict.fromkeys(fault.kind for fault in faults):
-        names = [str(fault) for fault in faults if fault.kind == kind]
-        print(f"{len(names)} x {kind}: {', '.join(names)}")
 
 
 def _ending(options: Options, n_samples: int | None) -> str:

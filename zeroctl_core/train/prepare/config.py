@@ -62,6 +62,7 @@ class PrepareConfig:
             if size % PIXELS_PER_CELL:
                 raise ValueError(f"{name} is {size}; expected a multiple of {PIXELS_PER_CELL}")
         check_at_least("held_out", self.held_out, 0)
+        check_colour("background", self.background)
         if (self.conditions is None) == (not self.annotator):
             raise ValueError(
                 "give either conditions, a folder of condition images, or annotator, which draws them; "
@@ -86,6 +87,16 @@ class PrepareConfig:
         if not (slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
             raise ValueError(f"part is {short(repr(self.part))}; expected number/count, such as 3/16")
         return int(number), int(count)
+
+
+def check_colour(name: str, colour: str) -> None:
+    """Raises `ValueError` for what is not a colour to Pillow."""
+    from PIL import ImageColor
+
+    try:
+        ImageColor.getrgb(colour)
+    except ValueError:
+        raise ValueError(f'{name} is {colour!r}; expected a colour by its name or as "#rrggbb"') from None
 
 
 def usable_annotators() -> list[str]:

@@ -41,17 +41,28 @@ class Drawing:
 
     def picture(self, sample: Sample) -> Tensor:
         """[1, 3, height, width] in 0..1, filtered as it becomes smaller."""
-        pixels = sample.picture.read()[None]
-        top, left, h, w = crop_box(pixels.shape[2], pixels.shape[3], self.size[0], self.size[1])
-        cut = pixels[:, :, top : top + h, left : left + w]
-        return F.interpolate(cut, size=self.size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+        return self.fitted(sample.picture.read())
 
     def condition(self, sample: Sample) -> Tensor:
         """[1, 3, height, width] in 0..1: drawn from the picture at its size, or the given one by the nodes' rule."""
         if sample.condition is None:
-            annotate: Callable[..., Tensor] = ANNOTATORS[self.annotator]
-            return annotate(self.picture(sample), **self.settings).clamp(0, 1)
-        return resize_condition(sample.condition.read()[None], *self.size, "crop").image.clamp(0, 1)
+            return self.drawn(self.picture(sample))
+        return self.placed(sample.condition.read())
+
+    def fitted(self, pixels: Tensor) -> Tensor:
+        """A picture [3, H, W] at its size. Raises `ValueError` where the cut would leave nothing of it."""
+        top, left, h, w = crop_box(pixels.shape[1], pixels.shape[2], *self.size)
+        cut = pixels[None, :, top : top + h, left : left + w]
+        return F.interpolate(cut, size=self.size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+
+    def drawn(self, picture: Tensor) -> Tensor:
+        """What the annotator draws from a picture [1, 3, height, width]."""
+        annotate: Callable[..., Tensor] = ANNOTATORS[self.annotator]
+        return annotate(picture, **self.settings).clamp(0, 1)
+
+    def placed(self, pixels: Tensor) -> Tensor:
+        """A given condition [3, H, W] at its size."""
+        return resize_condition(pixels[None], *self.size, "crop").image.clamp(0, 1)
 
     @property
     def settings_text(self) -> str:

@@ -14,14 +14,14 @@ LINE_EVERY = 10.0  # seconds, where nobody watches
 
 
 @contextmanager
-def shown_progress() -> Iterator[Report]:
-    """A report for `prepare`: a bar where a person watches the terminal, lines elsewhere."""
+def shown_progress(unit: str = "row") -> Iterator[Report]:
+    """A report for `prepare` and `check_samples`: a bar where a person watches the terminal, lines elsewhere."""
     if not sys.stderr.isatty():
-        yield _lines()
+        yield _lines(unit)
         return
     from tqdm import tqdm
 
-    with tqdm(unit="row", dynamic_ncols=True) as bar:
+    with tqdm(unit=unit, dynamic_ncols=True) as bar:
 
         def report(n: int, all_rows: int) -> None:
             bar.total = all_rows
@@ -30,7 +30,7 @@ def shown_progress() -> Iterator[Report]:
         yield report
 
 
-def _lines() -> Report:
+def _lines(unit: str) -> Report:
     began = last = time.monotonic()
 
     def report(n: int, all_rows: int) -> None:
@@ -39,6 +39,6 @@ def _lines() -> Report:
         if now - last >= LINE_EVERY or n == all_rows:
             rate, last = n / max(now - began, 1e-9), now
             left = duration((all_rows - n) / rate)
-            print(f"{n} of {all_rows} rows, {rate:.0f} a second, {left} left", flush=True)
+            print(f"{n} of {all_rows} {unit}s, {rate:.0f} a second, {left} left", flush=True)
 
     return report
