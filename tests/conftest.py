@@ -19,6 +19,7 @@ BESIDE_THE_TESTS = {
     "pretended_device": "tests/pretended_device.py",
     "readbacks": "tests/readbacks.py",
     "random_weights": "tests/random_weights.py",
+    "diffusers_twins": "tests/core/network/diffusers_twins.py",
     "tfjs_graph": "tests/tfjs_graph.py",
     "windows_files": "tests/windows_files.py",
     "toy_training": "tests/core/train/toy_training.py",

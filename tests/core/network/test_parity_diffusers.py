@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import gc
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 import torch
+from diffusers_twins import controlnet_config, controlnet_twin, diffusers, unet_twin
 from random_weights import UNetSpec, controlnet_shapes, random_controlnet, random_unet, save_controlnet_file, spec_of
 from safetensors.torch import save_file
 from torch import Tensor
 
 from zeroctl_core import ControlNet, Residuals, UNet, load_controlnet, save_controlnet
 from zeroctl_core.bases import recognise
-from zeroctl_core.checkpoint.layouts import to_diffusers
 from zeroctl_core.network.blocks import timestep_embedding
 
 TOLERANCE = 1e-5  # relative L2 a residual in float32: another order of the same sums gives about 1e-6
 SPREAD = 0.1  # of biases and norm weights, so that two that are mixed up do not go unnoticed
-
-
-def _diffusers() -> object:
-    # transformers imports torchaudio where it is installed, and one built for another torch breaks `import diffusers`
-    sys.modules.setdefault("torchaudio", None)  # type: ignore[arg-type]
-    return pytest.importorskip("diffusers", reason="diffusers is not installed: pip install zeroctl[test]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,39 +54,6 @@ class Inputs:
             y=y,
             added=added,
         )
-
-
-def _config(spec: UNetSpec) -> dict[str, object]:
-    """The arguments that make diffusers build the same network."""
-    widths = [mult * spec.model_channels for mult in spec.channel_mult]
-    heads = 8 if spec.context_dim == 768 else [width // 64 for width in widths]
-    attention = [depth > 0 for depth in spec.transformer_depth]
-    config: dict[str, object] = {
-        "in_channels": spec.in_channels,
-        "block_out_channels": widths,
-        "layers_per_block": spec.num_res_blocks[0],
-        "down_block_types": ["CrossAttnDownBlock2D" if has else "DownBlock2D" for has in attention],
-        "transformer_layers_per_block": [depth or 1 for depth in spec.transformer_depth],
-        "cross_attention_dim": spec.context_dim,
-        "attention_head_dim": heads,
-        "use_linear_projection": spec.use_linear,
-    }
-    # diffusers gives the middle the depth of the last level
-    config["transformer_layers_per_block"] = [*[depth or 1 for depth in spec.transformer_depth[:-1]], spec.middle_depth]
-    if spec.adm_in_channels is not None:
-        config |= {
-            "addition_embed_type": "text_time",
-            "addition_time_embed_dim": 256,
-            "projection_class_embeddings_input_dim": spec.adm_in_channels,
-        }
-    return config
-
-
-def _oracle(spec: UNetSpec, state: dict[str, Tensor]) -> torch.nn.Module:
-    with torch.device("meta"):
-        net = _diffusers().ControlNetModel(**_config(spec))  # type: ignore[attr-defined]
-    net.load_state_dict(to_diffusers(state, spec.num_res_blocks), assign=True)
-    return net.eval()
 
 
 def _expected(net: torch.nn.Module, inputs: Inputs) -> Residuals:
@@ -134,7 +94,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[UNetSpec, dict[str, T
     spec = spec_of(request.param)
     state = random_controlnet(spec, spread=SPREAD)
     inputs = Inputs.draw(spec)
-    yield spec, state, _expected(_oracle(spec, state), inputs), inputs
+    yield spec, state, _expected(controlnet_twin(spec, state), inputs), inputs
 
 
 @pytest.mark.parametrize("layout", ["ldm", "ldm with prefix", "diffusers"])
@@ -143,7 +103,7 @@ def test_residuals_of_a_file_equal_those_of_diffusers(pair, layout, tmp_path):
     path = tmp_path / "control.safetensors"
     if layout == "diffusers":
         # written by diffusers itself: neither its keys nor its header come from us
-        _oracle(spec, state).save_pretrained(tmp_path)
+        controlnet_twin(spec, state).save_pretrained(tmp_path)
         path = tmp_path / "diffusion_pytorch_model.safetensors"
     else:
         prefix = "control_model." if "prefix" in layout else ""
@@ -155,8 +115,8 @@ def test_a_saved_diffusers_file_loads_in_diffusers(tmp_path):
     spec = spec_of("thin")
     net = load_controlnet(save_controlnet_file(tmp_path / "ldm.safetensors", spec, dtype=torch.float32))
     save_controlnet(net, tmp_path / "diffusion_pytorch_model.safetensors", layout="diffusers")
-    (tmp_path / "config.json").write_text(json.dumps({"_class_name": "ControlNetModel", **_config(spec)}))
-    theirs, report = _diffusers().ControlNetModel.from_pretrained(  # type: ignore[attr-defined]
+    (tmp_path / "config.json").write_text(json.dumps({"_class_name": "ControlNetModel", **controlnet_config(spec)}))
+    theirs, report = diffusers().ControlNetModel.from_pretrained(  # type: ignore[attr-defined]
         tmp_path, output_loading_info=True, low_cpu_mem_usage=False
     )
     assert not report["missing_keys"] and not report["unexpected_keys"]
@@ -201,7 +161,7 @@ def test_full_sd15_file_equals_diffusers(tmp_path):
     net = load_controlnet(path, check_finite=False, dtype=torch.float32)
     assert net.base.name == "sd15" and net.info is not None and net.info.dtype == torch.float16
     inputs = Inputs.draw(spec, h=8, w=16)
-    _assert_close(_residuals(net, inputs), _expected(_oracle(spec, net.state_dict()), inputs))
+    _assert_close(_residuals(net, inputs), _expected(controlnet_twin(spec, net.state_dict()), inputs))
     path.unlink()
 
 
@@ -210,54 +170,21 @@ def test_other_full_networks_equal_diffusers(preset):
     spec = spec_of(preset)
     state = random_controlnet(spec, spread=SPREAD)
     inputs = Inputs.draw(spec, h=8, w=16)
-    _assert_close(_residuals(_ours(spec, state), inputs), _expected(_oracle(spec, state), inputs))
+    _assert_close(_residuals(_ours(spec, state), inputs), _expected(controlnet_twin(spec, state), inputs))
 
 
-def test_full_sdxl_equals_diffusers():
+def test_full_sdxl_equalsdiffusers():
     """1.25 G parameters in float32 (5 GB), held once: both networks are assigned the same tensors."""
     spec = spec_of("sdxl")
     state = random_controlnet(spec, spread=SPREAD)
     inputs = Inputs.draw(spec, h=16, w=16, rows=1)
     ours = _residuals(_ours(spec, state), inputs)
-    _assert_close(ours, _expected(_oracle(spec, state), inputs))
+    _assert_close(ours, _expected(controlnet_twin(spec, state), inputs))
     del state
     gc.collect()
 
 
 # ---- the UNet
-
-UP_BLOCK_PARTS = {
-    "in_layers.0": "norm1",
-    "in_layers.2": "conv1",
-    "emb_layers.1": "time_emb_proj",
-    "out_layers.0": "norm2",
-    "out_layers.3": "conv2",
-    "skip_connection": "conv_shortcut",
-}
-
-
-def _unet_to_diffusers(state: dict[str, Tensor], spec: UNetSpec) -> dict[str, Tensor]:
-    """The decoder's keys by the rule of diffusers; the encoder's by the table of the core."""
-    renamed = {}
-    for key, value in to_diffusers(state, spec.num_res_blocks).items():
-        if key.startswith("output_blocks."):
-            _, block, place, *rest = key.split(".")
-            level, res = divmod(int(block), spec.num_res_blocks[0] + 1)
-            tail = ".".join(rest)
-            if rest[0] == "conv":
-                key = f"up_blocks.{level}.upsamplers.0.{tail}"
-            elif place == "1":
-                key = f"up_blocks.{level}.attentions.{res}.{tail}"
-            else:
-                for ldm, theirs in UP_BLOCK_PARTS.items():
-                    if tail.startswith(ldm):
-                        key = f"up_blocks.{level}.resnets.{res}.{theirs}{tail.removeprefix(ldm)}"
-        elif key.startswith("out.0."):
-            key = key.replace("out.0.", "conv_norm_out.")
-        elif key.startswith("out.2."):
-            key = key.replace("out.2.", "conv_out.")
-        renamed[key] = value
-    return renamed
 
 
 @pytest.mark.parametrize("preset", ["thin", "thin21"])
@@ -267,11 +194,7 @@ def test_unet_with_residuals_equals_diffusers(preset):
     base = recognise({key: tuple(value.shape) for key, value in state.items()})
     unet = UNet(base, device="meta").requires_grad_(False).eval()
     unet.load_state_dict(state, assign=True)
-    config = _config(spec) | {"up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"], "out_channels": 4}
-    with torch.device("meta"):
-        theirs = _diffusers().UNet2DConditionModel(**config)
-    theirs.load_state_dict(_unet_to_diffusers(state, spec), assign=True)
-    theirs.eval()
+    theirs = unet_twin(spec, state)
     inputs = Inputs.draw(spec)
     control = _residuals(_ours(spec, random_controlnet(spec, seed=1)), inputs)
     with torch.inference_mode():
