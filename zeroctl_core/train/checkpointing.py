@@ -16,6 +16,7 @@ import safetensors.torch
 from torch import Tensor
 
 from ..files.sha256 import file_sha256
+from ..files.streamed_safetensors import stream_safetensors
 from ..files.written_whole import folder_written_whole
 
 PREFIX = "step-"
@@ -49,14 +50,13 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     be here.
     """
     name = f"{PREFIX}{checkpoint.step:08}"
-    tensors = {key: value.detach().cpu().contiguous().clone() for key, value in checkpoint.tensors.items()}
     with folder_written_whole(folder / name) as part:
-        safetensors.torch.save_file(tensors, part / TENSORS)
+        sha256 = stream_safetensors(part / TENSORS, checkpoint.tensors)
         state = {
             "step": checkpoint.step,
             "run": checkpoint.run,
             "threads": checkpoint.threads,
-            "sha256": file_sha256(part / TENSORS),
+            "sha256": sha256,
         }
         (part / STATE).write_text(json.dumps({**state, CHECK: _digest(state)}), encoding="utf-8")
     paths = _by_step(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from zeroctl_core.demo.data import latents_of
 from zeroctl_core.demo.model import load_autoencoder
 from zeroctl_core.demo.source import World
 from zeroctl_core.files import written_whole as writing
+from zeroctl_core.train import checkpointing
 from zeroctl_core.train import run as running
 from zeroctl_core.train.__main__ import main
 from zeroctl_core.train.checkpointing import Checkpoint, ResumeError, latest_checkpoint, write_checkpoint
@@ -239,22 +241,16 @@ def test_what_cannot_be_run_is_an_error_in_words(weights, tmp_path, capsys, opti
     assert error.startswith("error: ") and message in error
 
 
-class FullDisk:
-    """Everything that is written from now on finds no space."""
-
-    def __init__(self, monkeypatch, name: str) -> None:
-        real = safetensors.torch.save_file
-
-        def save_file(tensors, path, *rest):
-            if name in os.fspath(path):
-                raise safetensors.SafetensorError("Error while serializing: I/O error: No space left (os error 28)")
-            real(tensors, path, *rest)
-
-        monkeypatch.setattr(safetensors.torch, "save_file", save_file)
-
-
 def test_a_full_disk_is_an_error_in_words_and_the_last_checkpoint_stays(weights, tmp_path, capsys, monkeypatch):
-    FullDisk(monkeypatch, "step-00000003")
+    real = checkpointing.stream_safetensors
+
+    def full(path: Path, tensors) -> str:
+        if "step-00000003" not in os.fspath(path):
+            return real(path, tensors)
+        path.write_bytes(bytes(1000))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpointing, "stream_safetensors", full)
     arguments = [*QUICK, "--weights", str(weights), "--work", str(tmp_path)]
     assert main(arguments) == 2
     assert "error: " in (error := capsys.readouterr().err) and "No space left" in error and "Traceback" not in error

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from zeroctl_core import BASES, ControlNet, UNet
-from zeroctl_core.files import written_whole
+from zeroctl_core.files import streamed_safetensors, written_whole
 from zeroctl_core.train import averages, checkpointing, loop, state
 from zeroctl_core.train.control import ControlTask
 from zeroctl_core.train.data import ControlBatch, Prompts
@@ -24,7 +24,7 @@ THIN = BASES["tiny"].with_spec(
 )
 SAMPLES, BATCH = 6, 2
 HOW = Optimisation(steps=6, learning_rate=1e-3, warmup_steps=2, ema_decay=0.9, checkpoint_every=2)
-TRACED = {module.__file__ for module in (loop, state, averages, checkpointing, written_whole)}
+TRACED = {module.__file__ for module in (loop, state, averages, checkpointing, written_whole, streamed_safetensors)}
 
 
 class ToyData:

@@ -1,0 +1,55 @@
+"""Writing safetensors a tensor at a time: of tensors on a device, one at a time is in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .safetensors_file import DTYPES, HEADER_BYTES
+
+NAMES = {dtype: name for name, attribute in DTYPES.items() if (dtype := getattr(torch, attribute, None)) is not None}
+
+
+def stream_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write tensors of any layout and device to a file; its SHA-256, 64 hexadecimal digits.
+
+    The file has the rights of any new file. Raises `OSError` where the disk is full.
+    """
+    # wider numbers first, so that each begins at a multiple of its width
+    names = sorted(tensors, key=lambda name: -tensors[name].element_size())
+    header, end = {}, 0
+    for name in names:
+        tensor = tensors[name]
+        begin, end = end, end + tensor.element_size() * math.prod(tensor.shape)
+        header[name] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % HEADER_BYTES)
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+
+        def write(part: bytes | memoryview) -> None:
+            digest.update(part)
+            file.write(part)
+
+        write(len(text).to_bytes(HEADER_BYTES, "little"))
+        write(text)
+        # one buffer for all: an allocation for each tensor leaves holes that the system does not get back
+        buffer = torch.empty(max((tensor.nbytes for tensor in tensors.values()), default=0), dtype=torch.uint8)
+        for name in names:
+            write(_in_order(tensors[name].detach(), buffer).numpy().data)
+    return digest.hexdigest()
+
+
+def _in_order(tensor: Tensor, buffer: Tensor) -> Tensor:
+    """The bytes of a tensor, row by row: its own where they lie so, else in the buffer."""
+    if tensor.device.type == "cpu" and tensor.is_contiguous():
+        return tensor.flatten().view(torch.uint8)
+    flat = buffer[: tensor.nbytes]
+    flat.view(tensor.dtype).view(tensor.shape).copy_(tensor)
+    return flat
