@@ -109,7 +109,7 @@ def test_lists_of_pictures_and_captions_are_paired_in_order(host: Host, pictures
     graph = training_graph("x", 1, folder="", images=["pictures", 0], name="lists", held_out=2)
     data, report = outputs(host, {**graph, "pictures": host.give(torch.rand(6, 64, 96, 3))}, "data", 2)
     assert len(data.index.names) == 6 and data.index.size == (128, 128) and "6 samples" in report
-    assert "6 x empty caption (used all the same): 000000, 000001" in report
+    assert "6 x empty caption (stops nothing): 000000, 000001" in report
 
 
 def test_what_cannot_be_used_is_skipped_and_named_in_the_report(host: Host, pictures: Path) -> None:
@@ -127,7 +127,7 @@ def test_what_cannot_be_used_is_skipped_and_named_in_the_report(host: Host, pict
     assert len(data.index.names) == N and not {"broken", "again"} & set(data.index.names)
     assert "1 x unreadable picture (cannot be used): broken" in report
     assert "1 x same picture as another (cannot be used): again (as 03)" in report
-    assert "1 x caption without a picture (used all the same): odd" in report
+    assert "1 x caption without a picture (stops nothing): odd" in report
 
 
 @pytest.mark.parametrize(

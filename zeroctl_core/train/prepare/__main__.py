@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...command_line import read_options, run_command
+from ...files.plural import plural
+from ...files.written_whole import check_writable
 from ..source import WORLD, NamesLosses, load_source
 from .checking import check_samples
 from .config import PrepareConfig
+from .contact_sheet import tiles_of, write_contact_sheet
 from .fault import lines_of
 from .pairs import find_samples, read_leave_out
 from .preparing import prepare
@@ -36,12 +39,26 @@ class Options(PrepareConfig):
     leave_out: Path | None = None
     """Text file of names to leave out, one a line, as the contact sheet shows them."""
 
+    sheet: Path | None = None
+    """PNG for the contact sheet: every picture beside its condition, numbered and named, marked where something is
+    wrong; of more than 400 the faulty ones and a choice. `None`: sheet.png in the output folder."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sheet is not None and self.sheet.suffix.lower() != ".png":
+            raise ValueError(f"sheet is {self.sheet}; expected the name of a file that ends in .png")
+
+    @property
+    def sheet_file(self) -> Path:
+        return self.sheet or self.output / "sheet.png"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = read_options(Options, "train.prepare", Options.__doc__, arguments)
 
     def run() -> int:
         base = load_source(options.source, options.weights)
+        check_writable(options.sheet_file)
         leave_out = read_leave_out(options.leave_out) if options.leave_out is not None else ()
         folder = find_samples(options.pictures, options.conditions, background=options.background, leave_out=leave_out)
         losses = base.left_out if isinstance(base, NamesLosses) else None
@@ -49,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             samples, faults = check_samples(folder.samples, options.drawing, losses, report)
         faults = [*folder.faults, *faults]
         print("\n".join(lines_of(faults)) or "nothing is wrong")
+        tiles, n_pictures = tiles_of(folder, faults)
+        write_contact_sheet(options.sheet_file, tiles, options.drawing)
+        print(f"{options.sheet_file} shows {len(tiles)} of {plural(n_pictures, 'picture')}")
         if any(fault.is_unusable for fault in faults) and not options.skip_faults:
             raise ValueError("correct what cannot be used, or go on without it with --skip-faults or --leave-out")
         with shown_progress() as report:

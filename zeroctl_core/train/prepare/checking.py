@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -28,7 +28,7 @@ Losses = Callable[[str], LeftOut]
 
 @dataclass(frozen=True)
 class Pair:
-    """A sample of which both pictures can be read, at a glance."""
+    """A sample of which both pictures can be read, at a glance: the condition as it is trained on, at its own size."""
 
     sample: Sample
     picture: Look
@@ -43,7 +43,7 @@ def check_samples(
 ) -> tuple[list[Sample], list[Fault]]:
     """The samples that can be used, and what is wrong with all of them.
 
-    Conditions are looked at as they are given, and drawn where an annotator draws them. Of pictures that are the same,
+    Conditions are looked at as they are trained on, cut or drawn. Of pictures that are the same,
     the first by order can be used: of two, one may be held out for scores and the other trained on. `losses` says
     what of a caption the base does not see; None: that is not known.
 
@@ -75,8 +75,13 @@ def _pair(sample: Sample, drawing: Drawing) -> tuple[Pair | None, list[Fault]]:
         fitted = drawing.fitted(picture)
     except ValueError as error:
         return None, [Fault(kinds.TOO_NARROW, sample.name, short(str(error)))]
-    condition = drawing.drawn(fitted)[0] if own is None else own
-    return Pair(sample, look_at(picture), look_at(condition)), []
+    if own is None:
+        return Pair(sample, look_at(picture), look_at(drawing.drawn(fitted)[0])), []
+    try:
+        placed = drawing.placed(own)[0]
+    except ValueError as error:
+        return None, [Fault(kinds.PROPORTIONS, sample.name, short(str(error)))]
+    return Pair(sample, look_at(picture), replace(look_at(placed), height=own.shape[1], width=own.shape[2])), []
 
 
 def _read(picture: Picture, kind: str, name: str) -> Tensor | Fault:

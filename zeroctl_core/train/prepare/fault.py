@@ -65,6 +65,6 @@ def lines_of(faults: Sequence[Fault], most: int | None = None) -> list[str]:
     for kind in dict.fromkeys(fault.kind for fault in ordered):
         names = [str(fault) for fault in ordered if fault.kind == kind]
         rest = f" and {len(names) - most} more" if most is not None and len(names) > most else ""
-        use = "cannot be used" if kind in UNUSABLE else "used all the same"
+        use = "cannot be used" if kind in UNUSABLE else "stops nothing"
         lines.append(f"{len(names)} x {kind} ({use}): {', '.join(names[:most])}{rest}")
     return lines
