@@ -78,10 +78,10 @@ def _pair(sample: Sample, drawing: Drawing) -> tuple[Pair | None, list[Fault]]:
     if own is None:
         return Pair(sample, look_at(picture), look_at(drawing.drawn(fitted)[0])), []
     try:
-        placed = drawing.placed(own)[0]
+        condition = look_at(drawing.placed(own)[0])
     except ValueError as error:
         return None, [Fault(kinds.PROPORTIONS, sample.name, short(str(error)))]
-    return Pair(sample, look_at(picture), replace(look_at(placed), height=own.shape[1], width=own.shape[2])), []
+    return Pair(sample, look_at(picture), replace(condition, height=own.shape[1], width=own.shape[2])), []
 
 
 def _read(picture: Picture, kind: str, name: str) -> Tensor | Fault:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ...files.written_whole import written_whole
 from .fault import UNUSABLE, Fault
-from .pairs import Found
+from .pairs import Found, Half
 from .preparing import Drawing
-from .sample import Picture
+from .sample import Picture, Sample
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
@@ -45,7 +45,7 @@ class Tile:
         return REFUSED if any(kind in UNUSABLE for kind in self.kinds) else DOUBTED
 
 
-def tiles_of(found: Found, faults: Sequence[Fault], most: int = MOST) -> tuple[list[Tile], int]:
+def tiles_of(folder: Found, faults: Sequence[Fault], most: int = MOST) -> tuple[list[Tile], int]:
     """The tiles of a sheet in the order of their names, and how many samples there are.
 
     Where there are more than `most`, those with a fault come first, what cannot be used before all others, and then
@@ -54,7 +54,8 @@ def tiles_of(found: Found, faults: Sequence[Fault], most: int = MOST) -> tuple[l
     kinds: dict[str, list[str]] = {}
     for fault in sorted(faults, key=lambda fault: not fault.is_unusable):
         kinds.setdefault(fault.name, []).append(fault.kind)
-    everything = sorted([*found.samples, *found.halves], key=lambda one: one.name)
+    rows: list[Sample | Half] = [*folder.samples, *folder.halves]
+    rows.sort(key=lambda one: one.name)
     tiles = [
         Tile(
             number=number,
@@ -63,7 +64,7 @@ def tiles_of(found: Found, faults: Sequence[Fault], most: int = MOST) -> tuple[l
             condition=one.condition,
             kinds=tuple(kinds.get(one.name, ())),
         )
-        for number, one in enumerate(everything, start=1)
+        for number, one in enumerate(rows, start=1)
     ]
     faulty = [tile for colour in (REFUSED, DOUBTED) for tile in tiles if tile.colour == colour][:most]
     sound, room = [tile for tile in tiles if not tile.kinds], most - len(faulty)

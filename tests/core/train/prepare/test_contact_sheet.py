@@ -22,8 +22,8 @@ def sample(path, name):
 
 
 def test_tiles_are_numbered_by_name_and_those_without_a_partner_are_among_them(tmp_path):
-    found = Found(samples=[sample(tmp_path, "a"), sample(tmp_path, "c")], faults=[], halves=[Half(name="b")])
-    tiles, number = tiles_of(found, [Fault(kinds.NO_CAPTION, "c"), Fault(kinds.DOUBLED, "c", "as a")])
+    folder = Found(samples=[sample(tmp_path, "a"), sample(tmp_path, "c")], faults=[], halves=[Half(name="b")])
+    tiles, number = tiles_of(folder, [Fault(kinds.NO_CAPTION, "c"), Fault(kinds.DOUBLED, "c", "as a")])
     assert [(tile.number, tile.name) for tile in tiles] == [(1, "a"), (2, "b"), (3, "c")] and number == 3
     assert tiles[2].kinds == (kinds.DOUBLED, kinds.NO_CAPTION) and not tiles[0].kinds
 
@@ -31,12 +31,12 @@ def test_tiles_are_numbered_by_name_and_those_without_a_partner_are_among_them(t
 def test_of_many_the_faulty_come_first_and_keep_their_numbers(tmp_path):
     samples = [sample(tmp_path, f"{number:03}") for number in range(100)]
     faults = [Fault(kinds.NO_CAPTION, f"{number:03}") for number in range(50, 60)] + [Fault(kinds.DOUBLED, "099")]
-    found = Found(samples=samples, faults=[], halves=[])
-    tiles, number = tiles_of(found, faults, most=15)
+    folder = Found(samples=samples, faults=[], halves=[])
+    tiles, number = tiles_of(folder, faults, most=15)
     assert number == 100 and len(tiles) == 15 and all(tile.name == f"{tile.number - 1:03}" for tile in tiles)
     assert [tile.number for tile in tiles if tile.kinds] == [*range(51, 61), 100]
     assert tiles[0].number == 1 and [tile.number for tile in tiles] == sorted(tile.number for tile in tiles)
-    few, _ = tiles_of(found, faults, most=3)
+    few, _ = tiles_of(folder, faults, most=3)
     assert [tile.number for tile in few] == [51, 52, 100]
 
 
