@@ -24,16 +24,22 @@ class Display(Protocol):
 
 
 class Lines:
-    """Step, loss and time left every 50 steps."""
+    """Step, loss and time left every 50 steps, unless something else was told of the step."""
 
     def __init__(self, name: str, say: Say) -> None:
-        self.name, self.say = name, say
+        self.name, self._say = name, say
+        self._is_told = False
+
+    def say(self, text: str) -> None:
+        self._is_told = True
+        self._say(text)
 
     def __call__(self, now: Progress) -> None:
-        if now.loss is None or (now.step % LINE_EVERY and now.step != now.steps):
+        is_told, self._is_told = self._is_told, False
+        if is_told or now.loss is None or (now.step % LINE_EVERY and now.step != now.steps):
             return
         left = "" if now.seconds_left is None else f", {duration(now.seconds_left)} left"
-        self.say(f"{self.name}: step {now.step}/{now.steps}, loss {now.loss:.4f}{left}")
+        self._say(f"{self.name}: step {now.step}/{now.steps}, loss {now.loss:.4f}{left}")
 
     def close(self) -> None:
         pass

@@ -36,3 +36,12 @@ def test_the_bar_shows_steps_and_loss_and_goes_on_where_a_run_went_on(capsys):
 
 def test_durations_are_read_as_clocks():
     assert [duration(seconds) for seconds in (0.4, 65, 3599.6, 7265)] == ["0:00", "1:05", "1:00:00", "2:01:05"]
+
+
+def test_a_step_that_was_told_with_its_score_is_not_told_again():
+    texts: list[str] = []
+    lines = Lines("edges", texts.append)
+    lines(progress(50))
+    lines.say("edges: step 100/100: loss 0.5000, iou 0.900")
+    lines(progress(100))
+    assert len(texts) == 2 and "iou" in texts[1]
