@@ -19,6 +19,7 @@ from ..files.sha256 import file_sha256
 from ..files.streamed_safetensors import stream_safetensors
 from ..files.written_whole import folder_written_whole
 
+CHECKPOINTS = "checkpoints"  # in the folder of a run
 PREFIX = "step-"
 TENSORS, STATE = "tensors.safetensors", "state.json"
 CHECK = "state_sha256"  # in the state: the digest of the rest of it
@@ -71,22 +72,31 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 def latest_checkpoint(folder: Path, run: str) -> Checkpoint | None:
     """The newest whole checkpoint in a folder; None when there is none. A damaged one is warned of and passed over.
 
-    Raises `ResumeError` for a checkpoint of a run with other settings; those that decide no weight may differ.
+    Raises `ResumeError` for a checkpoint of a run with other settings, those that decide no weight may differ, and
+    where all checkpoints are damaged: whoever started the run decides whether it begins anew.
     """
     if not folder.is_dir():
         return None
+    faults = []
     for path in reversed(_by_step(folder)):
         try:
             checkpoint = _read(path)
         except DamagedCheckpoint as error:
-            warnings.warn(f"{error}; going back to the checkpoint before it", stacklevel=2)
+            faults.append(error)
             continue
+        for fault in faults:
+            warnings.warn(f"{fault}; going back to the checkpoint before it", stacklevel=2)
         if _deciding(checkpoint.run) != _deciding(run):
             raise ResumeError(
                 f"{path} was written with other settings: {_difference(_deciding(checkpoint.run), _deciding(run))}. "
                 "Give the same settings to go on, or another folder to begin anew"
             )
         return checkpoint
+    if faults:
+        raise ResumeError(
+            f"no checkpoint in {folder} is whole: {'; '.join(map(str, faults))}. Begin anew with --no-resume, which "
+            "deletes them, or with another name of the run"
+        )
     return None
 
 

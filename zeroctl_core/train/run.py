@@ -15,9 +15,10 @@ from torch import nn
 from ..checkpoint import save_controlnet
 from ..files.written_whole import check_writable, remove_folder
 from ..network.controlnet import ControlNet
-from .checkpointing import newest_step
+from .checkpointing import CHECKPOINTS, newest_step
 from .config import ControlConfig
 from .control import ControlTask
+from .disk import check_space
 from .display import Say, display, duration
 from .interrupt import deferred_interrupts
 from .jump import Jump
@@ -26,7 +27,7 @@ from .loop import Callback, fit
 from .source import Source
 from .watching import Line, Log, Watch, detector_of
 
-LOG, CHECKPOINTS, LATENTS = "log.jsonl", "checkpoints", "latents"
+LOG, LATENTS = "log.jsonl", "latents"
 
 
 @dataclass(frozen=True)
@@ -111,15 +112,16 @@ def train_control(
 
     Raises `ValueError` for settings that cannot be run, and for a folder that another run is using;
     `FileNotFoundError` for weights that are missing, `ResumeError` for a folder that holds a run with other settings,
-    `KeyboardInterrupt` when somebody stopped the run, `OSError` where the disk is full.
+    `KeyboardInterrupt` when somebody stopped the run, `OSError` where the disk is full, or too small before the start.
     """
     check_config(config, source)
     with sole_run(config.folder), _threads(config.threads):
-        if not config.resume:
-            remove_folder(config.folder)
         net = new_control(config, source)
         say(f"{config.condition}: preparing the samples")
         task = new_task(config, source, net)
+        check_space(config, net)
+        if not config.resume:  # only now: what is there is worth more than a run that cannot begin
+            remove_folder(config.folder)
         say(f"{config.condition}: {len(task.data)} samples")
         progress = display(config.condition, config.steps, say)
         watch = Watch(
