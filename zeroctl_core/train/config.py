@@ -129,7 +129,7 @@ class ControlConfig:
                 f"batch_size is {self.batch_size} and n_scenes {self.n_scenes}: a batch holds no scene twice; "
                 "lower batch_size or raise n_scenes"
             )
-        if self.run != Path(self.run).name and self.run:
+        if self.run and (self.run in (".", "..") or self.run != Path(self.run).name):
             raise ValueError(f"run is {short(repr(self.run))}; expected a name without folders")
         if self.output is not None and self.output.suffix != ".safetensors":
             raise ValueError(f"output is {self.output}; expected a name that ends in .safetensors")

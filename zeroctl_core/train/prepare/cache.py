@@ -18,6 +18,7 @@ from .keys import key_of
 from .table import ROWS, DamagedShard, read_shard
 
 INDEX = "index.json"
+MOST_CHECKED = 50_000_000_000  # bytes of data that are read before a run: about a minute on a fast disk
 OPEN_SHARDS = 64  # of each table that are kept in memory
 
 
@@ -108,6 +109,19 @@ class CachedData:
 
     def _column(self, files: Sequence[str], column: str, rows: Sequence[int]) -> Tensor:
         return torch.stack([self._read(files[row // ROWS])[column][row % ROWS] for row in rows])
+
+
+def check_shards(folder: Path, index: Index) -> None:
+    """Find out whether the shards hold what was written before a run has trained for hours.
+
+    Of more than `MOST_CHECKED` bytes it is only looked for whether the files are there; each is compared with its
+    digest when it is first read, as all are. Raises `DamagedShard`.
+    """
+    paths = [folder / file for file in dict.fromkeys((*index.latents, *index.conditions, *index.prompts))]
+    is_read = sum(path.stat().st_size for path in paths if path.is_file()) <= MOST_CHECKED
+    for path in paths:
+        if is_read or not path.is_file():
+            _columns(path)
 
 
 def _columns(path: Path) -> dict[str, Tensor]:

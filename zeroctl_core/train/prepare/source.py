@@ -18,7 +18,7 @@ from ...sampling import Prediction, noise_of, sample
 from ..data import Prompts
 from ..score import SCORES
 from ..source import TrainingBase
-from .cache import CachedData, Index, read_index
+from .cache import CachedData, Index, check_shards, read_index
 
 GUIDANCE = 3.0  # of the samples of a score
 
@@ -65,13 +65,14 @@ class PreparedSource:
     def data(self, condition: str, *, seed: int, count: int | None, cache: Path | None) -> CachedData:
         """The samples of the folder; `seed` and `cache` are of sources that draw theirs.
 
-        Raises `ValueError` for data that was prepared for other encoders.
+        Raises `ValueError` for data that was prepared for other encoders, and for a shard that is damaged.
         """
         if self.index.encoders != self.base.encoders:
             raise ValueError(
                 f"{self.folder} was prepared with another autoencoder or text encoder than this base has; prepare it "
                 "again for this base, into another folder"
             )
+        check_shards(self.folder, self.index)
         return CachedData(self.folder, self.index, count)
 
     @torch.no_grad()
