@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from ..bases import recognise
 from ..files.key_faults import named
+from ..files.streamed_safetensors import n_bytes_of, stream_safetensors
 from ..files.written_whole import written_whole
 from ..network.controlnet import ControlNet
 from ..network.spec import LATENT_CHANNELS, EncoderSpec
@@ -60,8 +59,8 @@ def save_controlnet(
                 "save it in the ldm layout"
             )
         weights = to_diffusers(weights, net.spec.num_res_blocks, 2 * len(net.spec.condition_widths))
-    with written_whole(path) as part:
-        save_file(weights, part, _header(net, layout, provenance or {}))
+    with written_whole(path, n_bytes_of(weights)) as part:
+        stream_safetensors(part, weights, _header(net, layout, provenance or {}))
     return path
 
 

@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from ..files.streamed_safetensors import n_bytes_of, stream_safetensors
 from ..files.written_whole import written_whole
 from ..train.data import ControlBatch, Prompts
 from ..train.fingerprint import fingerprint
@@ -42,8 +43,9 @@ def latents_of(autoencoder: Autoencoder, seed: int, count: int, cache: Path | No
         parts.append(autoencoder.encode(images).contiguous() * SCALE)
     latents = torch.cat(parts)[:count].contiguous()
     if path is not None:
-        with written_whole(path) as part:
-            safetensors.torch.save_file({"latents": latents}, part, {"sha256": _digest(latents)})
+        tensors = {"latents": latents}
+        with written_whole(path, n_bytes_of(tensors)) as part:
+            stream_safetensors(part, tensors, {"sha256": _digest(latents)})
     return latents
 
 

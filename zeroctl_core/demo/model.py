@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..bases import BASES
 from ..checkpoint import load_controlnet
 from ..files.key_faults import key_faults
+from ..files.streamed_safetensors import n_bytes_of, stream_safetensors
 from ..files.written_whole import written_whole
 from ..network.controlnet import ControlNet
 from ..network.unet import UNet
@@ -128,5 +129,5 @@ def write_weights(path: Path, parts: Mapping[str, nn.Module], metadata: Mapping[
         for key, value in part.state_dict().items()
     }
     header = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
-    with written_whole(path) as part:
-        safetensors.torch.save_file(tensors, part, {"format": "pt", **header})
+    with written_whole(path, n_bytes_of(tensors)) as part:
+        stream_safetensors(part, tensors, {"format": "pt", **header})

@@ -16,14 +16,18 @@ from .safetensors_file import DTYPES, HEADER_BYTES
 NAMES = {dtype: name for name, attribute in DTYPES.items() if (dtype := getattr(torch, attribute, None)) is not None}
 
 
-def stream_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+def stream_safetensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
     """Write tensors of any layout and device to a file; its SHA-256, 64 hexadecimal digits.
+
+    The same content gives the same bytes, where safetensors orders the metadata anew at every call; and nothing is
+    written beside the file, where safetensors has a name of its own that stays after a kill.
 
     The file has the rights of any new file. Raises `OSError` where the disk is full.
     """
     # wider numbers first, so that each begins at a multiple of its width
-    names = sorted(tensors, key=lambda name: -tensors[name].element_size())
-    header, end = {}, 0
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    header: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))} if metadata else {}
+    end = 0
     for name in names:
         tensor = tensors[name]
         begin, end = end, end + tensor.element_size() * math.prod(tensor.shape)
@@ -44,6 +48,11 @@ def stream_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
         for name in names:
             write(_in_order(tensors[name].detach(), buffer).numpy().data)
     return digest.hexdigest()
+
+
+def n_bytes_of(tensors: Mapping[str, Tensor]) -> int:
+    """Of the tensors of a file, which is larger by its header."""
+    return sum(tensor.nbytes for tensor in tensors.values())
 
 
 def _in_order(tensor: Tensor, buffer: Tensor) -> Tensor:

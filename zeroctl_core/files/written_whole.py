@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .full_disk import full_disk_named
 from .leftovers import clear_leftovers, new_part, release_part
 
 RETRY_SECONDS, RETRY_EVERY = 2.0, 0.05
@@ -17,7 +18,7 @@ RETRY_SECONDS, RETRY_EVERY = 2.0, 0.05
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, n_bytes: int = 0) -> Iterator[Path]:
     """Hand out a place for the content of the file `path`, which appears when the block ends without an error.
 
     A process that is killed at any moment leaves the old file or the new one. Two processes may write the same file:
@@ -25,11 +26,11 @@ def written_whole(path: Path) -> Iterator[Path]:
     processes left in it is removed. The file has the rights of any new file: safetensors writes for the owner alone,
     and a ComfyUI that runs as somebody else could not read it.
 
-    Raises `OSError` where the disk is full or the place cannot be written; then the old file is as it was. Where the
-    system refuses the last rename for two seconds, the finished file stays beside its place, and the error names both.
+    Raises `OSError` where the disk is full, with what is free and the `n_bytes` that the file needs (0: not known), and
+    where the place cannot be written; then the old file is as it was. Where the system refuses the last rename for two
+    seconds, the finished file stays beside its place, and the error names both.
     """
-    part = _beside(path)
-    try:
+    with full_disk_named(path, n_bytes), _place_beside(path) as part:
         part.touch()
         rights = part.stat().st_mode
         yield part
@@ -38,20 +39,17 @@ def written_whole(path: Path) -> Iterator[Path]:
         flush(part)
         rename_whole(part, path)
         flush(path.parent)
-    finally:
-        _remove(part)
 
 
 @contextmanager
-def folder_written_whole(path: Path) -> Iterator[Path]:
+def folder_written_whole(path: Path, n_bytes: int = 0) -> Iterator[Path]:
     """Hand out an empty folder, which gets the name `path` when the block ends without an error.
 
     A folder that stands under the name already is left as it is where it holds the same files; else it makes way,
-    because a folder cannot be renamed over another one. Leftovers and refused renames are as for `written_whole`.
+    because a folder cannot be renamed over another one. Leftovers, errors and `n_bytes` are as for `written_whole`.
     """
-    part = _beside(path)
-    part.mkdir()
-    try:
+    with full_disk_named(path, n_bytes), _place_beside(path) as part:
+        part.mkdir()
         yield part
         for file in part.iterdir():
             flush(file)
@@ -60,8 +58,6 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
             return
         rename_whole(part, path)
         flush(path.parent)
-    finally:
-        _remove(part)
 
 
 def rename_whole(part: Path, path: Path) -> None:
@@ -151,6 +147,16 @@ def _beside(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     clear_leftovers(path.parent)
     return new_part(path)
+
+
+@contextmanager
+def _place_beside(path: Path) -> Iterator[Path]:
+    """A new name beside `path`; what still has it at the end is removed."""
+    part = _beside(path)
+    try:
+        yield part
+    finally:
+        _remove(part)
 
 
 def _rename(source: Path, target: Path) -> None:

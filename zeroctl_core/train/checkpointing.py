@@ -16,7 +16,7 @@ import safetensors.torch
 from torch import Tensor
 
 from ..files.sha256 import file_sha256
-from ..files.streamed_safetensors import stream_safetensors
+from ..files.streamed_safetensors import n_bytes_of, stream_safetensors
 from ..files.written_whole import folder_written_whole
 
 CHECKPOINTS = "checkpoints"  # in the folder of a run
@@ -51,7 +51,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     be here.
     """
     name = f"{PREFIX}{checkpoint.step:08}"
-    with folder_written_whole(folder / name) as part:
+    with folder_written_whole(folder / name, n_bytes_of(checkpoint.tensors)) as part:
         sha256 = stream_safetensors(part / TENSORS, checkpoint.tensors)
         state = {
             "step": checkpoint.step,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from ..files.full_disk import full_disk_named
 from ..files.written_whole import written_whole
 from .averages import Averages
 from .config import ControlConfig
@@ -45,13 +46,15 @@ class Log:
     def cut(self, step: int) -> None:
         """Drop the lines of this step and later ones: a killed run logged more than its last checkpoint knows."""
         self.lines[:] = [line for line in self.lines if line["step"] < step]
-        with written_whole(self.path) as part:
-            part.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
+        text = "".join(json.dumps(line) + "\n" for line in self.lines)
+        with written_whole(self.path, len(text)) as part:
+            part.write_text(text, encoding="utf-8")
 
     def add(self, line: Line) -> None:
         self.lines.append(line)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        text = json.dumps(line) + "\n"
+        with full_disk_named(self.path, len(text)), self.path.open("a", encoding="utf-8") as file:
+            file.write(text)
 
     def series(self, key: str) -> list[tuple[int, float]]:
         """(step, value) of every line that has the value."""

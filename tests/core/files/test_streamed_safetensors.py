@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import safetensors
 import safetensors.torch
 import torch
 
@@ -64,3 +65,13 @@ def test_a_checkpoint_of_256_mb_is_written_with_one_tensor_more_in_memory(tmp_pa
     process = subprocess.run(command, env={"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, capture_output=True)
     assert process.returncode == 0, process.stderr
     assert float(process.stdout) < 64  # MiB; a tensor has 16
+
+
+def test_metadata_is_written_in_one_order_so_that_the_bytes_are_those_of_the_content(tmp_path):
+    metadata = {f"key {n}": f'"ü{n}\n\t\\' for n in range(12)}
+    tensors = {"b": torch.ones(2, 3), "a": torch.zeros(2)}
+    stream_safetensors(tmp_path / "one", tensors, metadata)
+    stream_safetensors(tmp_path / "other", dict(reversed(tensors.items())), dict(reversed(metadata.items())))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+    with safetensors.safe_open(tmp_path / "one", framework="pt") as file:
+        assert file.metadata() == metadata

@@ -48,8 +48,9 @@ class Index:
         return self.annotator or "condition"
 
     def write(self, folder: Path) -> None:
-        with written_whole(folder / INDEX) as part:
-            part.write_text(json.dumps({**asdict(self), "key": self.key}, indent=1), encoding="utf-8")
+        content = json.dumps({**asdict(self), "key": self.key}, indent=1).encode()
+        with written_whole(folder / INDEX, len(content)) as part:
+            part.write_bytes(content)
 
 
 def read_index(folder: Path) -> Index:

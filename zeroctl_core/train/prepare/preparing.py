@@ -91,8 +91,9 @@ def prepare(
     """Encode samples for a base into a folder; the index of what a run reads, or None where this was a share only.
 
     Whatever of it is in the folder is kept, so that a process that was killed goes on, and only what changed is made
-    anew. Shares of several machines come together by putting their files into one folder and preparing there once
-    more. The first `held_out` samples by a hash of their names are kept for scores, and no run trains on them.
+    anew. Nothing is removed: a run may be reading what the index no longer names, and going back costs nothing. Shares
+    of several machines come together by putting their files into one folder and preparing there once more. The first
+    `held_out` samples by a hash of their names are kept for scores, and no run trains on them.
 
     Raises `ValueError` for no samples, for more held-out ones than there are, and for what a picture's reading raises;
     `OSError` where the disk is full.

@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from ...files.streamed_safetensors import n_bytes_of, stream_safetensors
 from ...files.written_whole import written_whole
 from .keys import key_of
 
@@ -103,8 +104,8 @@ def _whole_shards(folder: Path, table: str) -> Iterator[tuple[Path, tuple[str, .
 def _write(path: Path, shard: Shard, rows: Sequence[Row]) -> None:
     columns = {name: torch.stack([row[name].cpu() for row in rows]).contiguous() for name in rows[0]}
     keys = json.dumps(shard.keys)
-    with written_whole(path) as part:
-        safetensors.torch.save_file(columns, part, {"keys": keys, "digest": _digest(keys, columns)})
+    with written_whole(path, n_bytes_of(columns)) as part:
+        stream_safetensors(part, columns, {"keys": keys, "digest": _digest(keys, columns)})
 
 
 def _digest(keys: str, columns: Mapping[str, Tensor]) -> str:
