@@ -23,6 +23,8 @@ BESIDE_THE_TESTS = {
     "tfjs_graph": "tests/tfjs_graph.py",
     "windows_files": "tests/windows_files.py",
     "toy_training": "tests/core/train/toy_training.py",
+    "toy_base": "tests/core/train/prepare/toy_base.py",
+    "prepare_killed": "tests/core/train/prepare/prepare_killed.py",
     "tiny_transformers": "tests/core/annotators/transformers_models/tiny_transformers.py",
     "posed_people": "tests/core/annotators/pose/posed_people.py",
     "demo_weights": "tests/host/demo/demo_weights.py",

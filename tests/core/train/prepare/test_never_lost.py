@@ -1,0 +1,104 @@
+"""A preparation that is killed, damaged, shared among machines or out of room ends in the bytes of a quiet one."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from prepare_killed import digests
+from toy_base import DRAWING, HELD_OUT, ToyBase, toy_samples
+
+from zeroctl_core.train.prepare.cache import INDEX
+from zeroctl_core.train.prepare.preparing import prepare
+from zeroctl_core.train.prepare.table import ROWS
+
+ROOT = Path(__file__).resolve().parents[4]
+SAMPLES = 3 * ROWS - 20  # three shards of each table
+
+
+def prepare_in(folder, samples, base=None, **options):
+    return prepare(samples, DRAWING, base or ToyBase(), folder, held_out=HELD_OUT, **options)
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return toy_samples(SAMPLES)
+
+
+@pytest.fixture(scope="module")
+def whole(samples, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    prepare_in(folder, samples)
+    return digests(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, which this system cannot")
+def test_a_preparation_killed_at_random_moments_ends_in_the_same_bytes(tmp_path):
+    process = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("prepare_killed.py")), str(tmp_path), "3"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    result = json.loads(process.stdout)
+    assert result["killed"] >= 3 and all(result["equal"])
+    assert result["left_half"] > 0, "no process died while it wrote a file"
+
+
+def test_a_preparation_has_the_same_bytes_every_time(samples, whole, tmp_path):
+    prepare_in(tmp_path, samples)
+    assert digests(tmp_path) == whole
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "absent"])
+@pytest.mark.parametrize("table", ["latents", "conditions", "prompts"])
+def test_a_damaged_shard_alone_is_made_anew_and_said(samples, whole, tmp_path, table, damage):
+    prepare_in(tmp_path, samples)
+    victim = sorted(tmp_path.glob(f"{table}-*"))[1]
+    data = victim.read_bytes()
+    place = random.Random(3).randrange(len(data) // 2, len(data))
+    damaged = {
+        "cut": data[:place],
+        "flipped": data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :],
+        "empty": b"",
+    }
+    victim.unlink() if damage == "absent" else victim.write_bytes(damaged[damage])
+    base = ToyBase()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        prepare_in(tmp_path, samples, base)
+    assert digests(tmp_path) == whole
+    assert [victim.name in str(warning.message) for warning in caught] == ([] if damage == "absent" else [True])
+    n_made = {"latents": base.pictures, "conditions": 0, "prompts": base.prompts}
+    assert base.pictures + base.prompts == n_made[table] <= ROWS
+
+
+@pytest.mark.parametrize("n_parts", [2, 3, 16])
+def test_shares_of_several_machines_join_to_the_bytes_of_one(samples, whole, tmp_path, n_parts):
+    joined = tmp_path / "joined"
+    joined.mkdir()
+    for number in range(1, n_parts + 1):
+        share = tmp_path / f"{number}"
+        assert prepare_in(share, samples, part=(number, n_parts)) is None
+        for path in share.iterdir():
+            assert not (joined / path.name).exists(), "two shares made the same rows"
+            path.rename(joined / path.name)
+    base = ToyBase()
+    prepare_in(joined, samples, base)
+    assert (base.pictures, base.prompts) == (0, 0)
+    assert digests(joined) == whole
+
+
+def test_a_set_for_which_the_folder_changed_goes_on_to_be_readable(samples, whole, tmp_path):
+    """A run that reads the folder, and whoever changes back, find every shard of before."""
+    prepare_in(tmp_path, samples)
+    prepare_in(tmp_path, samples[:ROWS])
+    assert {name: digest for name, digest in whole.items() if name != INDEX}.items() <= digests(tmp_path).items()
