@@ -140,7 +140,7 @@ class ZeroctlTrainingData(ComfyNode):
             samples, faults = _samples(config)
         else:
             samples, faults = samples_of(images or [], conditions or [], captions or []), []
-        samples, more = checked(samples, config.drawing, clip=clip[0], vae=vae[0])
+        samples, more = checked(samples, config.drawing, target, clip=clip[0], vae=vae[0])
         faults += more
         if len(samples) <= config.held_out and any(fault.is_unusable for fault in faults):
             raise ValueError(

@@ -63,14 +63,16 @@ def samples_of(images: Sequence[Tensor], conditions: Sequence[Tensor], captions:
     ]
 
 
-def checked(samples: Sequence[Sample], drawing: Drawing, *, clip: Any, vae: Any) -> tuple[list[Sample], list[Fault]]:
+def checked(
+    samples: Sequence[Sample], drawing: Drawing, folder: Path, *, clip: Any, vae: Any
+) -> tuple[list[Sample], list[Fault]]:
     """The samples that can be used, and what is wrong with all, with the host's bar; an interrupt is heard at each.
 
     Raises what `check_samples` and `encoders_of` raise.
     """
     losses = encoders_of(clip, vae).left_out
     with torch.inference_mode(False):
-        return check_samples(samples, drawing, losses, _shown())
+        return check_samples(samples, drawing, losses, _shown(), folder=folder)
 
 
 def prepared(

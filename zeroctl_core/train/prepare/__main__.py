@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = find_samples(options.pictures, options.conditions, background=options.background, leave_out=leave_out)
         losses = base.left_out if isinstance(base, NamesLosses) else None
         with shown_progress("picture") as report:
-            samples, faults = check_samples(folder.samples, options.drawing, losses, report)
+            samples, faults = check_samples(folder.samples, options.drawing, losses, report, folder=options.output)
         faults = [*folder.faults, *faults]
         print("\n".join(lines_of(faults)) or "nothing is wrong")
         tiles, n_pictures = tiles_of(folder, faults)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from torch import Tensor
 
@@ -13,7 +14,9 @@ from ...files.key_faults import named, short
 from ..data import LeftOut
 from . import fault as kinds
 from .fault import Fault
+from .keys import key_of
 from .look import Look, look_at
+from .looks import kept_looks
 from .preparing import Drawing, Report
 from .sample import Picture, Sample
 
@@ -40,28 +43,41 @@ def check_samples(
     drawing: Drawing,
     losses: Losses | None = None,
     report: Report = lambda n, all_samples: None,
+    *,
+    folder: Path | None = None,
 ) -> tuple[list[Sample], list[Fault]]:
     """The samples that can be used, and what is wrong with all of them.
 
-    Conditions are looked at as they are trained on, cut or drawn. Of pictures that are the same,
-    the first by order can be used: of two, one may be held out for scores and the other trained on. `losses` says
-    what of a caption the base does not see; None: that is not known.
+    Conditions are looked at as they are trained on, cut or drawn. Of pictures that are the same, the first by order can
+    be used: of two, one may be held out for scores and the other trained on. `losses` says what of a caption the base
+    does not see; None: that is not known. Pairs that `folder` knows from the last time are not read again.
 
-    Raises `ImportError` where the annotator lacks a package.
+    Raises `ImportError` where the annotator lacks a package, `OSError` where the disk is full.
     """
     pairs: list[Pair] = []
     faults: list[Fault] = []
     first: dict[str, str] = {}
-    for number, sample in enumerate(samples):
-        pair, more = _pair(sample, drawing)
-        if pair is not None:
-            pairs.append(pair)
-            more = [*more, *_of_pair(pair, drawing), *_doubled(pair, first)]
-        faults += [*more, *_of_caption(sample, losses)]
-        report(number + 1, len(samples))
+    with kept_looks(folder) as (before, looks):
+        for number, sample in enumerate(samples):
+            key = _key(sample, drawing)
+            pair, more = (Pair(sample, *before[key]), []) if key in before else _pair(sample, drawing)
+            if pair is not None:
+                looks[key] = pair.picture, pair.condition
+                pairs.append(pair)
+                more = [*more, *_of_pair(pair, drawing), *_doubled(pair, first)]
+            faults += [*more, *_of_caption(sample, losses)]
+            report(number + 1, len(samples))
     faults += _of_another_kind(pairs)
     unusable = {fault.name for fault in faults if fault.is_unusable}
     return [sample for sample in samples if sample.name not in unusable], faults
+
+
+def _key(sample: Sample, drawing: Drawing) -> str:
+    """Of all that shapes a pair; empty where a file cannot be read."""
+    try:
+        return key_of("look", drawing.picture_key(sample), drawing.condition_key(sample))
+    except OSError:
+        return ""
 
 
 def _pair(sample: Sample, drawing: Drawing) -> tuple[Pair | None, list[Fault]]:
@@ -86,7 +102,6 @@ def _pair(sample: Sample, drawing: Drawing) -> tuple[Pair | None, list[Fault]]:
 
 def _read(picture: Picture, kind: str, name: str) -> Tensor | Fault:
     try:
-        _ = picture.key
         return picture.read()
     except (ValueError, OSError) as error:
         return Fault(kind, name, short(str(error), 200))
