@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import torch
+
+from ..checkpoint import save_controlnet
 from ..files.full_disk import full_disk_named
 from ..files.written_whole import written_whole
+from ..network.controlnet import ControlNet
 from .averages import Averages
 from .config import ControlConfig
 from .control import ControlTask
@@ -18,6 +23,7 @@ from .jump import JumpDetector
 from .loop import Progress
 from .source import Source
 
+BEST = "best.safetensors"  # in the folder of a run: the control of the best score
 SCORE_SEED = 7  # of the held-out scenes and the noise of scores: the same ones at every step and in every run
 
 Line = dict[str, float]
@@ -91,6 +97,7 @@ class Watch:
                     line["gap"] = round(self.task.paired_gap(), 6)
                 if is_scored:
                     line |= {key: round(value, 4) for key, value in self.scores().items()}
+                    self._keep_best(line)
         self.log.add(line)
         if is_scored:
             self._announce(line, now)
@@ -108,6 +115,17 @@ class Watch:
             )
         finally:
             net.train()
+
+    def _keep_best(self, line: Line) -> None:
+        """Keep the control of the best score so far, as hosts load it; training moves on, and may move away from it."""
+        before = [score for step, score in self.log.series("follow") if step]
+        if line["step"] == 0 or "follow" not in line or line["follow"] <= max(before, default=-1.0):
+            return
+        if isinstance(self.task.net, ControlNet):
+            half = copy.deepcopy(self.task.net).to("cpu", torch.float16)
+            training = {key: line[key] for key in ("step", "follow")}
+            provenance = {"config": self.config.record(), "training": training}
+            save_controlnet(half, self.log.path.with_name(BEST), provenance=provenance)
 
     def _announce(self, line: Line, now: Progress) -> None:
         figures = [f"{key} {line[key]:.4f}" for key in ("loss", "gap") if key in line]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors import safe_open
-from toy_training import ToyData
+from toy_training import ToyData, apart, weights_of
 
-from zeroctl_core import BASES, UNet
+from zeroctl_core import BASES, UNet, load_controlnet
 from zeroctl_core.demo.data import latents_of
 from zeroctl_core.demo.source import World
 from zeroctl_core.demo.world import render, scenes
@@ -119,3 +120,21 @@ def test_the_world_encodes_and_decodes_as_its_own_training_did():
     prompts = world.encode_prompts(["a red star on a blue background", ""])
     assert prompts.context.shape == (2, 12, 64) and prompts.y is None
     assert not torch.equal(prompts.context[0], prompts.context[1])
+
+
+def test_the_control_of_the_best_score_is_kept(config):
+    class Rising(Toy):
+        follow = (0.1, 0.4, 0.9, 0.9, 0.3)  # from step 0 on
+
+        def score(self, net, condition, **settings):
+            weights.append(weights_of(net))
+            return {"follow": self.follow[len(weights) - 1]}
+
+    weights: list[dict[str, torch.Tensor]] = []
+    here = replace(config, steps=4, score_every=1, warmup_steps=1, ema_decay=0.9)
+    train_control(here, Rising(), say=lambda text: None)
+    best = load_controlnet(here.folder / "best.safetensors")
+    half = {name: weight.half() for name, weight in weights[2].items()}
+    assert not apart(half, weights_of(best)) and apart(half, {k: v.half() for k, v in weights[4].items()})
+    with safe_open(here.folder / "best.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["zeroctl.provenance"])["training"] == {"step": 2, "follow": 0.9}
