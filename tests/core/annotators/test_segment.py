@@ -181,7 +181,9 @@ def test_other_classes_are_refused_with_what_the_folder_has(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_half_precision_finds_nearly_the_same(name, net):
     picture = soft_picture(60, 80)
-    full, half = segment_ids(picture, net(name)), segment_ids(picture.half(), net(name).bfloat16())
+    full = segment_ids(picture, net(name))
+    with torch.backends.mkldnn.flags(enabled=False):  # with AMX its sums are coarser, and a random net's classes close
+        half = segment_ids(picture.half(), net(name).bfloat16())
     assert half.shape == full.shape and 0 <= half.min() and half.max() < 150
     # which of its random masks wins hangs on the last digit
     assert name in ("mask2former", "oneformer") or (full == half).float().mean() > 0.8

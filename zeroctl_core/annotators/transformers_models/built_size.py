@@ -16,7 +16,9 @@ TABLES = 2**24
 
 
 def check_size(kind: Any, config: Any, weights: Mapping[str, Tensor], not_needed: Collection[str]) -> None:
-    """Refuse a configuration whose model has more parameters than its weights have numbers.
+    """Refuse a configuration whose model has more than twice as many parameters as its weights have numbers.
+
+    Up to there the keys are compared, which names what the weights lack.
 
     It is built on the meta device, which takes no memory. Each size of a configuration may fit the weights and the
     product of two of them not: wide layers, many times. Parameters whose key has a part of `not_needed` count with what
@@ -34,7 +36,7 @@ def check_size(kind: Any, config: Any, weights: Mapping[str, Tensor], not_needed
             n_computed += tensor.numel()
     n_weights = sum(tensor.numel() for tensor in weights.values())
     for number, most, what in (
-        (n_needed, n_weights, "parameters"),
+        (n_needed, 2 * n_weights, "parameters"),
         (n_computed, n_weights + TABLES, "numbers to be computed"),
     ):
         if number > most:
