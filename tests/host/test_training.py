@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from zeroctl_core.train.__main__ import Options, of_data
 from zeroctl_core.train.run import train_control
 from zeroctl_core.train.source import WORLD, load_source
 
+ROOT = Path(__file__).resolve().parents[2]
 N = 20
 FOLDER = "zeroctl_training_pictures"
 
@@ -97,6 +99,31 @@ def test_more_steps_go_on_to_the_bits_of_one_run_and_of_the_command(host: Host, 
     )
     for other in others:
         assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_an_interrupt_writes_a_checkpoint_and_queued_again_it_goes_on(
+    host: Host, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.training.run"]._View
+    call = view.__call__
+
+    def interrupting(self: Any, now: Any) -> None:
+        if now.step == 3:
+            host.nodes.interrupt_processing()
+        call(self, now)
+
+    monkeypatch.setattr(view, "__call__", interrupting)
+    with pytest.raises(NodeFailed, match="interrupted"):
+        host.run(training_graph("interrupted", 5))
+    work = Path(host.folder_paths.get_output_directory()) / "zeroctl" / "train"
+    assert [path.name for path in (work / "interrupted" / "checkpoints").iterdir()] == ["step-00000003"]
+    monkeypatch.undo()
+    for run in ("interrupted", "not interrupted"):
+        host.run(training_graph(run, 5))
+    one, other = (
+        load_controlnet(work / run / "canny.safetensors").state_dict() for run in ("interrupted", "not interrupted")
+    )
+    assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_the_model_draws_the_same_picture_before_and_after(host: Host, pictures: Path) -> None:
