@@ -193,11 +193,17 @@ def _as_prompt(ui: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
 
 
 def _widget_values(node: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]:
-    """Saved values are positional, with two that are the browser's own: after a seed, and of the upload button."""
-    values = iter(node.get("widgets_values", ()))
-    inputs = {}
+    """Saved values are positional, with two that are the browser's own: after a seed, and of the upload button.
+
+    Optional inputs that a later version added at the end have no value in what an earlier one saved.
+    """
+    contents = node.get("widgets_values", ())
+    values = iter(contents)
+    inputs: dict[str, Any] = {}
     for name, (kind, *options) in {**described.get("required", {}), **described.get("optional", {})}.items():
         if not isinstance(kind, list) and kind not in WIDGETS:
+            continue
+        if name in described.get("optional", {}) and len(inputs) >= len(contents):
             continue
         inputs[name] = next(values)
         if options and (options[0].get("control_after_generate") or options[0].get("image_upload")):
