@@ -62,7 +62,8 @@ def test_every_widget_of_our_nodes_is_there(frontend: Any) -> None:
         widgets, sockets, outputs = registered[node_id]
         expected = []
         for name, spec in inputs.items():
-            if spec[0] in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"):
+            is_socket = len(spec) > 1 and spec[1].get("forceInput")
+            if spec[0] in ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO") and not is_socket:
                 expected.append(name)
                 if len(spec) > 1 and spec[1].get("control_after_generate"):
                     expected.append("control_after_generate")  # the front end's own, beside a seed
