@@ -75,6 +75,7 @@ class Watch:
         self.log = Log(log)
         self.detector = detector_of(self.log)
         self.step = int(self.lines[-1]["step"]) if self.lines else 0
+        self._has_told = False  # that there is no score
         self._before: float | None = None  # seconds of training in earlier processes; None until the first call
 
     @property
@@ -132,6 +133,9 @@ class Watch:
         figures += [f"{key} {line[key]:.3f}" for key in ("iou", "edge_f1", "line_f1", "shading") if key in line]
         left = f", {duration(now.seconds_left)} left" if now.seconds_left else ""
         self.say(f"step {now.step}/{now.steps}: {', '.join(figures)}{left}")
+        if "follow" not in line and not self._has_told:
+            self._has_told = True
+            self.say("this condition has no score: the gap and the samples tell what is learnt")
         if "follow" in line and (jump := self.detector.add(now.step, line["follow"])):
             self.say(f"*** {jump}")
 

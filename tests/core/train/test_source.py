@@ -58,6 +58,17 @@ def test_a_run_on_another_source_than_the_world_takes_its_prediction_data_and_sc
         assert json.loads(file.metadata()["zeroctl.provenance"])["config"]["prediction"] == "v"
 
 
+def test_a_run_without_a_score_says_so_once(config):
+    class Unscored(Toy):
+        def score(self, net, condition, **settings):
+            return {}
+
+    lines = []
+    result = train_control(config, Unscored(), say=lines.append)
+    assert sum("this condition has no score" in line for line in lines) == 1
+    assert result.jump is None and all("follow" not in line for line in result.log)
+
+
 def test_the_loss_is_that_of_what_the_base_predicts(config):
     losses = {}
     for prediction in ("eps", "v"):
