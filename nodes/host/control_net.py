@@ -126,9 +126,15 @@ def host_ops(dtype: torch.dtype, manual_cast: torch.dtype | None, base: str) -> 
 
 
 def compute_dtypes(in_file: torch.dtype) -> tuple[torch.dtype, torch.dtype | None]:
-    """The dtype in which the host keeps such weights, and the one that it casts them to at every step, if any."""
+    """The dtype in which the host keeps such weights, and the one that it casts them to at every step, if any.
+
+    Macs hold no fp8, which the host would choose there for a file of fp8: such a file is float16 on them.
+    """
+    device = comfy.model_management.get_torch_device()
     dtype = comfy.model_management.unet_dtype(model_params=-1, supported_dtypes=DTYPES, weight_dtype=in_file)
-    return dtype, comfy.model_management.unet_manual_cast(dtype, comfy.model_management.get_torch_device())
+    if device.type == "mps" and dtype.itemsize == 1:
+        dtype = torch.float16
+    return dtype, comfy.model_management.unet_manual_cast(dtype, device)
 
 
 def control_net_from(net: ControlNet, manual_cast: torch.dtype | None, again: Callable[[], Any]) -> Any:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from zeroctl_core.checkpoint.layouts import to_diffusers
 from zeroctl_core.demo.model import control_files
 
+ROOT = Path(__file__).resolve().parents[2]
 INPAINT = replace(SPECS["thin"], in_channels=9)
 State = dict[str, Tensor]
 
@@ -113,6 +114,18 @@ def test_the_host_picks_the_dtype(host, graph_of, controlnet_file, loaded, dtype
     graph, image = graph_of(), host.give(picture())
     expected = latents(host, with_host_control(graph, host.give(theirs), image))
     assert largest_difference(expected, latents(host, with_our_control(graph, host.give(net), image))) <= CLOSE
+
+
+@pytest.mark.parametrize("in_file", [torch.float8_e4m3fn, torch.float8_e5m2], ids=str)
+def test_fp8_is_kept_as_half_precision_on_a_mac(host, monkeypatch, in_file) -> None:
+    module = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.control_net"]
+    assert module.compute_dtypes(in_file)[0].itemsize == 1  # the host holds it as it is where it can
+    management = sys.modules["comfy.model_management"]
+    monkeypatch.setattr(management, "get_torch_device", lambda: torch.device("mps"))
+    monkeypatch.setattr(management, "cpu_state", management.CPUState.MPS)
+    dtype, cast = module.compute_dtypes(in_file)
+    assert dtype == torch.float16 and (cast is None or cast.itemsize > 1)
+    assert module.compute_dtypes(torch.float16)[0].itemsize > 1  # other files are the host's choice
 
 
 def test_the_info_tells_the_truth(files, loaded) -> None:
