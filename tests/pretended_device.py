@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
+from torch.overrides import TorchFunctionMode, get_default_nowrap_functions
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_flatten, tree_map_only
 
 MPS = torch.device("mps")
 DOUBLES = (torch.float64, torch.complex128)
@@ -30,7 +30,9 @@ class OnDevice(Tensor):
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function == Tensor.device.__get__:  # a new object at each look
             return MPS
-        return super().__torch_function__(function, types, args, kwargs or {})
+        with torch._C.DisableTorchFunctionSubclass():
+            result = function(*args, **(kwargs or {}))
+        return result if function in get_default_nowrap_functions() else tree_map_only(Tensor, _on_device, result)
 
 
 class _Operators(TorchDispatchMode):
@@ -62,11 +64,11 @@ class _Functions(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         if function in (Tensor.cpu, Tensor.numpy):
-            return function(args[0].as_subclass(Tensor), *args[1:], **kwargs)
+            return function(_of(Tensor, args[0]), *args[1:], **kwargs)
         if function is Tensor.to:
             return self._move(*args, **kwargs)
         if kwargs.get("device") is not None and torch.device(kwargs["device"]) == MPS:
-            return function(*args, **{**kwargs, "device": "cpu"}).as_subclass(OnDevice)
+            return _of(OnDevice, function(*args, **{**kwargs, "device": "cpu"}))
         tensors = _tensors(args, kwargs)
         if not any(isinstance(tensor, OnDevice) for tensor in tensors):
             return function(*args, **kwargs)
@@ -84,8 +86,18 @@ class _Functions(TorchFunctionMode):
         if args and isinstance(args[0], Tensor):  # as another one
             args = (args[0].device, args[0].dtype, *args[1:])
         device, dtype, *_ = torch._C._nn._parse_to(*args, **{k: v for k, v in kwargs.items() if k != "copy"})
-        result = tensor.as_subclass(Tensor).to(dtype or tensor.dtype)
-        return result.as_subclass(OnDevice) if (device or tensor.device) == MPS else result
+        result = _of(Tensor, tensor).to(dtype or tensor.dtype)
+        return _of(OnDevice, result) if (device or tensor.device) == MPS else result
+
+
+def _on_device(tensor: Tensor) -> Tensor:
+    return tensor if isinstance(tensor, OnDevice) else _of(OnDevice, tensor)
+
+
+def _of(kind: type[Tensor], tensor: Tensor) -> Tensor:
+    """The tensor as one of that kind, without the modes: under them torch before 2.4 cannot make it."""
+    with _disable_current_modes():
+        return tensor.as_subclass(kind)
 
 
 def _tensors(*values: Any) -> list[Tensor]:
