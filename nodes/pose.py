@@ -17,6 +17,7 @@ from zeroctl_core.annotators.pose import (
     detect_poses,
     draw_pose,
     drawn_parts,
+    find_faces,
     on_one_canvas,
     read_boxes,
     read_keypoints,
@@ -25,7 +26,7 @@ from zeroctl_core.annotators.pose import (
 )
 
 from .host.annotators.annotated import annotate_batch, read_picture
-from .host.annotators.estimators import MOVENET, estimator_input, load_estimator, movenet
+from .host.annotators.estimators import FACES, MOVENET, NETWORK, estimator_input, files_of, load_pose_nets
 from .host.annotators.folders import offered
 from .host.annotators.inputs import (
     CATEGORY,
@@ -181,9 +182,9 @@ class ZeroctlPose(ComfyNode):
             display_name="Pose",
             category=CATEGORY,
             description="Finds people (RT-DETR) and the points of their bodies (ViTPose), or both by one small network "
-            "(MoveNet), and draws them as OpenPose ControlNets expect them. Hands and faces: ComfyUI's pose nodes find "
-            f"them, Draw Pose draws them. Files: folders such as {offered('people')} and {offered('pose')}; or "
-            f"{movenet()}.",
+            "(MoveNet), and draws them as OpenPose ControlNets expect them; the points of faces, if asked for, by a "
+            "third. Hands: ComfyUI's pose nodes find them, Draw Pose draws them. Files: folders such as "
+            f"{offered('people')} and {offered('pose')}; or {files_of(NETWORK)}; for faces {files_of(FACES)}.",
             search_aliases=["openpose", "dwpose", "vitpose", "rt-detr", "movenet"],
             inputs=[
                 io.Image.Input("image", tooltip="The picture with people; alpha is laid over white."),
@@ -204,6 +205,13 @@ class ZeroctlPose(ComfyNode):
                     optional=True,
                     tooltip="Boxes of the people, in pixels or 0 to 1; with them nothing is detected.",
                     extra_dict={"forceInput": True},  # newer front ends would draw an editor of boxes
+                ),
+                io.Boolean.Input(
+                    "face",
+                    default=False,
+                    optional=True,
+                    tooltip="Find and draw the 68 points of each face that shows nose and both eyes, by a small "
+                    "network of its own. The ControlNet 1.0 model never saw any; 1.1 did.",
                 ),
             ],
             outputs=[
@@ -227,6 +235,7 @@ class ZeroctlPose(ComfyNode):
         download: bool,
         keypoints_as: str,
         bboxes: Any = None,
+        face: bool = False,
     ) -> NodeOutput:
         check_choice("keypoints_as", keypoints_as, DIALECTS)
         picture = read_picture(image)
@@ -246,22 +255,26 @@ class ZeroctlPose(ComfyNode):
             param.check("pose", value)
 
         def run(part: slice, pictures: Tensor, nets: Sequence[nn.Module]) -> list[Frame]:
-            return detect_poses(
+            finders = nets[:-1] if face else nets
+            frames = detect_poses(
                 pictures,
-                nets[0],
-                nets[1] if len(nets) > 1 else None,
+                finders[0],
+                finders[1] if len(finders) > 1 else None,
                 boxes=boxes if boxes is None or len(boxes) == 1 else boxes[part],
                 person_threshold=person_threshold,
                 keypoint_threshold=keypoint_threshold,
                 max_people=max_people,
             )
+            return find_faces(pictures, frames, nets[-1], notes.append) if face else frames
 
-        load = partial(load_estimator, estimator, detector if boxes is None else None, download, (height, width))
+        folder = None if boxes is not None else detector
+        load = partial(load_pose_nets, estimator, folder, face=face, may_download=download, size=(height, width))
         parts = annotate_batch("pose", picture, run, load=load, needs=("cv2",))
         frames = [frame for part in parts for frame in part]
         size = size_at_resolution(height, width, resolution)
-        condition = draw_pose(frames, *size, threshold=keypoint_threshold).movedim(1, -1)
-        tell_of_poses("Pose", notes, condition, frames, parts=("body",), threshold=keypoint_threshold)
+        condition = draw_pose(frames, *size, threshold=keypoint_threshold, face=face).movedim(1, -1)
+        parts_drawn = drawn_parts(body=True, hands=False, face=face)
+        tell_of_poses("Pose", notes, condition, frames, parts=parts_drawn, threshold=keypoint_threshold)
         points = write_keypoints(frames, keypoints_as, keypoint_threshold)
         return NodeOutput(condition, points, ui=preview(condition, cls))
 

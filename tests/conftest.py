@@ -21,6 +21,7 @@ BESIDE_THE_TESTS = {
     "random_weights": "tests/random_weights.py",
     "diffusers_twins": "tests/core/network/diffusers_twins.py",
     "tfjs_graph": "tests/tfjs_graph.py",
+    "face_graph": "tests/face_graph.py",
     "windows_files": "tests/windows_files.py",
     "toy_training": "tests/core/train/toy_training.py",
     "toy_base": "tests/core/train/prepare/toy_base.py",

@@ -17,21 +17,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-STORED = {"float16": "<f2", "float32": "<f4", "int32": "<i4"}
+STORED = {"float16": "<f2", "float32": "<f4", "int32": "<i4", "uint8": "u1"}
 Attributes = Mapping[str, Any]
 
 
 def published_weights(path: Path) -> dict[str, np.ndarray]:
-    """Name -> array; floats as float64."""
+    """Name -> array; floats as float64. Of a graph, or of a list of weights alone."""
     model = json.loads(path.read_text(encoding="utf-8"))
     arrays = {}
-    for group in model["weightsManifest"]:
+    for group in model if isinstance(model, list) else model["weightsManifest"]:
         content, begin = b"".join((path.parent / name).read_bytes() for name in group["paths"]), 0
         for entry in group["weights"]:
-            stored = np.dtype(STORED[entry.get("quantization", entry)["dtype"]])
+            packed = entry.get("quantization", {})
+            stored = np.dtype(STORED[packed.get("dtype", entry["dtype"])])
             array = np.frombuffer(content, stored, int(np.prod(entry["shape"])), begin).reshape(entry["shape"])
             begin += array.nbytes
-            arrays[entry["name"]] = array.astype(np.int64 if entry["dtype"] == "int32" else np.float64)
+            array = array.astype(np.int64 if entry["dtype"] == "int32" else np.float64)
+            arrays[entry["name"]] = array * packed["scale"] + packed["min"] if "scale" in packed else array
     return arrays
 
 

@@ -1,4 +1,6 @@
-"""What finds key points: folders of ViTPose, beside a detector of people, or MoveNet, which finds people by itself."""
+"""What finds key points: folders of ViTPose, beside a detector of people, or MoveNet, which finds people by itself; and
+the network of faces.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ from .folders import folder_names, is_there
 from .nets import load_folders, load_networks
 from .roots import roots
 
-__all__ = ["MOVENET", "estimator_input", "load_estimator", "movenet"]
+__all__ = ["FACES", "MOVENET", "NETWORK", "estimator_input", "files_of", "load_pose_nets"]
 
 MOVENET = "movenet-multipose"
-NETWORK = "movenet_multipose"
+NETWORK, FACES = "movenet_multipose", "face_landmarks"
 
 
 def estimator_names() -> list[str]:
@@ -37,18 +39,21 @@ def estimator_input() -> Any:
     )
 
 
-def movenet() -> str:
-    """MoveNet's files, and the licence of its weights, in words."""
-    network = NETWORKS[NETWORK]
-    return f"{' with '.join(file.file for file in network.files)} (weights: {network.licence})"
+def files_of(network: str) -> str:
+    """The files of a network, and the licence of its weights, in words."""
+    published = NETWORKS[network]
+    return f"{' with '.join(file.file for file in published.files)} (weights: {published.licence})"
 
 
-def load_estimator(estimator: str, detector: str | None, may_download: bool, size: tuple[int, int]) -> list[nn.Module]:
-    """The estimator and, unless that is MoveNet or there is none, the detector.
+def load_pose_nets(
+    estimator: str, detector: str | None, face: bool, may_download: bool, size: tuple[int, int]
+) -> list[nn.Module]:
+    """The estimator; unless that is MoveNet or there is none, the detector; the network of faces, if asked for.
 
     With room for a picture of this height and width. Raises what `load_networks` and `load_folders` raise.
     """
+    extra = [FACES] * face
     if estimator == MOVENET:
-        return load_networks([NETWORK], may_download, LONGER_SIDE**2)
+        return load_networks([NETWORK, *extra], may_download, LONGER_SIDE**2)
     models = {"pose": estimator} | ({} if detector is None else {"people": detector})
-    return load_folders(models, may_download, seen_pixels(*size))
+    return load_folders(models, may_download, seen_pixels(*size), networks=extra)

@@ -44,12 +44,16 @@ def load_networks(names: Sequence[str], may_download: bool, pixels: int) -> list
     return _on_device([_patcher_of_network(name, may_download) for name in names], pixels)
 
 
-def load_folders(names: Mapping[str, str], may_download: bool, pixels: int) -> list[nn.Module]:
-    """The transformers models of folders, task -> name, all on the host's device at once, with room as above.
+def load_folders(
+    names: Mapping[str, str], may_download: bool, pixels: int, networks: Sequence[str] = ()
+) -> list[nn.Module]:
+    """The transformers models of folders, task -> name, and then networks, all on the host's device at once, with room
+    as above.
 
-    Raises what `folder_copies` and `load_model` raise.
+    Raises what `folder_copies`, `load_model` and `load_networks` raise.
     """
-    return _on_device([_patcher_of_folder(task, name, may_download) for task, name in names.items()], pixels)
+    folders = [_patcher_of_folder(task, name, may_download) for task, name in names.items()]
+    return _on_device([*folders, *(_patcher_of_network(name, may_download) for name in networks)], pixels)
 
 
 def _patcher_of_network(name: str, may_download: bool) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from host_graphs import node
 from host_process import Host, NodeFailed, Result
 from random_weights import random_state_dict
@@ -22,9 +23,18 @@ from tfjs_graph import write_tfjs
 from torch import Tensor
 
 from zeroctl_core.annotators.networks import NETWORKS
+from zeroctl_core.annotators.networks.face_landmarks import published_names as face_names
 from zeroctl_core.annotators.networks.loading import load_network
 from zeroctl_core.annotators.networks.movenet_graph import published_names
-from zeroctl_core.annotators.pose import POSE_PARAMS, detect_poses, draw_pose, write_keypoints
+from zeroctl_core.annotators.pose import (
+    POSE_PARAMS,
+    Frame,
+    Person,
+    detect_poses,
+    draw_pose,
+    find_faces,
+    write_keypoints,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 NETWORK = NETWORKS["movenet_multipose"]
@@ -205,3 +215,65 @@ def test_the_best_that_is_on_disk_comes_first(host, files, pair, monkeypatch) ->
         shutil.copy(pair.with_name(name), files)
     assert options() == options("pose") == ["movenet-multipose", "vitpose-base-simple"]
     assert options("pose", "people") == ["vitpose-base-simple", "movenet-multipose"]
+
+
+def write_faces(folder: Path) -> Path:
+    """Tiny random weights in the published form: whatever the picture, the points are nearly the same, and the eyes lie
+    where a person in the middle of it has them.
+    """
+    network = NETWORKS["face_landmarks"]
+    places = torch.full((68, 2), 0.5) + (torch.rand(68, 2, generator=torch.Generator().manual_seed(0)) - 0.5) * 0.6
+    places[36:42], places[42:48] = torch.tensor([0.32, 0.38]), torch.tensor([0.68, 0.38])
+    weights = random_state_dict(network.shapes(), spread=0.1)
+    weights["places.weight"] *= 1e-6
+    weights["places.bias"] = places.flatten()
+    names, tensors = dict(face_names()), {}
+    for key, weight in weights.items():
+        if weight.ndim == 4:
+            weight = weight.permute((2, 3, 0, 1) if "depthwise" in key else (2, 3, 1, 0))
+        tensors[names[key]] = (weight.T if weight.ndim == 2 else weight).contiguous()
+    return write_tfjs(folder / network.file, tensors, stored="float32")
+
+
+def test_faces_are_found_and_drawn_when_asked_for(host, images, on_disk, monkeypatch) -> None:
+    """The bodies stay as they are; the outputs are those of the core."""
+    without = pose(host, images)
+    assert not any(any(one["face_keypoints_2d"]) for frame in without["points"] for one in frame["people"])
+    faces = load_network("face_landmarks", write_faces(on_disk.parent))
+    people = [upright(frame) for frame in detect_poses(images.movedim(-1, 1), load_network(NETWORK.name, on_disk))]
+    monkeypatch.setattr(pose_module(host), "detect_poses", lambda *args, **kwargs: people[: len(args[0])])
+    outputs = pose(host, images, face=True)
+    expected = find_faces(images.movedim(-1, 1), people, faces)
+    assert all(person.face[:68].all() for frame in expected for person in frame.people)
+    drawing = draw_pose(expected, *images.shape[1:3], face=True).movedim(1, -1)
+    assert (outputs["map"] - drawing).abs().mean() < 1e-4
+    assert [frame["people"] for frame in outputs["points"]] == [f["people"] for f in write_keypoints(expected)]
+
+
+def upright(frame: Frame) -> Frame:
+    """One person who looks into the camera, in the middle of the frame."""
+    body = np.zeros((18, 3))
+    x, y = frame.width / 2, frame.height / 2
+    for point, place in ((0, (x, y + 8)), (14, (x - 10, y)), (15, (x + 10, y))):
+        body[point] = (*place, 0.9)
+    return Frame((Person(body=body),), frame.height, frame.width)
+
+
+def pose_module(host: Host) -> ModuleType:
+    return sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.pose"]
+
+
+def test_a_face_that_is_turned_away_is_told(host, images, on_disk, monkeypatch, caplog) -> None:
+    write_faces(on_disk.parent)
+    nobody = [Frame((Person(body=np.full((18, 3), 0.9)),), 10, 10)]
+    monkeypatch.setattr(pose_module(host), "detect_poses", lambda *args, **kwargs: nobody * len(args[0]))
+    pose(host, images, face=True)
+    assert caplog.text.count("nose and both eyes are not all found") == 1
+
+
+def test_the_missing_file_of_faces_is_named_before_anything_runs(host, images, on_disk) -> None:
+    with pytest.raises(NodeFailed) as failure:
+        pose(host, images, face=True)
+    for file in NETWORKS["face_landmarks"].files:
+        assert file.file in str(failure.value) and file.url in str(failure.value)
+    assert "0.4 MB" in str(failure.value) and "MIT (face-api)" in str(failure.value)

@@ -9,6 +9,7 @@ from .coco import openpose_from_coco
 from .draw import draw_pose, drawn_parts
 from .editors import read_text
 from .estimate import POSE_PARAMS, detect_poses, estimate_poses
+from .faces import find_faces
 from .keypoints import DIALECTS, read_keypoints, write_keypoints
 from .movenet import LONGER_SIDE, poses_by_movenet
 from .people import find_people, seen_pixels
@@ -26,6 +27,7 @@ __all__ = [
     "draw_pose",
     "drawn_parts",
     "estimate_poses",
+    "find_faces",
     "find_people",
     "on_one_canvas",
     "openpose_from_coco",
