@@ -20,6 +20,7 @@ BESIDE_THE_TESTS = {
     "readbacks": "tests/readbacks.py",
     "random_weights": "tests/random_weights.py",
     "diffusers_twins": "tests/core/network/diffusers_twins.py",
+    "scene_files": "tests/scene_files.py",
     "tfjs_graph": "tests/tfjs_graph.py",
     "face_graph": "tests/face_graph.py",
     "windows_files": "tests/windows_files.py",

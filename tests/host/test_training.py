@@ -7,17 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from control_graphs import latents
 from demo_graphs import demo_graph
 from host_graphs import Graph, node
 from host_process import Host, NodeFailed
-from PIL import Image
+from scene_files import write_scenes
 
 from zeroctl_core import load_controlnet
-from zeroctl_core.demo.world import render, scenes
 from zeroctl_core.train.__main__ import Options, of_data
 from zeroctl_core.train.run import train_control
 from zeroctl_core.train.source import WORLD, load_source
@@ -32,11 +30,7 @@ def pictures(host: Host) -> Any:
     """Scenes of the world in the host's input folder, with captions beside."""
     folder = Path(host.folder_paths.get_input_directory()) / FOLDER
     folder.mkdir(parents=True)
-    world = scenes(3, 0, N)
-    for number, (one, image) in enumerate(zip(world, render(world).image, strict=True)):
-        pixels = (image.movedim(0, -1) * 255).round().to(torch.uint8).numpy()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(folder / f"{number:02}.png")
-        (folder / f"{number:02}.txt").write_text(one.caption)
+    write_scenes(folder, N)
     yield folder
     shutil.rmtree(folder)
     shutil.rmtree(Path(host.folder_paths.get_output_directory()) / "zeroctl", ignore_errors=True)
@@ -141,8 +135,8 @@ def test_lists_of_pictures_and_captions_are_paired_in_order(host: Host, pictures
 
 def test_what_cannot_be_used_is_skipped_and_named_in_the_report(host: Host, pictures: Path) -> None:
     names = ["broken.png", "again.png", "odd.txt"]
-    (pictures / names[0]).write_bytes((pictures / "00.png").read_bytes()[:300])
-    shutil.copy(pictures / "03.png", pictures / names[1])
+    (pictures / names[0]).write_bytes((pictures / "0000.png").read_bytes()[:300])
+    shutil.copy(pictures / "0003.png", pictures / names[1])
     (pictures / names[2]).write_text("of no picture")
     try:
         data, report = outputs(host, training_graph("x", 1, name="faulty"), "data", 2)
@@ -153,7 +147,7 @@ def test_what_cannot_be_used_is_skipped_and_named_in_the_report(host: Host, pict
             (pictures / name).unlink()
     assert len(data.index.names) == N and not {"broken", "again"} & set(data.index.names)
     assert "1 x unreadable picture (cannot be used): broken" in report
-    assert "1 x same picture as another (cannot be used): again (as 03)" in report
+    assert "1 x same picture as another (cannot be used): again (as 0003)" in report
     assert "1 x caption without a picture (stops nothing): odd" in report
 
 

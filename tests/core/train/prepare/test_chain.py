@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from scene_files import write_scenes
 
 from zeroctl_core import load_controlnet
-from zeroctl_core.demo.world import render, scenes
 from zeroctl_core.train.__main__ import main as train
 from zeroctl_core.train.prepare.__main__ import main as prepare
 from zeroctl_core.train.prepare.cache import CachedData, read_index
@@ -18,13 +16,8 @@ N = 24
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """Scenes of the world as a user has them: PNG with captions beside."""
     folder = tmp_path_factory.mktemp("pictures")
-    world = scenes(3, 0, N)
-    for number, (one, image) in enumerate(zip(world, render(world).image, strict=True)):
-        pixels = (image.movedim(0, -1) * 255).round().to(torch.uint8).numpy()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(folder / f"{number:02}.png")
-        (folder / f"{number:02}.txt").write_text(one.caption)
+    write_scenes(folder, N)
     return folder
 
 
@@ -37,7 +30,7 @@ def prepared(pictures, tmp_path_factory):
 
 def test_prepared_data_holds_the_pictures_their_edges_and_their_captions(pictures, prepared):
     index = read_index(prepared)
-    assert sorted(index.names) == [f"{number:02}" for number in range(N)]
+    assert sorted(index.names) == [f"{number:04}" for number in range(N)]
     data, held_out = CachedData(prepared, index), CachedData(prepared, index, held_out=True)
     assert len(data) == N - 4 and len(held_out) == 4
     batch = data.batch([0, 5, 5])
