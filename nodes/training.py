@@ -14,13 +14,12 @@ from zeroctl_core.train.prepare.fault import Fault, lines_of
 from zeroctl_core.train.prepare.pairs import find_samples
 from zeroctl_core.train.prepare.sample import Sample
 
-from .host.schema import ComfyNode, NodeOutput, TrainingDataSocket, io, option, schema
+from .host.schema import LARGEST_SEED, ComfyNode, NodeOutput, TrainingDataSocket, io, option, schema
 from .host.training.data import TrainingData, checked, prepared, samples_of
 from .host.training.folders import data_folder, input_folder
 from .host.training.run import train
 
 GIVEN = "given"  # the conditions are connected, or in a folder
-LARGEST_SEED = 2**32 - 1
 NAMED = 20  # of each kind of fault, in the report
 
 
@@ -147,6 +146,7 @@ class ZeroctlTrainingData(ComfyNode):
                 f"{plural(len(samples), 'sample')} can be used, and {config.held_out} are to be held out for scores; "
                 f"{'; '.join(lines_of(faults, NAMED))}"
             )
+        lines: list[str] = []
         data = prepared(
             samples,
             config.drawing,
@@ -154,8 +154,9 @@ class ZeroctlTrainingData(ComfyNode):
             held_out=config.held_out,
             clip=clip[0],
             vae=vae[0],
+            say=lines.append,
         )
-        return NodeOutput(data, _report(data, faults))
+        return NodeOutput(data, "\n".join([_report(data, faults), *lines]))
 
 
 class ZeroctlTrainControlNet(ComfyNode):

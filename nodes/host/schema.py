@@ -24,6 +24,7 @@ __all__ = [
     "ScheduleSocket",
     "TrainingDataSocket",
     "LegacyStackSocket",
+    "LARGEST_SEED",
     "BoxesSocket",
     "PoseKeypointsSocket",
     "NodeOutput",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 NodeOutput = io.NodeOutput
+LARGEST_SEED = 2**32 - 1  # of a node: the browser counts to 2**53 without rounding
 
 StackSocket = io.Custom("ZEROCTL_STACK")
 WeightsSocket = io.Custom("ZEROCTL_WEIGHTS")

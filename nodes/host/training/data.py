@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zeroctl_core.files.plural import plural
+from zeroctl_core.train.display import Say
 from zeroctl_core.train.prepare.cache import Index
 from zeroctl_core.train.prepare.checking import check_samples
 from zeroctl_core.train.prepare.fault import Fault
@@ -76,7 +77,14 @@ def checked(
 
 
 def prepared(
-    samples: Sequence[Sample], drawing: Drawing, folder: Path, *, held_out: int, clip: Any, vae: Any
+    samples: Sequence[Sample],
+    drawing: Drawing,
+    folder: Path,
+    *,
+    held_out: int,
+    clip: Any,
+    vae: Any,
+    say: Say,
 ) -> TrainingData:
     """Encode samples with a CLIP and a VAE, with the host's bar; an interrupt is heard at every row.
 
@@ -84,8 +92,7 @@ def prepared(
     """
     base = encoders_of(clip, vae)
     with torch.inference_mode(False):
-        index = prepare(samples, drawing, base, folder, held_out=held_out, report=_shown())
-    assert index is not None
+        index = prepare(samples, drawing, base, folder, held_out=held_out, report=_shown(), say=say)
     return TrainingData(folder, index, clip, vae)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...command_line import read_options, run_command
@@ -15,8 +15,9 @@ from .checking import check_samples
 from .config import PrepareConfig
 from .contact_sheet import tiles_of, write_contact_sheet
 from .fault import lines_of
+from .looks import looks_of_part
 from .pairs import find_samples, read_leave_out
-from .preparing import prepare
+from .preparing import prepare, prepare_share, share_of
 from .progress import shown_progress
 
 
@@ -41,7 +42,8 @@ class Options(PrepareConfig):
 
     sheet: Path | None = None
     """PNG for the contact sheet: every picture beside its condition, numbered and named, marked where something is
-    wrong; of more than 400 the faulty ones and a choice. `None`: sheet.png in the output folder."""
+    wrong; of more than 400 the faulty ones and a choice. `None`: sheet.png in the output folder, of a share
+    sheet-3-of-16.png."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,7 +52,8 @@ class Options(PrepareConfig):
 
     @property
     def sheet_file(self) -> Path:
-        return self.sheet or self.output / "sheet.png"
+        number, count = self.share
+        return self.sheet or self.output / (f"sheet-{number}-of-{count}.png" if self.is_share else "sheet.png")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,9 +64,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_writable(options.sheet_file)
         leave_out = read_leave_out(options.leave_out) if options.leave_out is not None else ()
         folder = find_samples(options.pictures, options.conditions, background=options.background, leave_out=leave_out)
+        if options.is_share:
+            folder = replace(folder, samples=share_of(folder.samples, options.share))
         losses = base.left_out if isinstance(base, NamesLosses) else None
         with shown_progress("picture") as report:
-            samples, faults = check_samples(folder.samples, options.drawing, losses, report, folder=options.output)
+            samples, faults = check_samples(
+                folder.samples,
+                options.drawing,
+                losses,
+                report,
+                folder=options.output,
+                file=looks_of_part(options.share),
+            )
         faults = [*folder.faults, *faults]
         print("\n".join(lines_of(faults)) or "nothing is wrong")
         tiles, n_pictures = tiles_of(folder, faults)
@@ -72,28 +84,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if any(fault.is_unusable for fault in faults) and not options.skip_faults:
             raise ValueError("correct what cannot be used, or go on without it with --skip-faults or --leave-out")
         with shown_progress() as report:
+            if options.is_share:
+                prepare_share(samples, options.drawing, base, options.output, report)
+                print(f"part {options.part} is in {options.output}")
+                return 0
             index = prepare(
-                samples,
-                options.drawing,
-                base,
-                options.output,
-                held_out=options.held_out,
-                part=options.share,
-                report=report,
+                samples, options.drawing, base, options.output, held_out=options.held_out, report=report, say=print
             )
-        print(_ending(options, None if index is None else len(index.names)))
+        print(
+            f"{len(index.names)} samples are in {options.output}, {options.held_out} of them for scores. Train with: "
+            f"python -m zeroctl_core.train --data {options.output}"
+        )
         return 0
 
     return run_command(run)
-
-
-def _ending(options: Options, n_samples: int | None) -> str:
-    if n_samples is None:
-        return f"part {options.part} is in {options.output}"
-    return (
-        f"{n_samples} samples are in {options.output}, {options.held_out} of them for scores. Train with: "
-        f"python -m zeroctl_core.train --data {options.output}"
-    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,12 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...files.plural import plural
 from ...files.written_whole import written_whole
 from ..data import ControlBatch, Prompts
+from ..display import Say
 from .keys import key_of
 from .table import ROWS, DamagedShard, read_shard
 
 INDEX = "index.json"
+TABLES = ("latents", "conditions", "prompts")
 MOST_CHECKED = 50_000_000_000  # bytes of data that are read before a run: about a minute on a fast disk
 OPEN_SHARDS = 64  # of each table that are kept in memory
 
@@ -70,6 +74,31 @@ def read_index(folder: Path) -> Index:
     if key != index.key:
         raise ValueError(f"{folder / INDEX} is damaged (it does not hold what was written); run the preparation again")
     return index
+
+
+def previous_index(folder: Path) -> Index | None:
+    """What a folder holds from the last time; None for nothing, and for an index that is damaged."""
+    try:
+        return read_index(folder)
+    except ValueError:
+        return None
+
+
+def remove_unnamed(folder: Path, indices: Sequence[Index], say: Say) -> None:
+    """Remove the shards that none of the indices names, and say how many there were.
+
+    What another program holds stays until the next time.
+    """
+    named = {file for index in indices for files in (index.latents, index.conditions, index.prompts) for file in files}
+    paths = [path for table in TABLES for path in folder.glob(f"{table}-*.safetensors") if path.name not in named]
+    n_removed = n_bytes = 0
+    for path in paths:
+        size = path.stat().st_size
+        with suppress(OSError):
+            path.unlink()
+            n_removed, n_bytes = n_removed + 1, n_bytes + size
+    if n_removed:
+        say(f"{plural(n_removed, 'file')} of earlier sets in {folder} ({n_bytes / 1e6:.1f} MB) are removed")
 
 
 class CachedData:

@@ -16,7 +16,7 @@ from . import fault as kinds
 from .fault import Fault
 from .keys import key_of
 from .look import Look, look_at
-from .looks import kept_looks
+from .looks import LOOKS, kept_looks
 from .preparing import Drawing, Report
 from .sample import Picture, Sample
 
@@ -45,19 +45,21 @@ def check_samples(
     report: Report = lambda n, all_samples: None,
     *,
     folder: Path | None = None,
+    file: str = LOOKS,
 ) -> tuple[list[Sample], list[Fault]]:
     """The samples that can be used, and what is wrong with all of them.
 
     Conditions are looked at as they are trained on, cut or drawn. Of pictures that are the same, the first by order can
     be used: of two, one may be held out for scores and the other trained on. `losses` says what of a caption the base
-    does not see; None: that is not known. Pairs that `folder` knows from the last time are not read again.
+    does not see; None: that is not known. Pairs that `folder` knows from the last time, or from a share, are not read
+    again; `file` is where it keeps what was seen.
 
     Raises `ImportError` where the annotator lacks a package, `OSError` where the disk is full.
     """
     pairs: list[Pair] = []
     faults: list[Fault] = []
     first: dict[str, str] = {}
-    with kept_looks(folder) as (before, looks):
+    with kept_looks(folder, file) as (before, looks):
         for number, sample in enumerate(samples):
             key = _key(sample, drawing)
             pair, more = (Pair(sample, *before[key]), []) if key in before else _pair(sample, drawing)

@@ -53,8 +53,8 @@ class PrepareConfig:
     """Samples that no run trains on: the scores are theirs."""
 
     part: str = "1/1"
-    """3/16 prepares the third of sixteen shares. Put the files of all shares into one folder, and prepare there without
-    this option: what is there is taken, and the index is written."""
+    """3/16 looks at and prepares the third of sixteen shares. Put the files of all shares into one folder, and prepare
+    there without this option: what is there is taken, and the index is written."""
 
     def __post_init__(self) -> None:
         for name in ("height", "width"):
@@ -79,6 +79,11 @@ class PrepareConfig:
     def drawing(self) -> Drawing:
         settings = parse_settings(ANNOTATORS[self.annotator], self.settings) if self.annotator else {}
         return Drawing(size=(self.height, self.width), annotator=self.annotator, settings=settings)
+
+    @property
+    def is_share(self) -> bool:
+        """Whether this is the work of one machine of several."""
+        return self.share[1] > 1
 
     @property
     def share(self) -> tuple[int, int]:

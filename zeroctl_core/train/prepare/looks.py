@@ -13,27 +13,40 @@ from .look import Look
 
 LOOKS = "looks.json"
 
+
+def looks_of_part(part: tuple[int, int]) -> str:
+    """The file of a share, whose files come into one folder with those of all others."""
+    return LOOKS if part == (1, 1) else f"looks-{part[0]}-of-{part[1]}.json"
+
+
 Looks = dict[str, tuple[Look, Look]]
 """A picture and its condition at a glance, by the key of all that shaped the two."""
 
 
 @contextmanager
-def kept_looks(folder: Path | None) -> Iterator[tuple[Looks, Looks]]:
-    """What a folder has from the last time, and an empty table whose content it has afterwards; after an error, both.
+def kept_looks(folder: Path | None, file: str = LOOKS) -> Iterator[tuple[Looks, Looks]]:
+    """What a folder has from the last time and from all shares, and an empty table whose content `file` has afterwards;
+    after an error, both.
 
-    None: nothing is kept. A file that does not hold what was written counts as none.
+    No folder: nothing is kept. A file that does not hold what was written counts as none.
 
     Raises `OSError` where the disk is full.
     """
-    before: Looks = {} if folder is None else _read(folder / LOOKS)
+    paths = [] if folder is None else sorted(folder.glob("looks*.json"))
+    before: Looks = {}
+    for path in paths:
+        before |= _read(path)
     looks: Looks = {}
     is_whole = False
     try:
         yield before, looks
         is_whole = True
     finally:
-        if folder is not None and looks.keys() - before.keys():
-            _write(folder / LOOKS, looks if is_whole else before | looks)
+        shares = [path for path in paths if path.name != LOOKS] if is_whole and file == LOOKS else []
+        if folder is not None and (shares or looks.keys() - before.keys()):
+            _write(folder / file, looks if is_whole else before | looks)
+        for path in shares:
+            path.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> Looks:

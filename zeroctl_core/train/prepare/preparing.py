@@ -14,14 +14,12 @@ from ...annotators import ANNOTATORS
 from ...annotators.params import Value
 from ...canvas import resize_condition
 from ...canvas.placing import crop_box
+from ..display import Say
 from ..source import TrainingBase
-from .cache import Index
+from .cache import Index, previous_index, remove_unnamed
 from .keys import key_of
 from .sample import Sample
-from .table import Row, Shard, fill_shards, shards_of
-
-PARTS = (1, 1)
-"""Which share of the shards is made, and of how many: (3, 16) is the third of sixteen."""
+from .table import ROWS, Row, Shard, fill_shards, shards_of
 
 Report = Callable[[int, int], None]
 """Called with the number of rows that are there, and of all."""
@@ -77,6 +75,32 @@ class Drawing:
         return key_of("condition", self.picture_key(sample), self.annotator, dict(self.settings))
 
 
+def share_of(samples: Sequence[Sample], part: tuple[int, int]) -> list[Sample]:
+    """Which samples one of several machines prepares: (3, 16) is the third of sixteen shares.
+
+    Every n-th shard of the whole; where a sample cannot be used, the join moves those behind it.
+    """
+    number, count = part
+    ordered = _in_order(samples)
+    shares = (ordered[start : start + ROWS] for start in range((number - 1) * ROWS, len(ordered), count * ROWS))
+    return [sample for share in shares for sample in share]
+
+
+@torch.no_grad()
+def prepare_share(
+    samples: Sequence[Sample],
+    drawing: Drawing,
+    base: TrainingBase,
+    folder: Path,
+    report: Report = lambda n, all_rows: None,
+) -> None:
+    """Encode a share of the samples into a folder, without an index: `prepare` joins the files of all shares.
+
+    Raises what `prepare` raises, but for numbers of samples: a share may have none.
+    """
+    _fill(_tables(_in_order(samples), drawing, base), folder, report)
+
+
 @torch.no_grad()
 def prepare(
     samples: Sequence[Sample],
@@ -85,15 +109,17 @@ def prepare(
     folder: Path,
     *,
     held_out: int,
-    part: tuple[int, int] = PARTS,
     report: Report = lambda n, all_rows: None,
-) -> Index | None:
-    """Encode samples for a base into a folder; the index of what a run reads, or None where this was a share only.
+    say: Say = lambda text: None,
+) -> Index:
+    """Encode samples for a base into a folder; the index of what a run reads.
 
     Whatever of it is in the folder is kept, so that a process that was killed goes on, and only what changed is made
-    anew. Nothing is removed: a run may be reading what the index no longer names, and going back costs nothing. Shares
-    of several machines come together by putting their files into one folder and preparing there once more. The first
-    `held_out` samples by a hash of their names are kept for scores, and no run trains on them.
+    anew. Shares of several machines come together by putting their files into one folder and preparing there once
+    more. The first `held_out` samples by a hash of their names are kept for scores, and no run trains on them.
+
+    What the index does not name stays until the set changes once more: a run may be reading it, and going back costs
+    nothing. What neither this set nor the one before it needs is removed, and `say` tells how much.
 
     Raises `ValueError` for no samples, for more held-out ones than there are, and for what a picture's reading raises;
     `OSError` where the disk is full.
@@ -103,31 +129,13 @@ def prepare(
             f"{len(samples)} samples were found, and {held_out} are to be held out for scores; give more samples or "
             "hold out fewer"
         )
-    samples = sorted(samples, key=lambda sample: key_of(sample.name))
-    captions = list(dict.fromkeys(["", *(sample.caption for sample in samples)]))
-    tables = {
-        "latents": _latents(samples, drawing, base),
-        "conditions": _conditions(samples, drawing),
-        "prompts": _prompts(captions, base),
-    }
-    shards = {name: shards_of(name, table.keys) for name, table in tables.items()}
-    n_rows, there = sum(len(table.keys) for table in tables.values()), 0
-
-    def count(shard: Shard) -> None:
-        nonlocal there
-        there += len(shard.keys)
-        report(there, n_rows)
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        fill_shards(folder, shards[name][part[0] - 1 :: part[1]], table.make, count)
-    if part != PARTS:
-        return None
-    numbers = {caption: row for row, caption in enumerate(captions)}
-    files = {name: tuple(shard.file for shard in shards[name]) for name in shards}
+    samples = _in_order(samples)
+    tables = _tables(samples, drawing, base)
+    files = _fill(tables, folder, report)
+    rows = {caption: row for row, caption in enumerate(_captions(samples))}
     index = Index(
         names=tuple(sample.name for sample in samples),
-        captions=tuple(numbers[sample.caption] for sample in samples),
+        captions=tuple(rows[sample.caption] for sample in samples),
         held_out=held_out,
         annotator=drawing.annotator,
         settings=drawing.settings_text,
@@ -137,8 +145,37 @@ def prepare(
         conditions=files["conditions"],
         prompts=files["prompts"],
     )
-    index.write(folder)
+    before = previous_index(folder)
+    if before is None or before.key != index.key:
+        # first, so that a process that is killed between the two removes the rest the next time
+        remove_unnamed(folder, (index,) if before is None else (index, before), say)
+        index.write(folder)
     return index
+
+
+def _in_order(samples: Sequence[Sample]) -> list[Sample]:
+    return sorted(samples, key=lambda sample: key_of(sample.name))
+
+
+def _captions(samples: Sequence[Sample]) -> list[str]:
+    """The empty prompt, and every caption once."""
+    return list(dict.fromkeys(["", *(sample.caption for sample in samples)]))
+
+
+def _fill(tables: Mapping[str, Table], folder: Path, report: Report) -> dict[str, tuple[str, ...]]:
+    """Write what lacks; the files of every table in order."""
+    n_rows, there = sum(len(table.keys) for table in tables.values()), 0
+
+    def count(shard: Shard) -> None:
+        nonlocal there
+        there += len(shard.keys)
+        report(there, n_rows)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = {name: shards_of(name, table.keys) for name, table in tables.items()}
+    for name, table in tables.items():
+        fill_shards(folder, shards[name], table.make, count)
+    return {name: tuple(shard.file for shard in of_table) for name, of_table in shards.items()}
 
 
 @dataclass(frozen=True)
@@ -147,6 +184,14 @@ class Table:
 
     keys: Sequence[str]
     make: Callable[[str], Row]
+
+
+def _tables(samples: Sequence[Sample], drawing: Drawing, base: TrainingBase) -> dict[str, Table]:
+    return {
+        "latents": _latents(samples, drawing, base),
+        "conditions": _conditions(samples, drawing),
+        "prompts": _prompts(_captions(samples), base),
+    }
 
 
 def _latents(samples: Sequence[Sample], drawing: Drawing, base: TrainingBase) -> Table:

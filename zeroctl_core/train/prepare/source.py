@@ -26,12 +26,14 @@ GUIDANCE = 3.0  # of the samples of a score
 class PreparedSource:
     """A base, and a folder that `prepare` wrote for its encoders: a `Source` of `zeroctl_core.train`.
 
+    `index` is of one of the folder's sets; None: the last one.
+
     Raises `ValueError` for a folder that was not prepared to the end.
     """
 
-    def __init__(self, base: TrainingBase, folder: Path) -> None:
+    def __init__(self, base: TrainingBase, folder: Path, index: Index | None = None) -> None:
         self.base, self.folder = base, folder
-        self.index: Index = read_index(folder)
+        self.index: Index = read_index(folder) if index is None else index
 
     @property
     def unet(self) -> UNet:

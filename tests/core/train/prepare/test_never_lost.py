@@ -15,7 +15,7 @@ from prepare_killed import digests
 from toy_base import DRAWING, HELD_OUT, ToyBase, toy_samples
 
 from zeroctl_core.train.prepare.cache import INDEX
-from zeroctl_core.train.prepare.preparing import prepare
+from zeroctl_core.train.prepare.preparing import prepare, prepare_share, share_of
 from zeroctl_core.train.prepare.table import ROWS
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -87,18 +87,49 @@ def test_shares_of_several_machines_join_to_the_bytes_of_one(samples, whole, tmp
     joined.mkdir()
     for number in range(1, n_parts + 1):
         share = tmp_path / f"{number}"
-        assert prepare_in(share, samples, part=(number, n_parts)) is None
+        prepare_share(share_of(samples, (number, n_parts)), DRAWING, ToyBase(), share)
         for path in share.iterdir():
-            assert not (joined / path.name).exists(), "two shares made the same rows"
-            path.rename(joined / path.name)
+            path.replace(joined / path.name)
     base = ToyBase()
     prepare_in(joined, samples, base)
     assert (base.pictures, base.prompts) == (0, 0)
     assert digests(joined) == whole
 
 
-def test_a_set_for_which_the_folder_changed_goes_on_to_be_readable(samples, whole, tmp_path):
+def test_shares_in_which_a_sample_cannot_be_used_join_too(samples, tmp_path):
+    """What comes behind it moves from one shard to the next, without being encoded again."""
+    usable = [sample for sample in samples if sample.name not in ("0003", "0070", "0150")]
+    prepare_in(tmp_path / "whole", usable)
+    for number in (1, 2):
+        share = [sample for sample in share_of(samples, (number, 2)) if sample in usable]
+        prepare_share(share, DRAWING, ToyBase(), tmp_path / "joined")
+    lines = []
+    base = ToyBase()
+    prepare_in(tmp_path / "joined", usable, base, say=lines.append)
+    assert (base.pictures, base.prompts) == (0, 0)
+    assert digests(tmp_path / "joined") == digests(tmp_path / "whole")
+    assert len(lines) == 1 and "of earlier sets" in lines[0]
+
+
+def test_every_sample_is_of_one_share(samples):
+    for n_parts in (1, 2, 16):
+        shares = [share_of(samples, (number, n_parts)) for number in range(1, n_parts + 1)]
+        assert sorted(sample.name for share in shares for sample in share) == [sample.name for sample in samples]
+
+
+def test_the_set_before_stays_and_older_ones_are_removed_and_said(samples, whole, tmp_path):
     """A run that reads the folder, and whoever changes back, find every shard of before."""
-    prepare_in(tmp_path, samples)
-    prepare_in(tmp_path, samples[:ROWS])
-    assert {name: digest for name, digest in whole.items() if name != INDEX}.items() <= digests(tmp_path).items()
+    lines = []
+
+    def prepared(rows):
+        lines.clear()
+        prepare_in(tmp_path, rows, say=lines.append)
+        return digests(tmp_path)
+
+    shards = {name: digest for name, digest in whole.items() if name != INDEX}
+    assert prepared(samples) == whole and not lines
+    assert shards.items() <= prepared(samples[:ROWS]).items() and not lines
+    assert shards.items() <= prepared(samples[:ROWS]).items() and not lines  # the same set once more
+    size = sum((tmp_path / name).stat().st_size for name in shards)
+    assert not shards.keys() & prepared(samples[:10]).keys()
+    assert lines == [f"9 files of earlier sets in {tmp_path} ({size / 1e6:.1f} MB) are removed"]
