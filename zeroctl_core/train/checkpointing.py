@@ -89,13 +89,13 @@ def latest_checkpoint(folder: Path, run: str) -> Checkpoint | None:
         if _deciding(checkpoint.run) != _deciding(run):
             raise ResumeError(
                 f"{path} was written with other settings: {_difference(_deciding(checkpoint.run), _deciding(run))}. "
-                "Give the same settings to go on, or another folder to begin anew"
+                "Give the same settings to go on, or another name of the run to begin anew"
             )
         return checkpoint
     if faults:
         raise ResumeError(
-            f"no checkpoint in {folder} is whole: {'; '.join(map(str, faults))}. Begin anew with --no-resume, which "
-            "deletes them, or with another name of the run"
+            f"no checkpoint in {folder} is whole: {'; '.join(map(str, faults))}. To begin anew, give the run another "
+            f"name, or delete {folder}"
         )
     return None
 

@@ -35,7 +35,7 @@ def check_space(config: ControlConfig, net: nn.Module) -> None:
     if (need := space_of(config, net)) > free:
         raise OSError(
             f"the disk of {config.folder} has {_size(free)} free, and this run needs {_size(need)} for its "
-            "checkpoints and its control; make room, or choose another folder with --work",
+            "checkpoints and its control; make room there, or keep the runs on another disk",
         )
 
 

@@ -32,8 +32,8 @@ def sole_run(folder: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno in IN_USE:
                 raise ValueError(
-                    f"{folder} is in use by another run{_process_of(file)}; wait for its end, or choose another folder "
-                    "for this one"
+                    f"{folder} is in use by another run{_process_of(file)}; wait for its end, or give this one another "
+                    "name"
                 ) from error
             # a file system without locks: as well as it goes
         file.seek(0)

@@ -159,9 +159,9 @@ def _interruption_message(config: ControlConfig, step: int) -> str:
     interruption = f"interrupted after step {step} of {config.steps}"
     checkpoint = newest_step(config.folder / CHECKPOINTS)
     if checkpoint is None:
-        return f"{interruption}; there is no checkpoint yet: the same command begins anew"
-    command = "the same command" if config.resume else "the same command without --no-resume"
-    return f"{interruption}; the checkpoint of step {checkpoint} is in {config.folder}: {command} goes on from there"
+        return f"{interruption}; there is no checkpoint yet: started again it begins anew"
+    again = "started again" if config.resume else "started again without --no-resume"
+    return f"{interruption}; the checkpoint of step {checkpoint} is in {config.folder}: {again} it goes on from there"
 
 
 @contextmanager

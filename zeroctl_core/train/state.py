@@ -83,7 +83,7 @@ class State:
         if checkpoint.step > self.how.steps:
             raise ResumeError(
                 f"the run in {self.folder} has taken {checkpoint.step} steps, and {plural(self.how.steps, 'step')} "
-                "are asked for; ask for more, or begin anew in another folder"
+                "are asked for; ask for more, or give another name of the run to begin anew"
             )
         if checkpoint.threads not in (None, threads := torch.get_num_threads()):
             warnings.warn(

@@ -49,7 +49,7 @@ def train(model: Any, data: TrainingData, config: ControlConfig, node_id: str) -
     lines: list[str] = []
     device = comfy.model_management.get_torch_device()
     with torch.inference_mode(False), torch.enable_grad():
-        source = _ShownSource(base_of(model, data.clip, data.vae), data.folder)
+        source = _ShownSource(base_of(model, data.clip, data.vae), data.folder, data.index)
         config = replace(config, condition=source.index.condition, work=runs_folder(), device=str(device))
         view = source.view = _View(config, source, node_id, lines)
         result = train_control(config, source, callbacks=[view], say=view.say)

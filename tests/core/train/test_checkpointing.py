@@ -74,7 +74,7 @@ def test_another_run_is_refused_with_what_differs(tmp_path):
         latest_checkpoint(tmp_path, "control toy seed 3 batch 8 rate 0.002")
     message = str(caught.value)
     assert "there 'batch 16', here 'batch 8'; there 'rate 0.001', here 'rate 0.002'" in message
-    assert "seed" not in message and "another folder" in message
+    assert "seed" not in message and "another name" in message
 
 
 def test_stopping_at_any_line_of_the_writing_leaves_this_checkpoint_or_the_last(tmp_path):

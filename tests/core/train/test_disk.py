@@ -38,7 +38,7 @@ def test_a_disk_that_is_too_small_is_refused_with_needed_and_free(config, monkey
     leave(monkeypatch, need)
     check_space(config, net)
     leave(monkeypatch, need - 1)
-    with pytest.raises(OSError, match=rf"{config.folder.name} has .* MB free, and this run needs .* MB .*--work"):
+    with pytest.raises(OSError, match=rf"{config.folder.name} has .* MB free, and this run needs .* MB .*another disk"):
         check_space(config, net)
     old = config.folder / "checkpoints" / "step-00000001" / "tensors.safetensors"
     old.parent.mkdir(parents=True)

@@ -107,7 +107,7 @@ def test_an_interruption_before_the_first_step_promises_no_checkpoint(config, so
     here, messages = replace(config, work=tmp_path, resume=resume), []
     with pytest.raises(KeyboardInterrupt):
         train_control(here, source, callbacks=[press], say=messages.append)
-    assert messages[-1] == ("interrupted after step 0 of 3; there is no checkpoint yet: the same command begins anew")
+    assert messages[-1] == ("interrupted after step 0 of 3; there is no checkpoint yet: started again it begins anew")
     assert not (here.folder / "checkpoints").exists()
 
 
@@ -124,7 +124,7 @@ def test_an_interruption_names_the_step_of_the_checkpoint_that_is_there(config, 
         train_control(here, source, callbacks=[press_twice_in_step_2], say=messages.append)
     assert messages[-1] == (
         f"interrupted after step 1 of 3; the checkpoint of step 1 is in {here.folder}: "
-        "the same command without --no-resume goes on from there"
+        "started again without --no-resume it goes on from there"
     )
 
 

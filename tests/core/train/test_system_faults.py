@@ -178,7 +178,7 @@ def test_when_all_checkpoints_are_damaged_the_run_is_refused_and_nothing_is_lost
     folders = sorted(tmp_path.glob("step-*"))
     for folder in folders:
         (folder / "state.json").write_bytes(b"\xff")
-    with pytest.raises(ResumeError, match=r"is whole: .*step-00000006.*step-00000004.*Begin anew with --no-resume"):
+    with pytest.raises(ResumeError, match=r"is whole: .*step-00000006.*step-00000004.*another name, or delete "):
         fit(new_task(), HOW, folder=tmp_path)
     assert sorted(tmp_path.glob("step-*")) == folders
 
