@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
 from zeroctl_core.demo.conditions import CONDITIONS
-from zeroctl_core.demo.world import render, scene
+from zeroctl_core.demo.world import render, scenes
+from zeroctl_core.train.ranges import check_number, check_seed
 
 from .host.demo.loading import demo_fingerprint, describe_demo, load_demo
 from .host.inputs import check_choice
-from .host.schema import ComfyNode, NodeOutput, io, option, schema
+from .host.schema import LARGEST_SEED, ComfyNode, NodeOutput, io, option, schema
 
 SPLITS = ["held_out", "train"]
-LARGEST_SEED = 2**32 - 1
+MOST_SCENES = 1024
+AT_ONCE = 64  # a rendering holds a dozen maps a scene
 
 
 class ZeroctlDemoModel(ComfyNode):
@@ -52,8 +57,8 @@ class ZeroctlDemoScene(ComfyNode):
             node_id="ZeroctlDemoScene",
             display_name="Demo Scene",
             category="zeroctl/demo",
-            description="Draws a scene of the world that the demo model was trained on, 128x128 pixels, with its "
-            "caption, its mask and a condition image that is exact because the renderer knows what it drew.",
+            description="Draws scenes of the world that the demo model was trained on, 128x128 pixels, with caption, "
+            "mask and a condition image that is exact because the renderer knows what it drew.",
             search_aliases=["procedural image", "test image", "condition image"],
             inputs=[
                 option(
@@ -78,23 +83,51 @@ class ZeroctlDemoScene(ComfyNode):
                     default="edges",
                     tooltip="Which condition image. Use the control of the same name.",
                 ),
+                io.Int.Input(
+                    "count",
+                    default=1,
+                    min=1,
+                    max=MOST_SCENES,
+                    optional=True,
+                    tooltip="How many scenes, as lists. More than one are for Training Data: other nodes run once for "
+                    "each of them.",
+                ),
             ],
+            # lists, not batches: texts have no batch, and a picture would lose its caption
             outputs=[
-                io.Image.Output(display_name="image", tooltip="The picture of the scene."),
-                io.Mask.Output(display_name="mask", tooltip="1 where the object is."),
-                io.Image.Output(display_name="condition", tooltip="For the image input of ControlNet Control."),
-                io.String.Output(display_name="caption", tooltip="What the picture shows, in the model's words."),
+                io.Image.Output(display_name="image", is_output_list=True, tooltip="The picture of the scene."),
+                io.Mask.Output(display_name="mask", is_output_list=True, tooltip="1 where the object is."),
+                io.Image.Output(
+                    display_name="condition", is_output_list=True, tooltip="For the image input of ControlNet Control."
+                ),
+                io.String.Output(
+                    display_name="caption",
+                    is_output_list=True,
+                    tooltip="What the picture shows, in the model's words.",
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, seed: int, split: str, condition: str) -> NodeOutput:
+    def execute(cls, seed: int, split: str, condition: str, count: int | None = None) -> NodeOutput:
         check_choice("split", split, SPLITS)
         check_choice("condition", condition, CONDITIONS)
-        picture = scene(seed, 0, "train" if split == "train" else "held_out")
-        rendering = render([picture])
-        drawing = CONDITIONS[condition](rendering)
-        return NodeOutput(rendering.image.movedim(1, -1), rendering.mask[:, 0], drawing.movedim(1, -1), picture.caption)
+        check_seed("seed", seed)
+        count = 1 if count is None else count
+        check_number("count", count, 1 <= count <= MOST_SCENES, f"1 to {MOST_SCENES}")
+        world = scenes(seed, 0, count, "train" if split == "train" else "held_out")
+        images, masks, drawings = [], [], []
+        for start in range(0, count, AT_ONCE):
+            rendering = render(world[start : start + AT_ONCE])
+            images.append(rendering.image.movedim(1, -1))
+            masks.append(rendering.mask[:, 0])
+            drawings.append(CONDITIONS[condition](rendering).movedim(1, -1))
+        return NodeOutput(_rows(images), _rows(masks), _rows(drawings), [one.caption for one in world])
+
+
+def _rows(batches: list[Tensor]) -> list[Tensor]:
+    """Every picture as a batch of one."""
+    return [row[None] for row in torch.cat(batches)]
 
 
 NODES = [ZeroctlDemoModel, ZeroctlDemoScene]

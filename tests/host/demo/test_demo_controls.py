@@ -18,6 +18,7 @@ from host_process import Host, NodeFailed, PromptRefused
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.model import control_files
 from zeroctl_core.demo.words import tokenise
+from zeroctl_core.demo.world import render, scenes
 
 
 def loader(host: Host) -> Any:
@@ -119,3 +120,49 @@ def test_seed_and_split_choose_the_scene(host: Host) -> None:
     result = host.run(graph, keep={name: [name, 0] for name in graph})
     pictures = [result[name] for name in graph]
     assert not any(torch.equal(one, other) for place, one in enumerate(pictures) for other in pictures[:place])
+
+
+def test_several_scenes_are_lists_in_the_order_of_their_seed(host: Host) -> None:
+    draw = host.nodes.NODE_CLASS_MAPPINGS["ZeroctlDemoScene"].execute
+    inputs = {"seed": 5, "split": "train", "condition": "edges"}
+    single, several = draw(**inputs).result, draw(**inputs, count=66).result
+    assert [len(rows) for rows in single] == [1] * 4 and [len(rows) for rows in several] == [66] * 4
+    for place in range(3):
+        assert torch.equal(single[place][0], several[place][0])
+        assert {len(row) for row in several[place]} == {1}
+    world = scenes(5, 0, 66)
+    assert several[3] == [one.caption for one in world]
+    assert torch.equal(several[0][65], render(world[65:]).image.movedim(1, -1))
+
+
+def test_a_list_of_scenes_comes_with_its_captions_into_training_data(host: Host) -> None:
+    graph = {
+        "demo": node("ZeroctlDemoModel"),
+        "scenes": node("ZeroctlDemoScene", seed=5, split="train", condition="edges", count=3),
+        "data": node(
+            "ZeroctlTrainingData",
+            clip=["demo", 1],
+            vae=["demo", 2],
+            name="list",
+            folder="",
+            conditions_folder="",
+            annotator="given",
+            settings="",
+            width=128,
+            height=128,
+            held_out=1,
+            images=["scenes", 0],
+            conditions=["scenes", 2],
+            captions=["scenes", 3],
+        ),
+    }
+    result = host.run(graph, keep={"data": ["data", 0], "report": ["data", 1]})
+    assert len(result["data"].index.names) == 3 and len(set(result["data"].index.captions)) == 3
+    assert "caption" not in result["report"]
+
+
+@pytest.mark.parametrize("count", [0, 1025])
+def test_a_number_of_scenes_out_of_range_is_refused(host: Host, count: int) -> None:
+    graph = {"scene": node("ZeroctlDemoScene", seed=5, split="train", condition="edges", count=["n", 0])}
+    with pytest.raises(NodeFailed, match=f"count is {count}; expected 1 to 1024"):
+        host.run({**graph, "n": host.give(count)}, keep={"image": ["scene", 0]})
