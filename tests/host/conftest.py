@@ -17,7 +17,7 @@ from control_graphs import picture
 from demo_weights import are_shipped, write_random
 from host_graphs import Graph, node, sample
 from host_models import cut_model, random_conditioning
-from host_process import Host, boot
+from host_process import BenchGive, Host, boot
 from host_server import HostServer
 from random_weights import UNetSpec, save_controlnet_file, thin_checkpoint
 
@@ -47,6 +47,14 @@ def _inference_mode() -> Iterator[None]:
     """The host executes every node in inference mode; a test that trains leaves it by `torch.inference_mode(False)`."""
     with torch.inference_mode():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _what_a_test_gives_goes_with_it() -> Iterator[None]:
+    """Networks that a test puts into graphs are freed at its end: hundreds of tests share one process."""
+    first = len(BenchGive.values)  # fixtures of a larger scope came before
+    yield
+    del BenchGive.values[first:]
 
 
 @pytest.fixture(scope="session")
