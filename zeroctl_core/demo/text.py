@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..bases.tiny import CONTEXT_DIM
-from .words import MAX_TOKENS, WORDS
+from .words import GENERAL, MAX_TOKENS, NUMBERS, WORDS
 
 HEADS = 4
 
@@ -26,4 +27,11 @@ class TextEncoder(nn.Module):
         nn.init.normal_(self.token_embedding.weight, std=0.5)
 
     def forward(self, numbers: Tensor) -> Tensor:
-        return self.final_norm(self.layer(self.token_embedding(numbers) + self.position_embedding))
+        return self.final_norm(self.layer(F.embedding(numbers, self.vectors()) + self.position_embedding))
+
+    def vectors(self) -> Tensor:
+        """The vector of every word of the vocabulary, [n, 64]: of a general word the mean of those it stands for."""
+        own = self.token_embedding.weight
+        return torch.cat(
+            (own, *(own[[NUMBERS[word] for word in words]].mean(0, keepdim=True) for words in GENERAL.values()))
+        )

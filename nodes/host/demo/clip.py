@@ -12,7 +12,17 @@ from comfy.supported_models_base import ClipTarget
 from torch import Tensor
 
 from zeroctl_core.demo.text import TextEncoder
-from zeroctl_core.demo.words import BOS, EOS, MAX_TOKENS, NUMBERS, WORDS, tokenise, words_of
+from zeroctl_core.demo.words import (
+    BOS,
+    EOS,
+    MAX_TOKENS,
+    NUMBERS,
+    VOCABULARY,
+    Tokens,
+    tokenise,
+    unknown_message,
+    words_of,
+)
 
 from ..notices import notice
 
@@ -57,9 +67,9 @@ class Tokenizer:
         pairs = [(text, 1.0)] if options.get("disable_weights") else token_weights(escape_important(text), 1.0)
         segments = [(unescape_important(segment), weight) for segment, weight in pairs]
         tokens = tokenise(" ".join(segment for segment, _ in segments))
-        _name_left_out(tokens.unknown, tokens.cut)
-        own_weights = [weight for segment, weight in segments for word in words_of(segment) if word in NUMBERS]
-        own_weights = own_weights[: MAX_TOKENS - 2]
+        _name_left_out(tokens)
+        weight_of = [weight for segment, weight in segments for _ in words_of(segment)]
+        own_weights = [1.0 if place is None else weight_of[place] for place in tokens.places]
         filling = MAX_TOKENS - 1 - len(own_weights)
         weights = [1.0, *own_weights, *[1.0] * filling]
         row: list[tuple[Any, ...]] = list(zip(tokens.numbers, weights, strict=True))
@@ -69,7 +79,7 @@ class Tokenizer:
         return {NAME: [row]}
 
     def untokenize(self, row: Sequence[tuple[Any, ...]]) -> list[tuple[Any, str]]:
-        return [(token, WORDS[token[0]]) for token in row]
+        return [(token, VOCABULARY[token[0]]) for token in row]
 
     def state_dict(self) -> dict[str, Tensor]:
         return {}
@@ -111,14 +121,12 @@ def _refuse_layer(layer: int) -> None:
     )
 
 
-def _name_left_out(unknown: Sequence[str], cut: Sequence[str]) -> None:
-    if unknown:
-        notice(
-            "Demo model: unknown words",
-            f"left out of the prompt: {', '.join(unknown)}. The embedded model knows: {', '.join(WORDS[2:])}.",
-        )
-    if cut:
+def _name_left_out(tokens: Tokens) -> None:
+    if tokens.unknown:
+        notice("Demo model: unknown words", f"{unknown_message(tokens)}.")
+    if tokens.cut:
         notice(
             "Demo model: the prompt is too long",
-            f"cut off: {', '.join(cut)}. The embedded model reads the first {MAX_TOKENS - 2} words that it knows.",
+            f"cut off: {', '.join(tokens.cut)}. "
+            f"The embedded model reads the first {MAX_TOKENS - 2} words that it knows.",
         )

@@ -7,7 +7,7 @@ from typing import Any
 from zeroctl_core.canvas.cells import PIXELS_PER_CELL
 from zeroctl_core.demo.model import AUTOENCODER, MODEL, DemoModel
 from zeroctl_core.demo.shapes import SHAPES
-from zeroctl_core.demo.words import MAX_TOKENS, WORDS
+from zeroctl_core.demo.words import MAX_TOKENS, VOCABULARY
 from zeroctl_core.demo.world import COLOURS, SIZE
 
 from ..describe import dtype_name
@@ -59,10 +59,10 @@ def describe_demo(model: Any) -> str:
             f"a UNet of the Stable Diffusion kind with {parameters / 1e6:.1f} M parameters, {dtype} in use, "
             "trained on drawings of one shape on a plain background",
             'prompt: such as "a red star on a blue background"; the empty prompt works',
-            f"vocabulary: {', '.join(WORDS[2:])}",
+            f"vocabulary: {', '.join(VOCABULARY[2:])}; thing is any shape, coloured any colour",
             f"colours: {', '.join(COLOURS)}; shapes: {', '.join(SHAPES)}",
-            f"limit: {MAX_TOKENS} tokens, which are {MAX_TOKENS - 2} words; unknown and further words are left out and "
-            "named in the log",
+            f"limit: {MAX_TOKENS} tokens, which are {MAX_TOKENS - 2} words; further words are left out, an unknown "
+            "noun is read as thing, other unknown words are left out, and the log names them",
             f"size: trained at {SIZE}x{SIZE} pixels, usable from {low} to {high} a side, in steps of "
             f"{PIXELS_PER_CELL}; other sizes are named in the log",
         ]

@@ -59,13 +59,27 @@ def test_unknown_words_are_named_and_left_out(host: Host, caplog: pytest.LogCapt
     assert torch.equal(context, expected)
     (notice,) = result.sent("zeroctl.notice")
     for text in (notice["text"], caplog.text):
-        assert "shiny, masterpiece" in text and "background" in text
+        assert "'shiny' (left out), 'masterpiece' (left out)" in text and "nearest first: " in text
+
+
+def test_an_unknown_noun_is_a_thing_with_the_weight_of_the_noun(host: Host) -> None:
+    context, _, result = encoded(host, "a red (dragon:1.3) on a blue background")
+    expected, _, _ = encoded(host, "a red (thing:1.3) on a blue background")
+    assert torch.equal(context, expected)
+    (notice,) = result.sent("zeroctl.notice")
+    assert "'dragon' (read as 'thing')" in notice["text"]
+
+
+def test_the_colour_that_fills_a_hole_has_no_weight(host: Host, demo_weights: Path) -> None:
+    context, _, _ = encoded(host, "a (star:1.5) on a blue background")
+    expected, _, _ = encoded(host, "a coloured (star:1.5) on a blue background")
+    assert torch.equal(context, expected)
 
 
 def test_words_beyond_the_tenth_are_named_and_left_out(host: Host, caplog: pytest.LogCaptureFixture) -> None:
-    long = "a red star on a blue background a a a (moon:1.5) ring"
+    long = "a red star on a blue background red red red (moon:1.5) ring"
     context, _, result = encoded(host, long)
-    expected, _, _ = encoded(host, "a red star on a blue background a a a")
+    expected, _, _ = encoded(host, "a red star on a blue background red red red")
     assert torch.equal(context, expected)
     (notice,) = result.sent("zeroctl.notice")
     for text in (notice["text"], caplog.text):
