@@ -89,7 +89,7 @@ def test_every_option_of_a_command_that_a_page_gives_is_one_of_the_command():
     for page in PAGES:
         for module, rest in re.findall(r"python -m (zeroctl_core[\w.]*\w)([^\n`]*)", page.read_text(encoding="utf-8")):
             commands.setdefault(module, set()).update(re.findall(r" --([\w-]+)", rest))
-    assert {"condition", "control", "prompt"} <= commands["zeroctl_core.demo"]
+    assert {"condition", "prompt"} <= commands["zeroctl_core.demo"]
     for module, options in commands.items():
         is_room = (ROOT / module.replace(".", "/")).is_dir()
         names = {field.name for field in fields(import_module(f"{module}.__main__" if is_room else module).Options)}

@@ -21,7 +21,7 @@ from .following import edge_f1, follow_scores, iou, object_mask, outline
 from .model import DemoModel, load_control
 from .outside import OUTSIDE
 from .scoring import GUIDANCE, STEPS, control_samples
-from .words import tokenise
+from .words import tokenise, unknown_message
 from .world import SIZE, render, scenes
 
 N_SHOWN, N_SCORED = 4, 16
@@ -38,14 +38,19 @@ class Demo:
         self.weights, self.seed = weights, seed
         self.nets: dict[str, ControlNet] = {}
         self.rows: list[tuple[str, list[Tile]]] = []
+        self.scale = 2  # of the sheet
 
     def samples(self, units: Sequence[ControlUnit], prompts: Sequence[str]) -> Tensor:
         return control_samples(self.model, units, prompts, self.seed)
 
-    def unit(self, name: str, image: Tensor, rule: str = "uniform", branches: Branches = "both") -> ControlUnit:
+    def net(self, name: str) -> ControlNet:
+        """An embedded control, read once."""
         if name not in self.nets:
             self.nets[name] = load_control(name, self.weights)
-        net = self.nets[name]
+        return self.nets[name]
+
+    def unit(self, name: str, image: Tensor, rule: str = "uniform", branches: Branches = "both") -> ControlUnit:
+        net = self.net(name)
         weights = ConnectionWeights(tuple(RULES[rule](net.base.connections)))
         return ControlUnit(net, image, weights=weights, branches=branches)
 
@@ -123,18 +128,22 @@ class Demo:
             )
         )
 
-    def own(self, path: Path, image: Tensor, name: str, prompt: str) -> None:
-        """Somebody's own picture as the condition."""
-        if name.startswith("edges") and float(image.mean()) > 0.5:
-            print(f"{path} is mostly white: edges are white lines on black, this control knows no others. Invert it")
+    def own(self, name: str, unit: ControlUnit, prompt: str, count: int) -> Tensor:
+        """Samples [count, 3, 128, 128] of somebody's own drawing, called `name`, without a control and with it."""
         tokens = tokenise(prompt)
-        for word in tokens.unknown:
-            print(f"the model does not know the word {word!r}, it was left out")
+        if tokens.unknown:
+            print(unknown_message(tokens))
         if tokens.cut:
             print(f"the prompt is too long, these words were left out: {' '.join(tokens.cut)}")
-        columns = {"no control": self.samples([], [prompt]), name: self.samples([self.unit(name, image)], [prompt])}
-        tiles = [Tile(image[0], path.name[:30]), *(Tile(picture[0], label) for label, picture in columns.items())]
-        self.rows.append((f'"{prompt}"' if prompt else "no prompt", tiles))
+        (without,) = self.samples([], [prompt])
+        pictures = self.samples([unit], [prompt] * count)
+        tiles = [Tile(unit.condition_image[0], name[:18]), Tile(without, "without control")]
+        tiles += [Tile(picture, f"seed {number}") for number, picture in enumerate(pictures, self.seed)]
+        where = "cond side" if unit.branches == "cond" else "both sides"
+        heading = f'"{prompt}"' if prompt else "no prompt"
+        self.rows.append((f"{heading}, control on the {where}", tiles))
+        self.scale = 1  # so that a row of six is as wide as a page
+        return pictures
 
     @staticmethod
     def _line(name: str, scores: dict[str, float]) -> None:

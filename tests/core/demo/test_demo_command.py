@@ -9,8 +9,11 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFile
 
+from zeroctl_core.annotators.canny import canny
 from zeroctl_core.annotators.pictures.pixels import over_white
 from zeroctl_core.demo.__main__ import main
+from zeroctl_core.demo.drawing import read_drawing
+from zeroctl_core.demo.following import edge_f1
 from zeroctl_core.demo.model import DemoModel
 from zeroctl_core.demo.picture_file import read_picture
 from zeroctl_core.demo.world import SIZE
@@ -19,16 +22,39 @@ LEVEL = 1 / 255
 RAMP = np.tile(np.linspace(0, 1, SIZE), (SIZE, 1))
 
 
-def test_a_picture_of_ones_own_is_followed(tmp_path, capsys):
-    drawing = Image.new("RGB", (300, 200))
-    ImageDraw.Draw(drawing).ellipse((90, 40, 210, 160), outline="white", width=3)
+def test_a_drawing_of_ones_own_is_followed_without_a_prompt(tmp_path, capsys):
+    drawing = Image.new("RGB", (300, 200), "white")
+    ImageDraw.Draw(drawing).polygon([(150, 40), (215, 160), (85, 160)], outline="black", width=6)
     drawing.save(tmp_path / "mine.png")
-    out = tmp_path / "out.png"
-    options = ["--condition", str(tmp_path / "mine.png"), "--prompt", "a shiny red circle on a white background"]
+    out, samples = tmp_path / "out.png", tmp_path / "samples"
+    options = ["--condition", str(tmp_path / "mine.png"), "--seed", "3", "--count", "2", "--samples", str(samples)]
     assert main([*options, "--out", str(out)]) == 0
-    assert "'shiny'" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    for note in ("it is dark on light: inverted", "ground was added to make it a square", "thinned to one"):
+        assert f"mine.png: {note}" in printed or note in printed
     with Image.open(out) as sheet:
-        assert sheet.width > 700 and sheet.height > 256
+        assert sheet.width > 500 and sheet.height > 128
+    assert sorted(path.name for path in samples.iterdir()) == ["mine-3.png", "mine-4.png"]
+    lines = read_drawing(tmp_path / "mine.png", "edges").condition[:, 0] > 0.5
+    for path in samples.iterdir():
+        with Image.open(path) as sample:
+            assert sample.size == (SIZE, SIZE) and sample.mode == "RGB"
+            pixels = torch.from_numpy(np.asarray(sample, dtype=np.float32) / 255).movedim(-1, 0)[None]
+        assert float(edge_f1(canny(pixels)[:, 0] > 0.5, lines)) > 0.6  # by chance .2
+
+
+def test_a_prompt_of_another_thing_gives_its_colours_and_not_its_shape(tmp_path, capsys):
+    drawing = Image.new("RGB", (300, 300))
+    ImageDraw.Draw(drawing).polygon([(150, 80), (235, 230), (65, 230)], outline="white", width=4)
+    drawing.save(tmp_path / "mine.png")
+    options = ["--condition", str(tmp_path / "mine.png"), "--prompt", "a shiny red dragon on a white background"]
+    samples = tmp_path / "samples"
+    assert main([*options, "--samples", str(samples), "--count", "1", "--out", str(tmp_path / "out.png")]) == 0
+    assert "does not know 'shiny' (left out), 'dragon' (read as 'thing')" in capsys.readouterr().out
+    with Image.open(samples / "mine-0.png") as sample:
+        assert np.asarray(sample)[2, 2].min() > 150
+        red, green, blue = np.asarray(sample)[80, 64].tolist()
+    assert red > 120 and max(green, blue) < 100
 
 
 def grey(picture: torch.Tensor) -> np.ndarray:
@@ -143,6 +169,10 @@ def refused(options: list[str], capsys) -> str:
         (["--out", "FILE/y.png"], "FILE/y.png cannot be written ("),
         (["--seed", "99999999999999999999"], "seed is 99999999999999999999; expected 0 to 4611686018427387903"),
         (["--seed", "-1"], "seed is -1; expected 0 to"),
+        (["--count", "0"], "count is 0; expected 1"),
+        (["--prompt", "a red star"], "prompt is a red star; it needs --condition"),
+        (["--samples", "s"], "samples is s; it needs --condition"),
+        (["--condition", "FILE", "--samples", "FILE"], "FILE/sample.png cannot be written ("),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_weights_are_read(tmp_path, no_weights, capsys, options, message):

@@ -57,13 +57,28 @@ def write_sheet(path: Path, rows: Sequence[tuple[str, Sequence[Tile]]], scale: i
         for column, tile in enumerate(tiles):
             left = MARGIN + column * (side + MARGIN)
             canvas.multiline_text((left, top + 29), tile.label, "#444444", font, spacing=2)
-            pixels = (tile.picture.clamp(0, 1).movedim(0, -1).numpy() * 255).round().astype(np.uint8)
             size = (tile.picture.shape[-1] * scale, tile.picture.shape[-2] * scale)
-            sheet.paste(Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST), (left, top + head))
+            sheet.paste(
+                Image.fromarray(_pixels(tile.picture)).resize(size, Image.Resampling.NEAREST), (left, top + head)
+            )
         top += head + height + MARGIN
     with written_whole(path) as part:
         sheet.save(part, format_)
     return path
+
+
+def write_picture(path: Path, picture: Tensor) -> None:
+    """Write one picture, [3, H, W] in 0..1, as a PNG of its size."""
+    from PIL import Image
+
+    with written_whole(path) as part:
+        Image.fromarray(_pixels(picture)).save(part, "PNG")
+
+
+def _pixels(picture: Tensor) -> np.ndarray:
+    """[3, H, W] in 0..1 -> [H, W, 3] uint8, rounded and clamped."""
+    pixels: np.ndarray = (picture.clamp(0, 1).movedim(0, -1).numpy() * 255).round().astype(np.uint8)
+    return pixels
 
 
 def _format_of(path: Path) -> str:
