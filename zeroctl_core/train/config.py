@@ -74,8 +74,9 @@ class ControlConfig:
     score_every: int = 75
     """Steps between two scores: samples are drawn and compared with their conditions. 0: never."""
 
-    score_steps: tuple[int, ...] = tuple(range(25, 226, 25))
-    """Further steps to score at: where the sudden convergence is expected."""
+    score_steps: tuple[int, ...] = (20, 30, *range(40, 151, 10), 175, 200)
+    """Further steps to score at: where the sudden convergence is expected. A single sample begins to follow within 10
+    steps."""
 
     n_score: int = 32
     """Held-out scenes a score."""

@@ -57,7 +57,7 @@ def config_of(name: str, weights: Path, work: Path) -> ControlConfig:
         # ridges are decided at low noise, which min-SNR weights at 1 hardly count: after 300 steps none was followed
         snr_gamma=None if name in RELIEF else OUTLINE_GAMMA,
         score_every=75 if name == SHOWN else 150,
-        score_steps=tuple(range(50, 226, 25)) if name == SHOWN else (),
+        score_steps=ControlConfig.score_steps if name == SHOWN else (),
         n_score=24,
         gap_every=50,
         output=weights / FOLDER / f"{name}.safetensors",
