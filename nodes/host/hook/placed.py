@@ -1,79 +1,79 @@
-"""Condition images on the canvas of a run, kept for the next run of the same graph."""
+"""Condition images and masks on the canvas of a run, kept for the next run of the same graph."""
 
 from __future__ import annotations
 
 import math
-import threading
 import time
-import weakref
-from collections import OrderedDict
 from dataclasses import replace
 
 import comfy.model_management
 import comfy.utils
+import torch
 from torch import Tensor
 
-from zeroctl_core.canvas import Placed, resize_condition
+from zeroctl_core.canvas import Placed, prepared_mask, resize_condition
 
 from ..notices import notice
+from ..units import Unit
+from .kept import Kept
 
-__all__ = ["PlacedImages"]
+__all__ = ["placed_image", "placed_mask"]
 
-MOST_BYTES = 1 << 28
-"""What is kept: 85 pictures of 512x512, or 21 of 1024x1024."""
+KEPT = Kept()
+
 PATIENCE = 1.0
 """Seconds after which a user is told what is going on."""
 
-Key = tuple[int, str, int, int]
+
+def placed_image(image: Tensor, height: int, width: int, mode: str) -> Placed:
+    """[B, C, H, W], checked -> on a canvas of so many pixels; may be interrupted between two pictures."""
+
+    def make() -> Placed:
+        progress = _Progress(len(image), "condition images", (height, width))
+        return resize_condition(image, height, width, mode, scan=False, before_each=progress)
+
+    result = KEPT.get(image, (mode, height, width), make, lambda placed: placed.image.nbytes)
+    # the same pixels in another tensor object, by whose identity a run knows what it made of them; a view of its own
+    # shape could have other strides
+    return replace(result, image=result.image.detach())
 
 
-class PlacedImages:
-    """What `resize_condition` made of images that are still alive, the last used last.
+def placed_mask(unit: Unit, mask: Tensor, canvas_size: tuple[int, int]) -> Tensor:
+    """The `mask` [B, H, W] of a unit on a canvas of so many pixels, feathered and inverted: [B, 1, *canvas_size].
 
-    An image is known by its identity, and what was made of it goes when it goes: as long as a graph is not changed, the
-    host keeps its images between two runs.
+    May be interrupted between two masks.
     """
+    image_size = (unit.image.shape[-2], unit.image.shape[-1])
+    settings = (unit.resize, image_size, canvas_size, unit.mask_invert, unit.mask_feather)
 
-    def __init__(self) -> None:
-        self._entries: OrderedDict[Key, tuple[weakref.ref[Tensor], Placed]] = OrderedDict()
-        self._lock = threading.RLock()  # an image may go while the lock is held
+    def make() -> Tensor:
+        progress = _Progress(len(mask), "masks", canvas_size)
+        masks = []
+        for number, one in enumerate(mask):
+            progress(number)
+            masks.append(
+                prepared_mask(
+                    one,
+                    image_size=image_size,
+                    canvas_size=canvas_size,
+                    mode=unit.resize,
+                    invert=unit.mask_invert,
+                    feather=unit.mask_feather,
+                    scan=False,
+                )
+            )
+        return torch.cat(masks)
 
-    def get(self, image: Tensor, height: int, width: int, mode: str) -> Placed:
-        """[B, C, H, W], checked -> on a canvas of so many pixels; may be interrupted between two pictures."""
-        key = (id(image), mode, height, width)
-        with self._lock:
-            image_of_entry, result = self._entries.get(key, (None, None))
-            if result is not None and image_of_entry is not None and image_of_entry() is image:
-                self._entries.move_to_end(key)
-                return _of_one_run(result)
-        result = resize_condition(
-            image, height, width, mode, scan=False, before_each=_Progress(len(image), height, width)
-        )
-        with self._lock:
-            self._entries[key] = weakref.ref(image, lambda _: self._drop(key)), result
-            while self._entries and self.size() > MOST_BYTES:
-                self._entries.popitem(last=False)
-        return _of_one_run(result)
-
-    def size(self) -> int:
-        """Bytes of all that is kept."""
-        return sum(result.image.nbytes for _, result in self._entries.values())
-
-    def _drop(self, key: Key) -> None:
-        with self._lock:
-            self._entries.pop(key, None)
-
-
-def _of_one_run(result: Placed) -> Placed:
-    """The same pixels in another tensor object, by whose identity a run knows what it made of them."""
-    return replace(result, image=result.image.detach())  # a view of its own shape could have other strides
+    return KEPT.get(mask, settings, make, lambda placed: placed.nbytes)
 
 
 class _Progress:
     """Called before each picture of a batch: hears an interruption, and says once that it takes longer."""
 
-    def __init__(self, count: int, height: int, width: int) -> None:
-        self._text = f"of {count} condition images are on the canvas of {width}x{height}; the next run keeps them."
+    def __init__(self, count: int, what: str, canvas_size: tuple[int, int]) -> None:
+        height, width = canvas_size
+        self._what = what
+        self._text = f"of {count} {what} are on the canvas of {width}x{height}; the next run keeps them."
         self._bar = comfy.utils.ProgressBar(count)
         self._due = time.monotonic() + PATIENCE
 
@@ -82,4 +82,4 @@ class _Progress:
         self._bar.update_absolute(number)
         if time.monotonic() > self._due:
             self._due = math.inf
-            notice("Placing condition images", f"{number} {self._text}", "info")
+            notice(f"Placing {self._what}", f"{number} {self._text}", "info")

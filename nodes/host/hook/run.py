@@ -10,11 +10,9 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-import comfy.model_management
-import torch
 from torch import Tensor
 
-from zeroctl_core.canvas import Placed, prepared_mask
+from zeroctl_core.canvas import Placed
 from zeroctl_core.canvas.cells import PIXELS_PER_CELL
 from zeroctl_core.control.steps import Steps
 from zeroctl_core.files.plural import plural
@@ -22,12 +20,9 @@ from zeroctl_core.files.plural import plural
 from ..notices import notice
 from ..units import Unit
 from .graph import WHOLE, Place
-from .placed import PlacedImages
+from .placed import placed_image, placed_mask
 
 __all__ = ["SamplingRun"]
-
-PLACED = PlacedImages()
-"""Beyond a run: an unchanged graph places its images once."""
 
 
 class SamplingRun:
@@ -80,7 +75,7 @@ class SamplingRun:
         with self._lock:
             if key not in self._placed:
                 height, width = (PIXELS_PER_CELL * cells for cells in canvas)
-                self._placed[key] = PLACED.get(unit.image, height, width, unit.resize)
+                self._placed[key] = placed_image(unit.image, height, width, unit.resize)
             return self._placed[key]
 
     def mask(self, unit: Unit, canvas: tuple[int, int]) -> Tensor | None:
@@ -90,7 +85,8 @@ class SamplingRun:
         key = (id(unit), canvas)
         with self._lock:
             if key not in self._masks:
-                self._masks[key] = torch.cat([_prepared(unit, mask, canvas) for mask in unit.mask])
+                height, width = (PIXELS_PER_CELL * cells for cells in canvas)
+                self._masks[key] = placed_mask(unit, unit.mask, (height, width))
             return self._masks[key]
 
     def idle_cause(self, unit: Unit) -> str:
@@ -114,16 +110,3 @@ class SamplingRun:
         """Drop everything that lived for the run."""
         self._placed.clear()
         self._masks.clear()
-
-
-def _prepared(unit: Unit, mask: Tensor, canvas: tuple[int, int]) -> Tensor:
-    comfy.model_management.throw_exception_if_processing_interrupted()
-    return prepared_mask(
-        mask,
-        image_size=(unit.image.shape[-2], unit.image.shape[-1]),
-        canvas_size=(canvas[0] * PIXELS_PER_CELL, canvas[1] * PIXELS_PER_CELL),
-        mode=unit.resize,
-        invert=unit.mask_invert,
-        feather=unit.mask_feather,
-        scan=False,
-    )

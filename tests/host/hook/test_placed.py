@@ -1,4 +1,4 @@
-"""Condition images on the canvas: once for an unchanged graph, gone with the image, heard and said while it lasts."""
+"""Condition images and masks on the canvas: once for a graph, gone with their memory, heard and said while it lasts."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def module(host) -> Any:
     return sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.hook.placed"]
+
+
+@pytest.fixture(autouse=True)
+def kept(module, monkeypatch) -> Any:
+    """Empty at the beginning of every test."""
+    kept = type(module.KEPT)()
+    monkeypatch.setattr(module, "KEPT", kept)
+    return kept
 
 
 def counted_placing(module: Any, monkeypatch: Any) -> list[tuple[int, ...]]:
@@ -45,22 +53,56 @@ def test_an_unchanged_graph_places_its_image_once(host, graph_of, our_net, modul
     assert len(shapes) == 2, "another canvas"
 
 
-def test_what_is_kept_goes_with_its_image_and_stays_below_the_bound(module, monkeypatch) -> None:
-    images = module.PlacedImages()
+def test_another_strength_places_neither_image_nor_mask_anew(host, graph_of, our_net, module, monkeypatch) -> None:
+    """ControlNet Control then runs again, and hands on new views of the same memory."""
+    shapes, masks = counted_placing(module, monkeypatch), []
+    place = module.prepared_mask
+    monkeypatch.setattr(module, "prepared_mask", lambda mask, **options: masks.append(mask) or place(mask, **options))
+    net, image = host.give(our_net("thin")), host.give(picture(80, 96))
+    graph = {**graph_of(), "mask": host.give(torch.rand(1, 40, 48))}
+    for strength in (1.0, 0.5, 0.25):
+        latents(host, with_our_control(graph, net, image, resize="fit", mask=["mask", 0], strength=strength))
+    assert len(shapes) == len(masks) == 1
+    for setting in ({"mask_invert": True}, {"mask_feather": 8.0}):
+        latents(host, with_our_control(graph, net, image, resize="fit", mask=["mask", 0], **setting))
+    assert len(shapes) == 1 and len(masks) == 3
+
+
+def test_an_image_that_somebody_changes_in_place_is_placed_anew(module) -> None:
+    image = picture(80, 96).movedim(-1, 1)
+    before = module.placed_image(image, 16, 16, "stretch").image
+    image[:, :, 40:60, 40:60] = 1 - image[:, :, 40:60, 40:60]
+    after = module.placed_image(image, 16, 16, "stretch").image
+    assert not torch.equal(before, after)
+    large = torch.rand(1, 3, 2048, 2048)
+    before = module.placed_image(large, 16, 16, "stretch").image
+    large[:, :, 100:110, 200:210] = 0
+    assert not torch.equal(before, module.placed_image(large, 16, 16, "stretch").image)
+
+
+def test_another_part_of_the_same_memory_is_another_image(module) -> None:
+    both = picture(8, 16).movedim(-1, 1)
+    left, right = (module.placed_image(both[..., part], 16, 16, "fit").image for part in (slice(8), slice(8, 16)))
+    turned = module.placed_image(both[..., :8].mT, 16, 16, "fit").image
+    assert not torch.equal(left, right) and torch.equal(turned, left.mT)
+
+
+def test_what_is_kept_goes_with_its_image_and_stays_below_the_bound(module, kept, monkeypatch) -> None:
     pictures = [picture(8, 8).movedim(-1, 1) for _ in range(4)]
-    results = [images.get(one, 16, 16, "fit").image for one in pictures]
-    assert images.size() == 4 * 3 * 16 * 16 * 4
-    addresses = [images.get(pictures[0], 16, 16, mode).image.data_ptr() for mode in ("fit", "stretch")]
+    results = [module.placed_image(one, 16, 16, "fit").image for one in pictures]
+    assert kept.size() == 4 * 3 * 16 * 16 * 4
+    addresses = [module.placed_image(pictures[0], 16, 16, mode).image.data_ptr() for mode in ("fit", "stretch")]
     assert addresses[0] == results[0].data_ptr() != addresses[1], "another mode"
-    assert images.get(pictures[0], 16, 16, "fit").image is not results[0], "what a run keeps of it ends with the run"
+    assert module.placed_image(pictures[0], 16, 16, "fit").image is not results[0], "what a run keeps ends with the run"
     del pictures[1:]
-    assert images.size() == 2 * 3 * 16 * 16 * 4
-    monkeypatch.setattr(module, "MOST_BYTES", 3 * 16 * 16 * 4)
+    assert kept.size() == 2 * 3 * 16 * 16 * 4
+    monkeypatch.setattr(sys.modules[type(kept).__module__], "MOST_BYTES", 3 * 16 * 16 * 4)
     last = picture(8, 8).movedim(-1, 1)
-    result = images.get(last, 16, 16, "fit").image
-    assert images.size() == 3 * 16 * 16 * 4 and images.get(last, 16, 16, "fit").image.data_ptr() == result.data_ptr()
+    result = module.placed_image(last, 16, 16, "fit").image
+    assert kept.size() == 3 * 16 * 16 * 4
+    assert module.placed_image(last, 16, 16, "fit").image.data_ptr() == result.data_ptr()
     large = picture(8, 8, batch=2).movedim(-1, 1)
-    assert images.get(large, 16, 16, "fit").image.shape[0] == 2 and images.size() == 0, "too large to be kept"
+    assert module.placed_image(large, 16, 16, "fit").image.shape[0] == 2 and kept.size() == 0, "too large to be kept"
 
 
 def test_an_interruption_is_heard_between_two_pictures(host, graph_of, our_net, module, monkeypatch) -> None:
@@ -86,6 +128,6 @@ def test_a_long_batch_is_announced_once(module, monkeypatch) -> None:
     monkeypatch.setattr(module, "notice", lambda *words: notices.append(words))
     monkeypatch.setattr(module, "PATIENCE", -1.0)
     image = picture(8, 8, batch=3).movedim(-1, 1)
-    module.PlacedImages().get(image, 16, 24, "fit")
+    module.placed_image(image, 16, 24, "fit")
     text = "0 of 3 condition images are on the canvas of 24x16; the next run keeps them."
     assert notices == [("Placing condition images", text, "info")]
