@@ -16,7 +16,7 @@ from zeroctl_core.annotators.pictures.resolution import at_resolution, mask_at
 from zeroctl_core.annotators.settings_text import parse_settings
 
 from .host.annotators.annotated import annotate_batch, read_picture
-from .host.annotators.doubts import say_doubts, say_if_empty, say_if_stretched
+from .host.annotators.doubts import say_doubts, say_if_empty, say_if_lost, say_if_stretched
 from .host.annotators.folders import first_folder
 from .host.annotators.inputs import (
     CATEGORY,
@@ -70,6 +70,7 @@ def condition_of(
     hole = mask_at(mask, picture) if annotator.kind == "masked" else None
     if hole is not None:
         say_if_empty(annotator.title, hole)
+        say_if_lost(annotator.title, mask, hole)
     height, width = picture.shape[2:]
     pixels = annotator.seen_pixels(height, width, **settings)
     network = annotator.network(**settings)
@@ -112,10 +113,11 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
                     picture,
                     *([mask] if annotator.kind == "masked" else []),
                     *([model_input(annotator.task)] if annotator.task else []),
-                    *(setting_input(param) for param in annotator.params),
+                    *(setting_input(param) for param in annotator.params if not param.added),
                     resolution_input(RESOLUTION if annotator.resizable else 0),
                     *([download_input()] if annotator.networks or annotator.task else []),
                     *([drawing] if annotator.reads_mask else []),
+                    *(setting_input(param) for param in annotator.params if param.added),
                 ],
                 outputs=[condition_output(annotator.summary)],
             )

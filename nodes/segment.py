@@ -15,7 +15,7 @@ from zeroctl_core.annotators.pictures.resolution import at_resolution
 from zeroctl_core.annotators.segment import segment_ids
 
 from .host.annotators.annotated import annotate_batch, read_picture
-from .host.annotators.doubts import say_doubts
+from .host.annotators.doubts import say_doubts, say_if_absent
 from .host.annotators.inputs import (
     CATEGORY,
     condition_output,
@@ -77,8 +77,10 @@ class ZeroctlSegment(ComfyNode):
         ids = torch.cat(annotate_batch(SEGMENT.name, picture, run, load=load))
         painted = paint_classes(ids, palette)
         say_doubts(SEGMENT, picture, painted, palette=palette)
+        mask = ids == mask_class
+        say_if_absent(SEGMENT.title, mask, ids, mask_class)
         condition = painted.movedim(1, -1)
-        return NodeOutput(condition, (ids == mask_class).float(), ui=preview(condition, cls))
+        return NodeOutput(condition, mask.float(), ui=preview(condition, cls))
 
 
 NODES = [ZeroctlSegment]

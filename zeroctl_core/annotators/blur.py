@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .annotator import annotator
 from .params import Param
+from .pictures.gaussian import gaussian_blur
 from .pictures.pixels import from_uint8, to_uint8
 
 PARAMS = (
@@ -35,7 +36,5 @@ def blur(image: Tensor, sigma: float) -> Tensor:
 
     Source: `blur_gaussian` of sd-webui-controlnet, scripts/processor.py, and its slider: 9.0 in 0.01..64.
     """
-    import cv2
-
-    blurred = [cv2.GaussianBlur(picture, (0, 0), float(sigma)) for picture in to_uint8(image, by_opencv=True)]
+    blurred = [gaussian_blur(picture, sigma) for picture in to_uint8(image, by_opencv=True)]
     return from_uint8(np.stack(blurred), image.device)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .annotator import annotator
 from .params import Param
+from .pictures.gaussian import gaussian_blur
 from .pictures.pixels import grey_from_uint8, to_uint8
 
 PARAMS = (
@@ -52,6 +53,6 @@ def canny(image: Tensor, low: int, high: int, blur_sigma: float) -> Tensor:
     edges = np.empty(pixels.shape[:3], np.uint8)
     for row, picture in enumerate(pixels):
         if blur_sigma > 0:
-            picture = cv2.GaussianBlur(picture, (0, 0), float(blur_sigma))
+            picture = gaussian_blur(picture, blur_sigma)
         edges[row] = cv2.Canny(picture, int(low), int(high), apertureSize=3, L2gradient=False)
     return grey_from_uint8(edges, image.device)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .annotator import annotator
 from .params import Choice, Param
+from .pictures.gaussian import gaussian_blur
 from .pictures.opencv import check_opencv
 
 FILLS = {"minus_one": -1.0, "black": 0.0, "gray": 0.5}
@@ -50,9 +51,7 @@ def inpaint(image: Tensor, mask: Tensor, fill: str, mask_blur: float) -> Tensor:
     mask = mask.float()
     if mask_blur > 0:
         check_opencv("inpaint")
-        import cv2
-
-        planes = [cv2.GaussianBlur(plane, (0, 0), float(mask_blur)) for plane in mask[:, 0].cpu().numpy()]
+        planes = [gaussian_blur(plane, mask_blur) for plane in mask[:, 0].cpu().numpy()]
         mask = torch.from_numpy(np.stack(planes))[:, None]
     # the picture is clamped, the result is not
     return torch.where(mask.to(image.device) > 0.5, FILLS[fill], image.float().clamp(0, 1)).contiguous()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .annotator import annotator
 from .colors.normal_orders import ORDERS, reorder
-from .params import Choice, Param
+from .params import Choice, Param, Switch
 from .pictures.pixels import from_uint8
 
 PARAMS = (
@@ -44,6 +44,12 @@ PARAMS = (
         "pixels wide; raise it in proportion for larger pictures. ControlNet 1.0 was trained on MiDaS's own values, "
         "which often span a thousand and more: try 1000 for midas_cn10.",
     ),
+    Switch(
+        "invert",
+        False,
+        help="For a depth map whose near is black, as Blender and Depth Anything 3 make them.",
+        added=True,
+    ),
 )
 
 
@@ -58,10 +64,10 @@ PARAMS = (
     "or MiDaS) or in OpenGL or DirectX order.",
     transparent="black",
 )
-def normal(image: Tensor, strength: float, background: float, order: str, scale: float) -> Tensor:
+def normal(image: Tensor, strength: float, background: float, order: str, scale: float, invert: bool) -> Tensor:
     """Normals of the surface z = depth * scale, as the released ControlNets were trained on.
 
-    [B, 3, H, W] depth in 0..1, near is 1, not rounded to 8 bits; the mean of the channels counts
+    [B, 3, H, W] depth in 0..1, near is 1 (with `invert` 0), not rounded to 8 bits; the mean of the channels counts
     ->  [B, 3, H, W] in 0..1, 8 bits deep, channels by `order` (see `normal_orders`)
 
     Source: the released annotator/midas: (Sobel x, Sobel y, a), normalised, 127.5 + 127.5 n cut to whole numbers, so
@@ -75,7 +81,8 @@ def normal(image: Tensor, strength: float, background: float, order: str, scale:
     All orders hold the same normals: those of bae, reordered. Their flat is 128 where an axis is turned round.
     """
 
-    red, green, blue = image.float().clamp(0, 1).unbind(1)
+    depth = image.float().clamp(0, 1)
+    red, green, blue = (1 - depth if invert else depth).unbind(1)
     # a mean that is exact where the three are equal
     planes = ((red + (green - red + blue - red) / 3) * scale).cpu().numpy()
     return from_uint8(

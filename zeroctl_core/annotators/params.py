@@ -13,7 +13,10 @@ Value = int | float | str | bool
 
 @dataclass(frozen=True)
 class Param:
-    """One number in `range`, both ends included; a whole one when `default` is an `int`. `step` is for sliders."""
+    """One number in `range`, both ends included; a whole one when `default` is an `int`. `step` is for sliders.
+
+    `added`: came to an annotator that workflows were saved with; its default is what they had, its input the last.
+    """
 
     name: str
     default: int | float
@@ -21,6 +24,7 @@ class Param:
     range: tuple[int | float, int | float]
     step: int | float
     help: str
+    added: bool = False
 
     def check(self, owner: str, value: object) -> None:
         """Raises `ValueError` for what is not a number in the range; nothing is clamped."""
@@ -40,6 +44,7 @@ class Choice:
     options: tuple[str, ...]
     _: KW_ONLY
     help: str
+    added: bool = False
 
     @property
     def default(self) -> str:
@@ -59,6 +64,7 @@ class Switch:
     default: bool
     _: KW_ONLY
     help: str
+    added: bool = False
 
     def check(self, owner: str, value: object) -> None:
         """Raises `ValueError` for anything but True and False."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from zeroctl_core.annotators.pictures.alpha import Transparent, without_alpha
 from zeroctl_core.annotators.pictures.check import check_picture
 from zeroctl_core.annotators.pictures.opencv import check_opencv
+from zeroctl_core.annotators.pictures.pause import pausing
 
 from ..inputs import check_image
 from .chunks import in_chunks
@@ -42,6 +43,7 @@ def annotate_batch(
     """What `run` makes of a batch [B, 3, H, W], some pictures at a time, in order.
 
     `run` gets the chunk's place in the batch, its pictures on the device of the networks, and the networks from `load`.
+    It may be interrupted at every layer of a network, and wherever it calls `pause`.
     A tensor that it returns is moved to where the host keeps the outputs of nodes.
     Raises `ValueError` for pictures outside 0..1 and `ImportError` for one of `needs`, both before anything is loaded.
     """
@@ -54,7 +56,8 @@ def annotate_batch(
     device = next(nets[0].parameters()).device if nets else picture.device
 
     def step(part: slice) -> T:
-        output: Any = run(part, picture[part].to(device), nets)
+        with pausing(comfy.model_management.throw_exception_if_processing_interrupted, *nets):
+            output: Any = run(part, picture[part].to(device), nets)
         if isinstance(output, Tensor):
             output = output.to(comfy.model_management.intermediate_device())
         return cast(T, output)

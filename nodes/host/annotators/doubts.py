@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from zeroctl_core.annotators import Annotator
@@ -11,10 +12,12 @@ from zeroctl_core.files.plural import plural
 
 from ..notices import notice
 
-__all__ = ["say_doubts", "say_if_empty", "say_if_stretched"]
+__all__ = ["say_doubts", "say_if_absent", "say_if_empty", "say_if_lost", "say_if_stretched"]
 
 INVERTED = 0.6
 """A line drawing is white on black: with so large a share of white its polarity is doubtful."""
+LARGEST = 5
+"""Classes that a notice names."""
 BENT = 0.02
 """Proportions that differ by more than rounding to whole pixels does."""
 
@@ -49,6 +52,43 @@ def say_if_empty(title: str, mask: Tensor) -> None:
         )
     if full:
         notice(title, f"{plural(full, 'mask')} of {len(shares)} covering the whole picture: nothing of it is left.")
+
+
+def say_if_absent(title: str, mask: Tensor, ids: Tensor, number: int) -> None:
+    """A notice for pictures that show nothing of the class `number`: their masks [B, H, W] are 0 everywhere.
+
+    ids: the class of each pixel, [B, H, W]. The largest classes of the first such picture are named.
+    """
+    absent = [row for row, one in enumerate(mask) if not one.any()]
+    if absent:
+        counts = ids[absent[0]].flatten().bincount()
+        largest = counts.argsort(descending=True)[: min(LARGEST, int((counts > 0).sum()))].tolist()
+        which = "the picture shows" if len(mask) == 1 else f"{len(absent)} of {len(mask)} pictures show"
+        of = "" if len(mask) == 1 else f" of picture {absent[0]}"
+        notice(
+            title,
+            f"{which} nothing of mask_class {number}: the mask is 0 everywhere. The largest classes{of} are "
+            f"{', '.join(map(str, largest))}.",
+        )
+
+
+def say_if_lost(title: str, mask: Tensor, hole: Tensor) -> None:
+    """A notice for parts of a mask [n, H, W] of which nothing is left above one half in a smaller one, [B, 1, h, w].
+
+    They are lines thinner than half a pixel of the smaller one. The edges of larger parts are not meant.
+    """
+    size = (hole.shape[-2], hole.shape[-1])
+    if mask.shape[-2] <= size[0] and mask.shape[-1] <= size[1]:
+        return
+    lines = F.adaptive_max_pool2d(mask[:, None].float(), size) > 0.5
+    holes = F.max_pool2d((hole > 0.5).float(), 3, stride=1, padding=1) > 0
+    lost = int((lines & ~holes).flatten(1).any(1).sum())
+    if lost and bool(holes.any()):  # where nothing is left, `say_if_empty` says it
+        notice(
+            title,
+            f"{plural(lost, 'mask')} of {len(hole)} with lines that are thinner than half a pixel at "
+            f"{size[1]}x{size[0]}: they make no hole. Draw them thicker, or set resolution to 0.",
+        )
 
 
 def say_if_stretched(title: str, mask: Tensor, picture: object) -> None:

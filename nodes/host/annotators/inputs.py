@@ -25,10 +25,13 @@ CATEGORY = "zeroctl/annotate"
 
 
 def setting_input(param: Param | Choice | Switch) -> Any:
+    more: dict[str, Any] = {"optional": True} if param.added else {}
     if isinstance(param, Choice):
-        return io.Combo.Input(param.name, options=list(param.options), default=param.default, tooltip=param.help)
+        return io.Combo.Input(
+            param.name, options=list(param.options), default=param.default, tooltip=param.help, **more
+        )
     if isinstance(param, Switch):
-        return io.Boolean.Input(param.name, default=param.default, tooltip=param.help)
+        return io.Boolean.Input(param.name, default=param.default, tooltip=param.help, **more)
     kind: Any = io.Int if isinstance(param.default, int) else io.Float
     low, high = param.range
     # front ends put this widget beside every seed; not to declare it would shift the saved values by one
@@ -42,6 +45,7 @@ def setting_input(param: Param | Choice | Switch) -> Any:
         step=param.step,
         tooltip=param.help,
         **seed,
+        **more,
     )
 
 

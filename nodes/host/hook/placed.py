@@ -32,7 +32,7 @@ def placed_image(image: Tensor, height: int, width: int, mode: str) -> Placed:
         progress = _Progress(len(image), "condition images", (height, width))
         return resize_condition(image, height, width, mode, scan=False, before_each=progress)
 
-    result = KEPT.get(image, (mode, height, width), make, lambda placed: placed.image.nbytes)
+    result = KEPT.get(image, (mode, height, width), make, lambda result: result.image.nbytes)
     # the same pixels in another tensor object, by whose identity a run knows what it made of them; a view of its own
     # shape could have other strides
     return replace(result, image=result.image.detach())
@@ -64,7 +64,7 @@ def placed_mask(unit: Unit, mask: Tensor, canvas_size: tuple[int, int]) -> Tenso
             )
         return torch.cat(masks)
 
-    return KEPT.get(mask, settings, make, lambda placed: placed.nbytes)
+    return KEPT.get(mask, settings, make, lambda result: result.nbytes)
 
 
 class _Progress:

@@ -174,3 +174,22 @@ def test_a_network_only_where_the_style_needs_one():
         lineart(page, style="realistic")
     with pytest.raises(ValueError, match="takes no net"):
         lineart(page, net=Paper())
+
+
+@pytest.mark.parametrize("style", ["standard", "standard_batch"])
+def test_what_is_fainter_than_the_floor_is_black_and_nothing_else_changes(style) -> None:
+    picture = torch.from_numpy(PHOTOS["astronaut"].copy()).movedim(-1, 0)[None].float() / 255
+    whole, clean = lineart(picture, style=style), lineart(picture, style=style, floor=16)
+    noise = whole * 255 < 15.5
+    assert 0.02 < float(((whole > 0) & noise).float().mean()) < 0.3
+    assert torch.equal(clean, torch.where(noise, 0.0, whole))
+    assert torch.equal(lineart(picture, style=style, floor=0), whole)
+    level = float(whole[whole > 0].amin())
+    assert torch.equal(lineart(picture, style=style, floor=round(level * 255)), whole), "the floor itself stays"
+
+
+def test_the_floor_counts_for_the_networks_too() -> None:
+    picture = torch.rand(1, 3, 64, 64)
+    whole = lineart(picture, style="realistic", net=Paper())
+    clean = lineart(picture, style="realistic", net=Paper(), floor=64)
+    assert torch.equal(clean, torch.where(whole * 255 < 63.5, 0.0, whole))

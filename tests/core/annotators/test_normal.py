@@ -131,3 +131,10 @@ def test_keeps_more_than_eight_bits_of_depth():
 def test_takes_odd_sizes():
     image = torch.rand(2, 3, 333, 517, generator=torch.Generator().manual_seed(0))
     assert normal(image).shape == image.shape
+
+
+def test_an_inverted_depth_gives_the_normals_of_the_other_polarity() -> None:
+    depth = as_depth(depth_of("astronaut") / 255)
+    assert torch.equal(normal(1 - depth, invert=True), normal(1 - (1 - depth)))
+    assert not torch.equal(normal(depth, invert=True), normal(depth))
+    assert torch.equal(normal(depth, invert=False), normal(depth))

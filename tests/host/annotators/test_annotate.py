@@ -220,7 +220,7 @@ def test_the_room_asked_for_people_is_that_of_the_detector(host, folders, rooms)
 def test_segmentation_has_colours_and_a_mask(host, images, folders) -> None:
     values = {"model": "tiny/upernet", "palette": "ade20k", "resolution": 0, "download": False}
     ids = segment_ids(images.movedim(-1, 1), load_model(folders / "tiny" / "upernet", "segmentation"))
-    for mask_class in (0, int(ids[0, 0, 0])):
+    for mask_class in (149, int(ids[0, 0, 0])):
         graph = {
             "image": host.give(images),
             "map": node("ZeroctlSegment", image=["image", 0], **{**values, "mask_class": mask_class}),
@@ -228,6 +228,13 @@ def test_segmentation_has_colours_and_a_mask(host, images, folders) -> None:
         outputs = host.run(graph, keep={"map": ["map", 0], "mask": ["map", 1]})
         assert torch.equal(outputs["map"].movedim(-1, 1), paint_classes(ids))
         assert torch.equal(outputs["mask"], (ids == mask_class).float())
+        absent = [row for row in range(len(ids)) if not (ids[row] == mask_class).any()]
+        notices = [data["text"] for data in outputs.sent("zeroctl.notice") if "mask_class" in data["text"]]
+        assert len(notices) == bool(absent)
+        if absent:
+            largest = str(int(ids[absent[0]].flatten().bincount().argmax()))
+            assert f"nothing of mask_class {mask_class}: the mask is 0 everywhere" in notices[0]
+            assert largest in notices[0].rpartition(" are ")[2].rstrip(".").split(", ")
 
 
 def test_poses_of_given_boxes_are_drawn_and_handed_on(host, images, folders) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -160,3 +161,44 @@ def test_doubts_take_every_setting_by_its_default() -> None:
     for entry in ANNOTATORS.values():
         image = torch.zeros(1, 3, 8, 8)
         assert isinstance(entry.doubts(image, image, **settings(entry)), str)
+
+
+def test_thin_lines_of_a_mask_that_make_no_hole_are_told(host) -> None:
+    """A line of 3 pixels where 8 become one covers less than half of it."""
+    mask = torch.zeros(1, 8 * SIDE, 8 * SIDE)
+    mask[:, 100:300, 100:300] = 1.0
+    assert not texts(host, "inpaint", picture(SIDE, SIDE), mask)
+    mask[:, 402:405, 80:600] = 1.0
+    (text,) = texts(host, "inpaint", picture(SIDE, SIDE), mask)
+    assert "lines that are thinner than half a pixel at 96x96: they make no hole" in text
+    mask[:, 400:405, 80:600] = 1.0
+    assert not texts(host, "inpaint", picture(SIDE, SIDE), mask)
+
+
+def test_later_settings_are_optional_and_last(host) -> None:
+    for node_id, name in (("ZeroctlNormal", "invert"), ("ZeroctlLineart", "floor")):
+        inputs = host.nodes.NODE_CLASS_MAPPINGS[node_id].INPUT_TYPES()
+        assert list(inputs["optional"]) == [name] and name not in inputs["required"]
+    values = {"style": "standard", "sigma": 6.0, "intensity": 8, "resolution": 0, "download": False}
+    graph = {"image": host.give(picture(SIDE, SIDE)), "map": node("ZeroctlLineart", image=["image", 0], **values)}
+    before = host.run(graph, keep={"map": ["map", 0]})["map"]
+    assert torch.equal(before, annotated(host, "lineart", picture(SIDE, SIDE)))
+
+
+def test_an_interruption_is_heard_within_a_picture(host) -> None:
+    import comfy.model_management as management
+
+    annotated_module = next(m for n, m in sys.modules.items() if n.endswith("nodes.host.annotators.annotated"))
+    calls: list[int] = []
+
+    def run(part: slice, pictures: Tensor, nets: Any) -> Tensor:
+        calls.append(1)
+        management.interrupt_current_processing()
+        return ANNOTATORS["blur"].draw(pictures)
+
+    try:
+        with pytest.raises(management.InterruptProcessingException):
+            annotated_module.annotate_batch("blur", picture(SIDE, SIDE).movedim(-1, 1), run)
+    finally:
+        management.interrupt_current_processing(False)
+    assert calls == [1]

@@ -20,11 +20,11 @@ def module(host) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def kept(module, monkeypatch) -> Any:
+def store(module, monkeypatch) -> Any:
     """Empty at the beginning of every test."""
-    kept = type(module.KEPT)()
-    monkeypatch.setattr(module, "KEPT", kept)
-    return kept
+    store = type(module.KEPT)()
+    monkeypatch.setattr(module, "KEPT", store)
+    return store
 
 
 def counted_placing(module: Any, monkeypatch: Any) -> list[tuple[int, ...]]:
@@ -87,22 +87,22 @@ def test_another_part_of_the_same_memory_is_another_image(module) -> None:
     assert not torch.equal(left, right) and torch.equal(turned, left.mT)
 
 
-def test_what_is_kept_goes_with_its_image_and_stays_below_the_bound(module, kept, monkeypatch) -> None:
+def test_what_is_kept_goes_with_its_image_and_stays_below_the_bound(module, store, monkeypatch) -> None:
     pictures = [picture(8, 8).movedim(-1, 1) for _ in range(4)]
     results = [module.placed_image(one, 16, 16, "fit").image for one in pictures]
-    assert kept.size() == 4 * 3 * 16 * 16 * 4
+    assert store.size() == 4 * 3 * 16 * 16 * 4
     addresses = [module.placed_image(pictures[0], 16, 16, mode).image.data_ptr() for mode in ("fit", "stretch")]
     assert addresses[0] == results[0].data_ptr() != addresses[1], "another mode"
     assert module.placed_image(pictures[0], 16, 16, "fit").image is not results[0], "what a run keeps ends with the run"
     del pictures[1:]
-    assert kept.size() == 2 * 3 * 16 * 16 * 4
-    monkeypatch.setattr(sys.modules[type(kept).__module__], "MOST_BYTES", 3 * 16 * 16 * 4)
+    assert store.size() == 2 * 3 * 16 * 16 * 4
+    monkeypatch.setattr(sys.modules[type(store).__module__], "MOST_BYTES", 3 * 16 * 16 * 4)
     last = picture(8, 8).movedim(-1, 1)
     result = module.placed_image(last, 16, 16, "fit").image
-    assert kept.size() == 3 * 16 * 16 * 4
+    assert store.size() == 3 * 16 * 16 * 4
     assert module.placed_image(last, 16, 16, "fit").image.data_ptr() == result.data_ptr()
     large = picture(8, 8, batch=2).movedim(-1, 1)
-    assert module.placed_image(large, 16, 16, "fit").image.shape[0] == 2 and kept.size() == 0, "too large to be kept"
+    assert module.placed_image(large, 16, 16, "fit").image.shape[0] == 2 and store.size() == 0, "too large to be kept"
 
 
 def test_an_interruption_is_heard_between_two_pictures(host, graph_of, our_net, module, monkeypatch) -> None:
