@@ -80,7 +80,7 @@ def build_stage(stage: Stage[Any], weights: Path, work: Path, log: Log, *, every
         if rescore:
             entry["check_losses"] = [round(loss, 6) for loss in losses_from(stage.shipped(weights, work))]
         if rescore or "reached" not in entry:
-            return _judge_stage(stage, weights, log)
+            return _judge_stage(stage, weights, work, log)
         return bool(entry["reached"])
     print(f"{stage.name}: {stage.how.steps} steps of {stage.batch_size}", flush=True)
     began, cpu, before = time.monotonic(), time.process_time(), float(entry["seconds"])
@@ -116,16 +116,16 @@ def build_stage(stage: Stage[Any], weights: Path, work: Path, log: Log, *, every
         entry["scored"] = [line for line in watcher.lines if "follow" in line]
     log.write()
     print(f"{stage.name}: {seconds / 60:.1f} min", flush=True)
-    return _judge_stage(stage, weights, log)
+    return _judge_stage(stage, weights, work, log)
 
 
 def _is(path: Path, sha256: str) -> bool:
     return path.is_file() and file_sha256(path) == sha256
 
 
-def _judge_stage(stage: Stage[Any], weights: Path, log: Log) -> bool:
+def _judge_stage(stage: Stage[Any], weights: Path, work: Path, log: Log) -> bool:
     """Score what a stage saved; whether every target was reached."""
-    scores = stage.score(weights)
+    scores = stage.score(weights, work)
     reached = all(scores[key] >= target for key, target in stage.targets.items())
     reached &= all(scores[key] <= target for key, target in stage.at_most.items())
     log.stage(stage.name).update(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -35,8 +35,12 @@ def depth(rendering: Rendering) -> Tensor:
 
     The ground is 0, the object goes from .3 at its lowest place to 1 at its highest; a flat one is .65 everywhere.
     """
-    on_object = rendering.mask > 0.5
-    height = rendering.height
+    return relative_depth(rendering.mask, rendering.height)
+
+
+def relative_depth(mask: Tensor, height: Tensor) -> Tensor:
+    """The depth map of things with a coverage and a height [B, 1, H, W] -> [B, 3, H, W]."""
+    on_object = mask > 0.5
     low = height.masked_fill(~on_object, math.inf).amin(dim=(1, 2, 3), keepdim=True)
     high = height.masked_fill(~on_object, -math.inf).amax(dim=(1, 2, 3), keepdim=True)
     span = high - low
@@ -60,15 +64,21 @@ def normals(rendering: Rendering) -> Tensor:
 @CONDITIONS.register("scribble")
 def scribble(rendering: Rendering) -> Tensor:
     """The outline as if drawn by hand: a line of 3 pixels that strays by up to 3 pixels, white on black."""
+    # waves whose phase is the scene's own, so that the same scene is always drawn in the same way
+    return hand_drawn(rendering.mask, [(one.wave_phase, one.angle) for one in rendering.scenes])
+
+
+def hand_drawn(sheets: Tensor, phases: Sequence[tuple[float, float]]) -> Tensor:
+    """Straying lines, 3 pixels thick, of coverages or pictures [B, 1 or 3, 128, 128], each by its own two phases
+    -> [B, 3, 128, 128]."""
     grid = torch.arange(SIZE) + 0.5
-    sheets = []
-    for one, coverage in zip(rendering.scenes, rendering.mask, strict=True):
-        # waves whose phase is the scene's own, so that the same scene is always drawn in the same way
-        bent_x = grid[None, :] + 3 * torch.sin(grid[:, None] / 9 + one.wave_phase) * torch.ones_like(grid)[None, :]
-        bent_y = grid[:, None] + 3 * torch.sin(grid[None, :] / 9 + one.angle) * torch.ones_like(grid)[:, None]
+    bent = []
+    for (across, down), sheet in zip(phases, sheets, strict=True):
+        bent_x = grid[None, :] + 3 * torch.sin(grid[:, None] / 9 + across) * torch.ones_like(grid)[None, :]
+        bent_y = grid[:, None] + 3 * torch.sin(grid[None, :] / 9 + down) * torch.ones_like(grid)[:, None]
         place = torch.stack((bent_x, bent_y), dim=-1)[None] / SIZE * 2 - 1
-        sheets.append(F.grid_sample(coverage[None], place, align_corners=False))
-    outline = canny(torch.cat(sheets).expand(-1, 3, -1, -1))
+        bent.append(F.grid_sample(sheet[None], place, padding_mode="border", align_corners=False))
+    outline = canny(torch.cat(bent).expand(-1, 3, -1, -1))
     return F.max_pool2d(outline, 3, stride=1, padding=1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import safetensors
@@ -24,22 +24,33 @@ from .world import render, scene, scenes
 CHUNK = 64  # scenes that are drawn and encoded at once: always the same ones together, so that every bit repeats
 
 
-@torch.no_grad()
 def latents_of(autoencoder: Autoencoder, seed: int, count: int, cache: Path | None = None) -> Tensor:
-    """Latents of training scenes 0..count-1 of a seed, times `SCALE`: [count, 4, 16, 16].
+    """`encoded` training scenes 0..count-1 of a seed."""
 
-    `cache` is a folder that keeps them under a name that holds what they depend on. A file there that does not hold
-    what was written is warned of, and the scenes are encoded anew.
+    def pictures(start: int) -> Tensor:
+        return render(scenes(seed, start, CHUNK)).image
+
+    return encoded(autoencoder, pictures, f"latents-{seed}", count, cache)
+
+
+@torch.no_grad()
+def encoded(
+    autoencoder: Autoencoder, pictures: Callable[[int], Tensor], name: str, count: int, cache: Path | None = None
+) -> Tensor:
+    """Latents of pictures 0..count-1, times `SCALE`: [count, 4, 16, 16]. `pictures(n)` draws `CHUNK` of them from n on.
+
+    `cache` is a folder that keeps them under `name` and what else they depend on. A file there that does not hold what
+    was written is warned of, and the pictures are encoded anew.
     """
-    path = None if cache is None else cache / f"latents-{seed}-{count}-{fingerprint(autoencoder)}.safetensors"
+    path = None if cache is None else cache / f"{name}-{count}-{fingerprint(autoencoder)}.safetensors"
     if path is not None and path.exists():
         try:
             return _read_latents(path)
         except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
-            warnings.warn(f"{path} is damaged ({error}); the scenes are encoded anew", stacklevel=2)
+            warnings.warn(f"{path} is damaged ({error}); the pictures are encoded anew", stacklevel=2)
     parts = []
     for start in range(0, count, CHUNK):
-        images = render(scenes(seed, start, CHUNK)).image.contiguous(memory_format=torch.channels_last)
+        images = pictures(start).contiguous(memory_format=torch.channels_last)
         parts.append(autoencoder.encode(images).contiguous() * SCALE)
     latents = torch.cat(parts)[:count].contiguous()
     if path is not None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import safetensors
 import safetensors.torch
@@ -22,7 +23,9 @@ from ..network.unet import UNet
 from .autoencoder import SCALE, Autoencoder
 from .judge import Judge
 from .text import TextEncoder
-from .words import tokenise
+from .words import Tokens, tokenise
+
+M = TypeVar("M", bound="DemoModel")
 
 WEIGHTS = Path(__file__).with_name("weights")
 MODEL, AUTOENCODER, JUDGE, CONTROLS = "model.safetensors", "autoencoder.safetensors", "judge.safetensors", "controls"
@@ -39,21 +42,31 @@ class DemoModel:
     text: TextEncoder
     autoencoder: Autoencoder
 
+    @staticmethod
+    def new_text() -> TextEncoder:
+        """A text encoder with fresh weights."""
+        return TextEncoder()
+
+    @staticmethod
+    def tokens(prompt: str) -> Tokens:
+        """A prompt in the language of the world that the model draws."""
+        return tokenise(prompt)
+
     @classmethod
-    def load(cls, folder: Path = WEIGHTS) -> DemoModel:
+    def load(cls: type[M], folder: Path = WEIGHTS) -> M:
         """Read the weights; they are float16 in the files.
 
         Raises `FileNotFoundError` for a missing file, `ValueError` for one that does not hold exactly the weights of
         this model.
         """
-        unet, text = UNet(BASES["tiny"]), TextEncoder()
+        unet, text = UNet(BASES["tiny"]), cls.new_text()
         read_weights(folder / MODEL, {UNET_PREFIX: unet, TEXT_PREFIX: text})
         return cls(unet.eval().requires_grad_(False), text.eval().requires_grad_(False), load_autoencoder(folder))
 
     @torch.no_grad()
     def context(self, prompts: Sequence[str]) -> Tensor:
-        """The context of prompts, [B, 12, 64]. Unknown words are left out; `words.tokenise` names them."""
-        return self.text(torch.tensor([tokenise(prompt).numbers for prompt in prompts]))
+        """The context of prompts, [B, T, 64]. Unknown words are left out; `tokens` names them."""
+        return self.text(torch.tensor([self.tokens(prompt).numbers for prompt in prompts]))
 
     @torch.no_grad()
     def picture(self, latent: Tensor) -> Tensor:

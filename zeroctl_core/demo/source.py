@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..control.unit import Net
 from ..network.unet import UNet
 from ..sampling import Prediction
-from ..train.data import LeftOut, Prompts
+from ..train.data import ControlData, LeftOut, Prompts
 from ..train.fingerprint import fingerprint
 from ..train.objective import STABLE_DIFFUSION
 from .autoencoder import SCALE
@@ -21,7 +21,6 @@ from .conditions import CONDITIONS
 from .data import WorldData
 from .model import WEIGHTS, DemoModel
 from .scoring import score_control
-from .words import tokenise
 
 N_SCENES = 8192  # of a seed, unless another number is asked for
 
@@ -31,6 +30,7 @@ class World:
 
     prediction: Prediction = "eps"
     schedule = STABLE_DIFFUSION
+    model_class: ClassVar[type[DemoModel]] = DemoModel
 
     def __init__(self, folder: Path = WEIGHTS, *, parts: DemoModel | None = None) -> None:
         self.folder, self._parts = folder, parts
@@ -38,7 +38,7 @@ class World:
     @cached_property
     def model(self) -> DemoModel:
         """The given parts, or those of the folder, read at the first use. Raises what `DemoModel.load` does."""
-        return self._parts or DemoModel.load(self.folder)
+        return self._parts or self.model_class.load(self.folder)
 
     @property
     def unet(self) -> UNet:
@@ -63,15 +63,15 @@ class World:
         return fingerprint(self.model.autoencoder), fingerprint(self.model.text)
 
     def encode_prompts(self, prompts: Sequence[str]) -> Prompts:
-        """Contexts [B, 12, 64]; this base takes no `y`."""
+        """Contexts [B, T, 64]; this base takes no `y`."""
         return Prompts(self.model.context(prompts))
 
     def left_out(self, prompt: str) -> LeftOut:
-        """Words that are not in the world's language, and those beyond the tenth."""
-        tokens = tokenise(prompt)
+        """Words that are not in the world's language, and those beyond its last place."""
+        tokens = self.model_class.tokens(prompt)
         return LeftOut(tokens.unknown, tokens.cut)
 
-    def data(self, condition: str, *, seed: int, count: int | None, cache: Path | None) -> WorldData:
+    def data(self, condition: str, *, seed: int, count: int | None, cache: Path | None) -> ControlData:
         return WorldData(condition, seed, N_SCENES if count is None else count, self.model, cache)
 
     @torch.no_grad()

@@ -147,10 +147,8 @@ def render(world: Sequence[Scene]) -> Rendering:
             distance[rows] = shape.distance(u[rows], v[rows], place["radius"][rows])
     mask = (0.5 - distance).clamp(0, 1)
     height = _height(distance, right, down, place)
-    normals = _normals(height)
-    light_right, light_down, light_eye = LIGHT
-    lambert = normals[:, 0] * light_right - normals[:, 1] * light_down + normals[:, 2] * light_eye
-    shading = AMBIENT + (1 - AMBIENT) * lambert.clamp(min=0) / light_eye
+    normals = surface_normals(height)
+    shading = brightness_of(normals)
     albedo = torch.tensor([COLOURS[one.colour] for one in world])[:, :, None, None]
     ground = torch.tensor([COLOURS[one.background] for one in world])[:, :, None, None]
     lit = (albedo * shading[:, None] + GLOSS * (shading[:, None] - 1)).clamp(0, 1)
@@ -176,7 +174,15 @@ def _height(distance: Tensor, right: Tensor, down: Tensor, place: dict[str, Tens
     return PLATEAU + bevel + ridges
 
 
-def _normals(height: Tensor) -> Tensor:
+def brightness_of(normals: Tensor) -> Tensor:
+    """Brightness of a surface over that of a flat one, by Lambert's law with ambient light: unit normals [B, 3, H, W]
+    -> [B, H, W]."""
+    light_right, light_down, light_eye = LIGHT
+    lambert = normals[:, 0] * light_right - normals[:, 1] * light_down + normals[:, 2] * light_eye
+    return AMBIENT + (1 - AMBIENT) * lambert.clamp(min=0) / light_eye
+
+
+def surface_normals(height: Tensor) -> Tensor:
     """Unit normals (right, up, towards the eye) of a surface, by central differences; [B, H, W] -> [B, 3, H, W]."""
     padded = torch.nn.functional.pad(height[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     slope_right = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -26,21 +26,30 @@ STATISTICS = 1024  # scenes whose latents are measured
 SCORED = 512
 
 
+PicturesOf = Callable[[int], Tensor]
+"""Step -> the pictures of its batch, [B, 3, 8h, 8w] in 0..1."""
+
+
+def scenes_of(step: int) -> Tensor:
+    return render(scenes(SEED, step * BATCH, BATCH)).image
+
+
 class AutoencoderTask:
     """L1 + 2 MSE + half the L1 distance of the gradients, which keeps edges sharp, + 0.001 KL divergence, which keeps
     latents near a unit ball, as in Rombach et al. 2022 without the discriminator."""
 
-    name = f"autoencoder seed {SEED}"
-
-    def __init__(self, autoencoder: Autoencoder) -> None:
+    def __init__(
+        self, autoencoder: Autoencoder, pictures: PicturesOf = scenes_of, name: str = f"autoencoder seed {SEED}"
+    ) -> None:
         self.autoencoder = channels_last(autoencoder).requires_grad_(True).train()
+        self.pictures, self.name = pictures, name
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
         return {"autoencoder": self.autoencoder}
 
     def loss(self, step: int) -> Tensor:
-        image = render(scenes(SEED, step * BATCH, BATCH)).image
+        image = self.pictures(step)
         draw = generator(SEED, "augment", step)
         flips = [axis for axis in (2, 3) if torch.rand((), generator=draw) < 0.5]
         image = image.flip(flips).contiguous(memory_format=torch.channels_last)
@@ -64,24 +73,42 @@ def shipped(weights: Path, work: Path) -> AutoencoderTask:
     return AutoencoderTask(load_autoencoder(weights))
 
 
-@torch.no_grad()
 def save(task: AutoencoderTask, weights: Path, work: Path, record: Mapping[str, object]) -> Path:
-    autoencoder = task.autoencoder.eval()
-    latents = torch.cat([autoencoder.encode(render(scenes(SEED, n, 64)).image) for n in range(0, STATISTICS, 64)])
+    pictures = (render(scenes(SEED, n, 64)).image for n in range(0, STATISTICS, 64))
+    return save_folded(task.autoencoder, pictures, weights, record)
+
+
+@torch.no_grad()
+def save_folded(
+    autoencoder: Autoencoder, pictures: Iterable[Tensor], weights: Path, record: Mapping[str, object]
+) -> Path:
+    """Write an autoencoder whose latents of these pictures have Stable Diffusion's mean and spread."""
+    autoencoder.eval()
+    latents = torch.cat([autoencoder.encode(part) for part in pictures])
     autoencoder.fold_statistics(latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3)))
     write_weights(weights / FILE, {"": autoencoder}, {"zeroctl.record": record})
     return weights / FILE
 
 
 @torch.no_grad()
-def score(weights: Path) -> Scores:
+def score(weights: Path, work: Path) -> Scores:
     """PSNR in dB, and what the scores of samples can at best be: those of reconstructions."""
     autoencoder = load_autoencoder(weights)
     world = scenes(SEED, 0, SCORED, "held_out")
     images = render(world).image
-    again = torch.cat([autoencoder.decode(autoencoder.encode(part)) for part in torch.split(images, 64)]).clamp(0, 1)
-    psnr = -10 * F.mse_loss(again, images, reduction="none").mean(dim=(1, 2, 3)).log10()
-    return {"psnr": float(psnr.mean()), **follow_scores(again, world)}
+    again = reconstructions(autoencoder, images)
+    return {"psnr": psnr(again, images), **follow_scores(again, world)}
+
+
+@torch.no_grad()
+def reconstructions(autoencoder: Autoencoder, images: Tensor) -> Tensor:
+    """What an autoencoder makes of pictures [B, 3, 8h, 8w], the same shape in 0..1."""
+    return torch.cat([autoencoder.decode(autoencoder.encode(part)) for part in torch.split(images, 64)]).clamp(0, 1)
+
+
+def psnr(again: Tensor, images: Tensor) -> float:
+    """Peak signal to noise ratio in dB, mean over the pictures."""
+    return float((-10 * F.mse_loss(again, images, reduction="none").mean(dim=(1, 2, 3)).log10()).mean())
 
 
 AUTOENCODER = Stage(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -32,29 +32,28 @@ OBJECTIVE = Objective(
     prompt_dropout=0.1,  # so that guidance has something to guide from
 )
 SCORED = 512
+NAME = f"base seed {SEED} scenes {SCENES}"
+
+PromptsOf = Callable[[int, list[int]], Tensor]
+"""(step, scenes of its batch) -> the token numbers of what is said of them, int64 [B, T]."""
 
 
 class BaseTask:
     """The objective of latent diffusion, arXiv 2112.10752 Eq. 2, for the UNet and its text encoder together."""
 
-    name = f"base seed {SEED} scenes {SCENES}"
-
-    def __init__(self, unet: UNet, text: TextEncoder, latents: Tensor) -> None:
+    def __init__(self, unet: UNet, text: TextEncoder, latents: Tensor, prompts: PromptsOf, name: str) -> None:
         self.unet = channels_last(unet).requires_grad_(True).train()
         self.text = text.requires_grad_(True).train()
-        self.latents = latents
-        self.numbers = torch.tensor([tokenise(scene(SEED, row).caption).numbers for row in range(SCENES)])
-        self.empty = torch.tensor(tokenise("").numbers)
+        self.latents, self.prompts, self.name = latents, prompts, name
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
         return {"unet": self.unet, "text": self.text}
 
     def loss(self, step: int) -> Tensor:
-        rows = batch_indices(SEED, step, BATCH, SCENES)
+        rows = batch_indices(SEED, step, BATCH, len(self.latents))
         latent = self.latents[rows].contiguous(memory_format=torch.channels_last)
-        numbers = self.numbers[rows]
-        numbers = torch.where(OBJECTIVE.dropped(SEED, step, BATCH)[:, None], self.empty, numbers)
+        numbers = self.prompts(step, rows)
         t = OBJECTIVE.timesteps(SEED, step, BATCH)
         noise = torch.randn(latent.shape, generator=generator(SEED, "noise", step))
         noise = noise.contiguous(memory_format=torch.channels_last)
@@ -62,8 +61,19 @@ class BaseTask:
         return OBJECTIVE.errors(eps, latent, noise, t).mean()
 
 
+class Captions:
+    """The whole caption of every scene, one in ten of them empty."""
+
+    def __init__(self) -> None:
+        self.numbers = torch.tensor([tokenise(scene(SEED, row).caption).numbers for row in range(SCENES)])
+        self.empty = torch.tensor(tokenise("").numbers)
+
+    def __call__(self, step: int, rows: list[int]) -> Tensor:
+        return torch.where(OBJECTIVE.dropped(SEED, step, BATCH)[:, None], self.empty, self.numbers[rows])
+
+
 @torch.no_grad()
-def _quiet_branches(unet: UNet) -> None:
+def quiet_branches(unet: UNet) -> None:
     """Start the ends of all branches, and the output, at 0, as the released openaimodel.py does."""
     for name, parameter in unet.named_parameters():
         if ".out_layers.3." in name or ".proj_out." in name or name.startswith("out.2."):
@@ -73,13 +83,13 @@ def _quiet_branches(unet: UNet) -> None:
 def new(weights: Path, work: Path) -> BaseTask:
     torch.manual_seed(SEED)
     unet, text = UNet(BASES["tiny"]), TextEncoder()
-    _quiet_branches(unet)
-    return BaseTask(unet, text, latents_of(load_autoencoder(weights), SEED, SCENES, work))
+    quiet_branches(unet)
+    return BaseTask(unet, text, latents_of(load_autoencoder(weights), SEED, SCENES, work), Captions(), NAME)
 
 
 def shipped(weights: Path, work: Path) -> BaseTask:
     model = DemoModel.load(weights)
-    return BaseTask(model.unet, model.text, latents_of(model.autoencoder, SEED, SCENES, work))
+    return BaseTask(model.unet, model.text, latents_of(model.autoencoder, SEED, SCENES, work), Captions(), NAME)
 
 
 def save(task: BaseTask, weights: Path, work: Path, record: Mapping[str, object]) -> Path:
@@ -87,7 +97,7 @@ def save(task: BaseTask, weights: Path, work: Path, record: Mapping[str, object]
     return weights / MODEL
 
 
-def score(weights: Path, n: int = SCORED) -> Scores:
+def score(weights: Path, work: Path, n: int = SCORED) -> Scores:
     """Samples of held-out combinations of names, judged by the judge and by closed colour formulas."""
     model, judge = DemoModel.load(weights), load_judge(weights)
     world = scenes(SEED, 0, n, "held_out")

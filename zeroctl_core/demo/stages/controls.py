@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from ...network.controlnet import ControlNet
 from ...train.config import ControlConfig, Form
 from ...train.control import ControlTask
 from ...train.run import LOG, new_control, new_task, read_log, save_trained
+from ...train.source import Source
 from ...train.watching import Watch
 from ..conditions import CONDITIONS
 from ..following import follow_scores
@@ -66,27 +67,10 @@ def config_of(name: str, weights: Path, work: Path) -> ControlConfig:
 
 
 def control_stage(name: str) -> Stage[ControlTask]:
-    defaults = config_of(name, Path(), Path())
+    condition = CONDITION_OF.get(name, name)
 
-    def new(weights: Path, work: Path) -> ControlTask:
-        config, source = config_of(name, weights, work), World(weights)
-        return new_task(config, source, new_control(config, source))
-
-    def shipped(weights: Path, work: Path) -> ControlTask:
-        return new_task(config_of(name, weights, work), World(weights), load_control(name, weights))
-
-    def watch(task: ControlTask, weights: Path, work: Path) -> Watch:
-        config = config_of(name, weights, work)
-        return Watch(config, task, World(weights), log=config.folder / LOG, say=lambda line: print(f"{name}: {line}"))
-
-    def save(task: ControlTask, weights: Path, work: Path, record: Mapping[str, object]) -> Path:
-        config = config_of(name, weights, work)
-        assert isinstance(task.net, ControlNet)
-        return save_trained(config, World(weights), task.net, read_log(config))
-
-    def score(weights: Path) -> Scores:
+    def score(weights: Path, work: Path) -> Scores:
         model, net = DemoModel.load(weights), load_control(name, weights)
-        condition = defaults.condition
         settings = {"n": SCORED, "seed": SCORE_SEED, "steps": SAMPLING_STEPS}
         scores = score_control(model, net, condition, **settings)
         if name == SHOWN:  # without control every control's pictures are the same
@@ -99,6 +83,45 @@ def control_stage(name: str) -> Stage[ControlTask]:
     at_most = {"iou_at_strength_0": 0.25} if name == SHOWN else {}
     if name in RELIEF:
         at_most["shading_flat_map"] = 0.30
+    return trained_stage(
+        name,
+        lambda weights, work: config_of(name, weights, work),
+        lambda weights, work: World(weights),
+        score,
+        targets=TARGETS[name],
+        at_most=at_most,
+    )
+
+
+def trained_stage(
+    name: str,
+    config_of: Callable[[Path, Path], ControlConfig],
+    source_of: Callable[[Path, Path], Source],
+    score: Callable[[Path, Path], Scores],
+    *,
+    targets: Mapping[str, float],
+    at_most: Mapping[str, float] | None = None,
+) -> Stage[ControlTask]:
+    """A control of a world, trained by `zeroctl_core.train`: its settings and its source by the folders of weights and
+    work."""
+    defaults = config_of(Path(), Path())
+
+    def new(weights: Path, work: Path) -> ControlTask:
+        config, source = config_of(weights, work), source_of(weights, work)
+        return new_task(config, source, new_control(config, source))
+
+    def shipped(weights: Path, work: Path) -> ControlTask:
+        return new_task(config_of(weights, work), source_of(weights, work), load_control(name, weights))
+
+    def watch(task: ControlTask, weights: Path, work: Path) -> Watch:
+        config, source = config_of(weights, work), source_of(weights, work)
+        return Watch(config, task, source, log=config.folder / LOG, say=lambda line: print(f"{name}: {line}"))
+
+    def save(task: ControlTask, weights: Path, work: Path, record: Mapping[str, object]) -> Path:
+        config = config_of(weights, work)
+        assert isinstance(task.net, ControlNet)
+        return save_trained(config, source_of(weights, work), task.net, read_log(config))
+
     return Stage(
         name=f"control-{name}",
         how=defaults.optimisation,
@@ -107,8 +130,8 @@ def control_stage(name: str) -> Stage[ControlTask]:
         shipped=shipped,
         save=save,
         score=score,
-        targets=TARGETS[name],
-        at_most=at_most,
+        targets=targets,
+        at_most=at_most or {},
         watch=watch,
     )
 

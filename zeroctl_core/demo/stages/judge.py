@@ -72,7 +72,7 @@ def save(task: JudgeTask, weights: Path, work: Path, record: Mapping[str, object
 
 
 @torch.no_grad()
-def score(weights: Path) -> Scores:
+def score(weights: Path, work: Path) -> Scores:
     """The judge's own ceiling: the share of names that it finds in renders and in reconstructions."""
     autoencoder, judge = load_autoencoder(weights), load_judge(weights)
     world = scenes(SEED, SCENES_FROM, SCORED, "held_out")

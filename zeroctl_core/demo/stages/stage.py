@@ -39,7 +39,7 @@ class Stage(Generic[T]):
     new: Callable[[Path, Path], T]
     shipped: Callable[[Path, Path], T]
     save: Callable[[T, Path, Path, Mapping[str, object]], Path]
-    score: Callable[[Path], Scores]
+    score: Callable[[Path, Path], Scores]
     targets: Mapping[str, float]  # scores that must at least be reached
     at_most: Mapping[str, float] = field(default_factory=dict)  # scores that must not be exceeded
     watch: Callable[[T, Path, Path], Watcher] | None = None  # what is measured beside the losses
