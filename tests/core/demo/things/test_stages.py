@@ -1,0 +1,86 @@
+"""The build of the things: its stages go on where they were killed, to equal bits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from zeroctl_core.bases import BASES
+from zeroctl_core.demo.stages import base as shapes_base
+from zeroctl_core.demo.things.model import ThingsModel
+from zeroctl_core.demo.things.stages import STAGES, base
+from zeroctl_core.demo.things.stages.controls import CONTROLS, config_of
+from zeroctl_core.demo.things.text import ThingsTextEncoder
+from zeroctl_core.demo.worlds import WORLDS
+from zeroctl_core.network.unet import UNet
+from zeroctl_core.train.loop import fit
+
+MOST_BYTES = 25_000_000
+
+
+def test_stages_have_the_files_of_both_worlds_apart():
+    assert list(STAGES) == ["autoencoder", "judge", "base", *(f"control-{name}" for name in CONTROLS)]
+    shapes, things = WORLDS["shapes"], WORLDS["things"]
+    assert len({shapes.weights, things.weights, shapes.work, things.work, shapes.log, things.log}) == 6
+
+
+def test_every_stage_writes_checkpoints_often():
+    for stage in STAGES.values():
+        assert stage.how.checkpoint_every <= 100
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(shapes_base, "BATCH", 2)
+    monkeypatch.setattr(base, "SCENES", 8)
+
+    def new_task() -> shapes_base.BaseTask:
+        torch.manual_seed(0)
+        spec = replace(BASES["tiny"].spec, model_channels=16, channel_mult=(1, 1, 1, 1))
+        unet, text = UNet(replace(BASES["tiny"], spec=spec)), ThingsTextEncoder()
+        return shapes_base.BaseTask(unet, text, torch.randn(8, 4, 8, 8), base.DamagedCaptions(), "small")
+
+    return new_task
+
+
+def test_a_base_that_was_interrupted_goes_on_to_equal_bits(small, tmp_path):
+    how = replace(base.BASE.how, steps=4, checkpoint_every=2)
+    whole, first, second = small(), small(), small()
+    averages = fit(whole, how)
+    fit(first, how, folder=tmp_path, stop_at=2)
+    resumed = fit(second, how, folder=tmp_path)
+    for name, module in whole.modules.items():
+        for key, value in module.state_dict().items():
+            assert torch.equal(value, second.modules[name].state_dict()[key]), key
+    assert all(torch.equal(value, resumed.values[key]) for key, value in averages.values.items())
+    assert not torch.equal(first.text.token_embedding.weight, second.text.token_embedding.weight)
+
+
+def test_a_step_says_something_else_of_the_same_scenes(small):
+    prompts = small().prompts
+    numbers = [prompts(step, [0, 1, 2, 3, 4, 5, 6, 7]) for step in (0, 1, 0)]
+    assert torch.equal(numbers[0], numbers[2]) and not torch.equal(numbers[0], numbers[1])
+
+
+def test_all_weights_together_fit_the_repository():
+    """In float16: text encoder, UNet, autoencoder and judge, and the controls, which are copies of the encoder."""
+    from zeroctl_core.demo.autoencoder import Autoencoder
+    from zeroctl_core.demo.things.judge import ThingsJudge
+    from zeroctl_core.network.controlnet import ControlNet
+
+    unet = UNet(BASES["tiny"])
+    control = ControlNet.trainable_copy(unet, dtype=torch.float32)
+    networks = [unet, ThingsTextEncoder(), Autoencoder(), ThingsJudge(), *[control] * len(CONTROLS)]
+    assert sum(2 * value.numel() for network in networks for value in network.state_dict().values()) < MOST_BYTES
+
+
+def test_the_model_speaks_the_language_of_the_things():
+    assert ThingsModel.tokens("a cat left of a wombat").unknown == ("wombat",)
+    assert isinstance(ThingsModel.new_text(), ThingsTextEncoder)
+
+
+def test_the_edges_are_scored_often_where_the_jump_comes(tmp_path):
+    config = config_of("edges", tmp_path, tmp_path)
+    assert [step for step in range(40, 151) if config.is_scored(step)] == list(range(40, 151, 10))
