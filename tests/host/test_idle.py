@@ -111,6 +111,16 @@ IN_THIS_RUN = {
 }
 
 
+def test_a_mask_that_is_as_good_as_0_is_said(host, graph_of, our_net) -> None:
+    """One pixel of a large mask, brought to the run's pixels; and values that no picture shows."""
+    speck = torch.zeros(1, 32 * SIDE, 32 * SIDE)
+    speck[0, 100, 100] = 1.0
+    for mask, highest in ((speck, 1 / 32**2), (torch.full((1, SIDE, SIDE), 0.003), 0.003)):
+        graph = with_it(host, graph_of(), host.give(our_net("thin")), mask, "warn", mask=["it", 0])
+        _, _, texts = outcome(host, graph)
+        assert [f"nowhere above {highest:.2g} on the" in text for text in texts] == [True]
+
+
 @pytest.mark.parametrize(("mask", "image", "cause"), IN_THIS_RUN.values(), ids=IN_THIS_RUN.keys())
 def test_a_factor_of_0_on_this_canvas_is_said_before_the_first_step(
     host, graph_of, our_net, model_of, mask, image, cause

@@ -31,6 +31,15 @@ PARAMS = (
 )
 
 
+def doubt(picture: Tensor, condition: Tensor, mask_blur: float, **settings: object) -> str:
+    """Says where the blur has left nothing of a mask."""
+    whole = sum(torch.equal(one, other) for one, other in zip(picture.float().clamp(0, 1), condition, strict=True))
+    if not (mask_blur > 0 and whole):
+        return ""
+    who = "the picture has" if len(condition) == 1 else f"{whole} of {len(condition)} pictures have"
+    return f"{who} no hole: mask_blur {mask_blur:g} leaves nothing of the mask. Lower it, or paint wider."
+
+
 @annotator(
     "inpaint",
     takes_mask=True,
@@ -38,6 +47,7 @@ PARAMS = (
     title="Inpaint Hole",
     summary="The picture with its masked part set to -1, which tells an inpaint ControlNet what to fill.",
     resizable=False,
+    doubt=doubt,
 )
 def inpaint(image: Tensor, mask: Tensor, fill: str, mask_blur: float) -> Tensor:
     """Masked pixels become the fill in all three channels, the others stay as they are.

@@ -25,6 +25,10 @@ from .placed import placed_image, placed_mask
 __all__ = ["SamplingRun"]
 
 
+FAINT = 1 / 255
+"""A mask below one level of 8 bits everywhere changes no picture."""
+
+
 class SamplingRun:
     """One sampling run of a MODEL that carries controls.
 
@@ -95,8 +99,16 @@ class SamplingRun:
         An area of a conditioning may still miss what the mask holds, which only the run shows.
         """
         mask = self.mask(unit, self.canvas)
-        if mask is None or mask[: self.batch].any():
+        if mask is None:
             return ""
+        highest = float(mask[: self.batch].amax())
+        if highest >= FAINT:
+            return ""
+        if highest > 0.0:
+            return (
+                f"its mask is nowhere above {highest:.2g} on the {self.canvas[1]}x{self.canvas[0]} cells of this run: "
+                "its lines are much thinner than a pixel of the picture, or its values are. Draw them thicker"
+            )
         if mask.any():
             latents = plural(self.batch, "latent")
             return f"of its {len(mask)} masks, those for the {latents} of this run are 0 everywhere. Reorder the masks"

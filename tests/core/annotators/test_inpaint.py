@@ -104,3 +104,14 @@ def test_needs_a_mask_of_the_same_size(cat):
         inpaint(cat)
     with pytest.raises(ValueError, match="one plane for each image"):
         inpaint(cat, mask=torch.zeros(1, 1, 8, 8))
+
+
+def test_a_blur_that_eats_the_mask_is_told() -> None:
+    picture, line = torch.rand(2, 3, 40, 40), torch.zeros(2, 1, 40, 40)
+    line[:, :, 20] = 1.0
+    line[1, :, 10:30] = 1.0
+    inpaint = ANNOTATORS["inpaint"]
+    blurred = inpaint(picture, mask=line, mask_blur=5.0)
+    assert "1 of 2 pictures have no hole: mask_blur 5 leaves nothing" in inpaint.doubts(picture, blurred, mask_blur=5.0)
+    assert inpaint.doubts(picture[1:], blurred[1:], mask_blur=5.0) == ""
+    assert inpaint.doubts(picture, inpaint(picture, mask=line), mask_blur=0.0) == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,17 @@ def test_an_image_that_somebody_changes_in_place_is_placed_anew(module) -> None:
     before = module.placed_image(large, 16, 16, "stretch").image
     large[:, :, 100:110, 200:210] = 0
     assert not torch.equal(before, module.placed_image(large, 16, 16, "stretch").image)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (6, 4)])
+def test_any_size_and_type_is_kept(module, store, size, dtype) -> None:
+    image, mask = torch.rand(1, *size, 3).to(dtype).movedim(-1, 1), torch.rand(2, *size).to(dtype)
+    for one in (image, mask, mask[:1]):
+        calls: list[int] = []
+        for _ in range(2):
+            store.get(one, str(one.shape), partial(calls.append, 1), lambda _: 8)
+        assert len(calls) == 1
 
 
 def test_another_part_of_the_same_memory_is_another_image(module) -> None:
