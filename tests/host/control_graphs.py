@@ -24,6 +24,8 @@ CONTROL = {
     "mask_invert": False,
 }
 
+SCHEDULE = {"start": 0.0, "end": 1.0, "unit": "steps", "curve": "", "interpolation": "linear", "steps": 0}
+
 
 def picture(height: int = 64, width: int = 64, batch: int = 1, seed: int = 0) -> Tensor:
     """A random condition image [B, H, W, 3]: every pixel matters."""
@@ -111,3 +113,20 @@ def counted(module: nn.Module) -> Iterator[Count]:
         yield calls
     finally:
         handle.remove()
+
+
+def scheduled(host: Any, graph: Graph, net: Any, policy: str = "error", **schedule: Any) -> Graph:
+    """The graph with our control under a schedule, and an error where it never acts."""
+    window = node("ZeroctlSchedule", **{**SCHEDULE, **schedule})
+    return with_our_control(
+        graph,
+        host.give(net),
+        host.give(picture()),
+        schedule=["window", 0],
+        extra={"window": window},
+        if_never_applied=policy,
+    )
+
+
+def titles(result: Any) -> list[str]:
+    return [data["title"] for data in result.sent("zeroctl.notice")]

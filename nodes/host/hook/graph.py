@@ -8,9 +8,10 @@ out of SplitSigmas.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import comfy.samplers
 from comfy_execution.progress import get_progress_state
@@ -22,6 +23,10 @@ Inputs = Mapping[str, Any]
 
 FIRST = 0.99
 """Share of the model's highest noise level from which on a run is at the beginning."""
+LATENTS = ("latent_image", "samples", "latent")
+"""How nodes that sample call the input of what they begin with."""
+NEAR = 3
+"""Nodes up to a sampler that another node hands on: of a region, its prompt, and what names the sampler."""
 LONGEST_WAY = 100
 """Nodes between two places of a graph; a longer way is not followed."""
 
@@ -53,10 +58,11 @@ def place_of_run(model: Any, sigmas: Sequence[float]) -> Place:
     graph = _Graph.executing()
     if graph is None:
         return Place(by_graph=False, part=inner)
-    continues = graph.controlled(graph.inputs.get("latent_image"))
-    whole = _scheduled(graph, model)
-    before = _position(sigmas, whole)
-    if before is not None:
+    continues = graph.again or any(graph.controlled(graph.inputs.get(name)) for name in LATENTS)
+    for whole in _scheduled(graph, model):
+        before = _position(sigmas, whole)
+        if before is None:
+            continue
         part = n < len(whole) - 1 or (inner and graph.inputs.get("denoise", 1.0) != 1.0)
         return Place(by_graph=True, part=part, total=len(whole) - 1, before=before, continues=continues, whole=whole)
     stage = _stage(graph, n) or _split(graph)
@@ -65,17 +71,20 @@ def place_of_run(model: Any, sigmas: Sequence[float]) -> Place:
     return Place(by_graph=True, part=inner, total=stage[1], before=stage[0], continues=continues)
 
 
-def _scheduled(graph: _Graph, model: Any) -> tuple[float, ...]:
-    """The noise levels of the whole run of a node with the inputs of a KSampler; empty where it has others."""
-    sampler, scheduler = (graph.inputs.get(name) for name in ("sampler_name", "scheduler"))
+def _scheduled(graph: _Graph, model: Any) -> Iterator[tuple[float, ...]]:
+    """The noise levels of the whole run of a node with the inputs of a KSampler.
+
+    A node that samples its steps one by one, in regions, may get sampler and scheduler from nodes before it.
+    """
     steps, denoise = graph.number("steps"), graph.inputs.get("denoise", 1.0)
-    of_host = sampler in comfy.samplers.SAMPLER_NAMES and scheduler in comfy.samplers.SCHEDULER_NAMES
-    if not (of_host and steps and isinstance(denoise, float | int)):
-        return ()
-    run = comfy.samplers.KSampler(
-        model, steps=steps, device="cpu", sampler=sampler, scheduler=scheduler, denoise=denoise
-    )
-    return tuple(run.sigmas.tolist())
+    if not (steps and isinstance(denoise, float | int)):
+        return
+    for sampler, scheduler in graph.samplers():
+        if sampler in comfy.samplers.SAMPLER_NAMES and scheduler in comfy.samplers.SCHEDULER_NAMES:
+            run = comfy.samplers.KSampler(
+                model, steps=steps, device="cpu", sampler=sampler, scheduler=scheduler, denoise=denoise
+            )
+            yield tuple(run.sigmas.tolist())
 
 
 def _position(sigmas: Sequence[float], whole: Sequence[float]) -> int | None:
@@ -121,9 +130,13 @@ def _split(graph: _Graph) -> Stage | None:
 class _Graph:
     """The graph that the host executes, seen from the node that it executes now."""
 
-    def __init__(self, graph: Any, inputs: Inputs) -> None:
+    latest: ClassVar[tuple[weakref.ref[Any], str] | None] = None
+    """The graph and the node of the last sampling run."""
+
+    def __init__(self, graph: Any, inputs: Inputs, again: bool) -> None:
         self._graph = graph
         self.inputs = inputs
+        self.again = again  # the node has sampled before in this prompt, as one does that samples step by step
 
     @classmethod
     def executing(cls) -> _Graph | None:
@@ -132,7 +145,9 @@ class _Graph:
         graph = state.dynprompt
         if context is None or state.prompt_id != context.prompt_id or not graph.has_node(context.node_id):
             return None
-        return cls(graph, graph.get_node(context.node_id)["inputs"])
+        before, cls.latest = cls.latest, (weakref.ref(graph), context.node_id)
+        again = before is not None and before[0]() is graph and before[1] == context.node_id
+        return cls(graph, graph.get_node(context.node_id)["inputs"], again)
 
     def node(self, link: Any) -> Mapping[str, Any] | None:
         """The node that a link comes from; None for anything else."""
@@ -150,6 +165,21 @@ class _Graph:
                 return None
             (value,) = node["inputs"].values()
         return None
+
+    def samplers(self) -> Iterator[tuple[Any, Any]]:
+        """Names of sampler and scheduler, of this node or of those that hand it a sampler of their own, each once."""
+        level, pairs = [self.inputs], set()
+        for _ in range(NEAR):
+            named = [inputs for inputs in level if "sampler_name" in inputs and "scheduler" in inputs]
+            for inputs in named:
+                pair = str(inputs["sampler_name"]), str(inputs["scheduler"])
+                if pair not in pairs:
+                    pairs.add(pair)
+                    yield pair
+            if self.inputs in named:  # it samples with its own
+                return
+            nodes = [self.node(link) for inputs in level for link in inputs.values()]
+            level = [node["inputs"] for node in nodes if node is not None]
 
     def controlled(self, link: Any) -> bool:
         """Whether a node behind this link puts controls into a MODEL."""

@@ -5,32 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from control_graphs import CLOSE, counted, largest_difference, latents, picture, with_our_control
+from control_graphs import (
+    CLOSE,
+    counted,
+    largest_difference,
+    latents,
+    picture,
+    scheduled,
+    titles,
+    with_our_control,
+)
 from host_graphs import Graph, node
 from host_process import NodeFailed
 
 N = 6
 FELT = 1e-2
-SCHEDULE = {"start": 0.0, "end": 1.0, "unit": "steps", "curve": "", "interpolation": "linear", "steps": 0}
 WINDOWS = {
     "steps": {"end": 0.5},
     "middle": {"start": 0.3, "end": 0.7},
     "diffusers": {"end": 0.5, "unit": "steps_diffusers"},
     "curve": {"curve": "1@0, 0@0.5"},
 }
-
-
-def scheduled(host: Any, graph: Graph, net: Any, policy: str = "error", **schedule: Any) -> Graph:
-    """The graph with our control under a schedule, and an error where it never acts."""
-    window = node("ZeroctlSchedule", **{**SCHEDULE, **schedule})
-    return with_our_control(
-        graph,
-        host.give(net),
-        host.give(picture()),
-        schedule=["window", 0],
-        extra={"window": window},
-        if_never_applied=policy,
-    )
 
 
 def in_stages(graph: Graph, cuts: tuple[int, ...], steps: Any = N) -> Graph:
@@ -53,10 +48,6 @@ def in_stages(graph: Graph, cuts: tuple[int, ...], steps: Any = N) -> Graph:
         )
         latent = [name, 0]
     return graph
-
-
-def titles(result: Any) -> list[str]:
-    return [data["title"] for data in result.sent("zeroctl.notice")]
 
 
 @pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
