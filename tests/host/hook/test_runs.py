@@ -88,15 +88,15 @@ def test_nothing_of_a_run_outlives_it(host, graph_of, our_net, model_of, end) ->
 
 
 def test_an_interruption_is_heard_between_two_masks(host, graph_of, our_net, monkeypatch) -> None:
-    placed = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.hook.placed"]
-    prepare, shapes = placed.prepared_mask, []
+    module = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.hook.placed"]
+    prepare, shapes = module.prepared_mask, []
 
     def interrupting(mask: torch.Tensor, **options: Any) -> torch.Tensor:
         shapes.append(tuple(mask.shape))
         host.nodes.interrupt_processing()
         return prepare(mask, **options)
 
-    monkeypatch.setattr(placed, "prepared_mask", interrupting)
+    monkeypatch.setattr(module, "prepared_mask", interrupting)
     masks = {"masks": host.give(torch.rand(3, 64, 64))}
     graph = with_our_control(
         graph_of(batch=3), host.give(our_net("thin")), host.give(picture()), extra=masks, mask=["masks", 0]
