@@ -234,7 +234,7 @@ class ZeroctlTrainControlNet(ComfyNode):
 
 def _report(data: TrainingData, faults: list[Fault]) -> str:
     index = data.index
-    lines = [f"{len(index.names)} samples in {data.folder}, {index.held_out} of them held out for scores"]
+    lines = [f"{plural(len(index.names), 'sample')} in {data.folder}, {index.held_out} of them held out for scores"]
     return "\n".join([*lines, *lines_of(faults, NAMED)])
 
 

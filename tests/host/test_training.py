@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from demo_graphs import demo_graph
 from host_graphs import Graph, node
 from host_process import Host, NodeFailed
 from scene_files import write_scenes
+from torch import Tensor
 
-from zeroctl_core import load_controlnet
+from zeroctl_core import UNet, load_controlnet
 from zeroctl_core.train.__main__ import Options, of_data
 from zeroctl_core.train.run import train_control
 from zeroctl_core.train.source import WORLD, load_source
@@ -88,36 +91,109 @@ def test_more_steps_go_on_to_the_bits_of_one_run_and_of_the_command(host: Host, 
     options = Options(data=data, work=work, run="command", steps=4, batch_size=4)
     with torch.inference_mode(False), torch.enable_grad():  # the host switches gradients off in its process
         train_control(*of_data(options, load_source(WORLD)), say=lambda text: None)
-    one, *others = (
-        load_controlnet(work / run / "canny.safetensors").state_dict() for run in ("parts", "whole", "command")
-    )
-    for other in others:
-        assert all(torch.equal(one[key], other[key]) for key in one)
+    for run in ("parts", "command"):
+        assert_equal_weights(weights_of(host, "whole"), weights_of(host, run))
+
+
+@pytest.fixture
+def interrupted_at(host: Host, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Run a graph, and interrupt it at a call of a method of the pack's training: where `when` says so."""
+    run_module = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.training.run"]
+
+    def interrupt(graph: Graph, owner: str, method: str, when: Callable[..., bool]) -> None:
+        place = getattr(run_module, owner)
+        call = getattr(place, method)
+
+        def interrupting(self: Any, *args: Any, **options: Any) -> Any:
+            if when(*args):
+                host.nodes.interrupt_processing()
+            return call(self, *args, **options)
+
+        monkeypatch.setattr(place, method, interrupting)
+        with pytest.raises(NodeFailed, match="interrupted"):
+            host.run(graph)
+        monkeypatch.undo()
+
+    return interrupt
+
+
+def checkpoints(host: Host, run: str) -> list[str]:
+    folder = Path(host.folder_paths.get_output_directory()) / "zeroctl" / "train" / run / "checkpoints"
+    return sorted(path.name for path in folder.iterdir())
+
+
+def weights_of(host: Host, run: str) -> dict[str, Tensor]:
+    folder = Path(host.folder_paths.get_output_directory()) / "zeroctl" / "train" / run
+    return load_controlnet(folder / "canny.safetensors").state_dict()
+
+
+def assert_equal_weights(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_an_interrupt_writes_a_checkpoint_and_queued_again_it_goes_on(
-    host: Host, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    host: Host, pictures: Path, interrupted_at: Callable[..., None]
 ) -> None:
-    view = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.training.run"]._View
-    call = view.__call__
-
-    def interrupting(self: Any, now: Any) -> None:
-        if now.step == 3:
-            host.nodes.interrupt_processing()
-        call(self, now)
-
-    monkeypatch.setattr(view, "__call__", interrupting)
-    with pytest.raises(NodeFailed, match="interrupted"):
-        host.run(training_graph("interrupted", 5))
-    work = Path(host.folder_paths.get_output_directory()) / "zeroctl" / "train"
-    assert [path.name for path in (work / "interrupted" / "checkpoints").iterdir()] == ["step-00000003"]
-    monkeypatch.undo()
+    interrupted_at(training_graph("interrupted", 5), "_View", "__call__", lambda now: now.step == 3)
+    assert checkpoints(host, "interrupted") == ["step-00000003"]
     for run in ("interrupted", "not interrupted"):
         host.run(training_graph(run, 5))
-    one, other = (
-        load_controlnet(work / run / "canny.safetensors").state_dict() for run in ("interrupted", "not interrupted")
-    )
-    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert_equal_weights(weights_of(host, "interrupted"), weights_of(host, "not interrupted"))
+
+
+def test_an_interrupt_is_heard_while_a_score_is_sampled(
+    host: Host, pictures: Path, interrupted_at: Callable[..., None]
+) -> None:
+    """At the next call of the UNet of many, with the checkpoint of the step that is scored."""
+    n_samples = 0
+
+    def is_second_score(*_: object) -> bool:
+        nonlocal n_samples
+        n_samples += 1
+        return n_samples == 4  # a score and the sheet of step 0, without and with the control, then the last score
+
+    calls = []
+    unet_call = UNet.forward
+
+    def counted(self: UNet, *args: Any, **options: Any) -> Any:
+        calls.append(n_samples)
+        return unet_call(self, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(UNet, "forward", counted)
+        interrupted_at(training_graph("scored", 2), "_ShownSource", "samples", is_second_score)
+    assert calls.count(1) == 10 and calls.count(4) == 0
+    assert checkpoints(host, "scored") == ["step-00000002"]
+    log = Path(host.folder_paths.get_output_directory()) / "zeroctl" / "train" / "scored" / "log.jsonl"
+    host.run(training_graph("scored", 3))
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [0, 1, 2, 3]
+
+
+def test_what_a_node_says_of_a_run_names_no_option_of_the_command(host: Host, pictures: Path) -> None:
+    host.run(training_graph("damaged", 2))
+    for other, change in (("damaged", {"seed": 1}), ("damaged", {"steps": 1})):
+        graph = training_graph(other, 2)
+        graph["train"]["inputs"].update(change)
+        with pytest.raises(NodeFailed, match="another name") as refusal:
+            host.run(graph)
+        assert "--" not in str(refusal.value)
+    folder = Path(host.folder_paths.get_output_directory()) / "zeroctl" / "train" / "damaged"
+    for path in folder.rglob("state.json"):
+        path.write_bytes(b"damaged")
+    with pytest.raises(NodeFailed, match="another name, or delete") as refusal:
+        host.run(training_graph("damaged", 3))
+    assert "--" not in str(refusal.value)
+
+
+def test_a_training_takes_the_data_of_its_own_node_where_two_share_a_name(host: Host, pictures: Path) -> None:
+    graph = training_graph("own data", 1)
+    graph["other"] = node("ZeroctlTrainingData", **{**graph["data"]["inputs"], "held_out": 8})
+    first, _ = outputs(host, graph, "data", 2)
+    other = host.run({"demo": graph["demo"], "other": graph["other"]}, keep={"data": ["other", 0]})["data"]
+    assert first.folder == other.folder and first.index.key != other.index.key
+    graph["data"] = host.give(first)
+    report = outputs(host, {key: graph[key] for key in ("demo", "data", "train")}, "train", 3)[2]
+    assert "1 step on 16 samples" in report
 
 
 def test_the_model_draws_the_same_picture_before_and_after(host: Host, pictures: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import combinations
@@ -17,11 +18,13 @@ from PIL import Image, ImageDraw
 from tiny_transformers import write_tiny
 
 from zeroctl_core import ControlStack, ControlUnit
+from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.following import iou, object_mask
 from zeroctl_core.demo.model import DemoModel, load_control
 from zeroctl_core.demo.world import SIZE, render, scene
 from zeroctl_core.sampling import noise_of, sample
+from zeroctl_core.train.score import line_score
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "example_workflows"  # as the browser saves them; the host offers every one as a template
@@ -29,6 +32,7 @@ API_FORMS = ROOT / "tests" / "workflows"
 NAMES = sorted(path.stem for path in API_FORMS.glob("*.json"))
 NOTES = {"MarkdownNote", "Note"}  # of the frontend alone: no prompt holds them
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+OF_THE_DEMO = {"start_here", "train_your_first_control"}  # its model draws no 64 pixels
 EMBEDDED = "zeroctl/"  # before the names of the controls that come with the pack
 PIXELS = 64
 TITLE_HEIGHT = 30  # a node's pos is below its title
@@ -116,7 +120,7 @@ def _picture(server: HostServer, graph: dict[str, Any]) -> tuple[np.ndarray, dic
     return np.asarray(picture).astype(float), outputs
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "start_here"])  # the demo model draws no 64 pixels
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in OF_THE_DEMO])
 def test_the_workflow_makes_a_picture_that_follows_its_control(bench: HostServer, name: str) -> None:
     graph = _small(_api(name))
     controlled, outputs = _picture(bench, graph)
@@ -157,6 +161,35 @@ def test_the_first_workflow_gives_the_cores_picture_from_nothing_but_the_pack(
     assert float(iou(object_mask(result), rendering.mask[:, 0] > 0.5)) > 0.8
     # the host cuts off what is behind the point
     assert np.abs(np.asarray(picture).astype(float) + 0.5 - expected).max() <= 1.0
+
+
+def _trained(server: HostServer, graph: dict[str, Any], timeout: float) -> tuple[float, str]:
+    """How well the picture at the end follows the edges of the other scene, and the report of the training."""
+    outputs = server.run(graph, timeout=timeout)
+    (save,), (edges,), (report,) = (_by_type(graph, kind) for kind in ("SaveImage", "PreviewImage", "PreviewAny"))
+    maps = [torch.from_numpy(np.array(server.images(outputs, node)[0].convert("RGB"))) for node in (save, edges)]
+    picture, lines = (pixels.movedim(-1, 0)[None] / 255 for pixels in maps)
+    return line_score(ANNOTATORS["canny"](picture), lines)["follow"], outputs[report]["text"][0]
+
+
+def test_a_first_control_is_trained_from_nothing_but_the_pack(server: HostServer) -> None:
+    """The example with fewer scenes and steps."""
+    graph = _api("train_your_first_control")
+    assert not {"ckpt_name", "lora_name", "vae_name"} & {key for node in graph.values() for key in node["inputs"]}
+    (training,), (data,) = (_by_type(graph, kind) for kind in ("ZeroctlTrainControlNet", "ZeroctlTrainingData"))
+    graph[graph[data]["inputs"]["images"][0]]["inputs"]["count"] = 12
+    graph[data]["inputs"].update(held_out=2, name="few_scenes")
+    graph[training]["inputs"].update(steps=2, run="few_steps")
+    _, report = _trained(server, graph, timeout=600)
+    assert "2 steps on 10 samples" in report and "line_f1" in report
+
+
+@pytest.mark.full
+def test_a_first_control_as_the_example_trains_it_follows(server: HostServer) -> None:
+    follow, report = _trained(server, _api("train_your_first_control"), timeout=3600)
+    scores = [float(score) for score in re.findall(r"line_f1 (\S+?),? ", report.replace("\n", " "))]
+    assert scores[0] < 0.25 and max(scores) > 0.7, report
+    assert follow > 0.7
 
 
 def test_a_switched_off_row_of_the_stack_changes_the_picture(bench: HostServer) -> None:

@@ -92,14 +92,16 @@ class Watch:
         if now.loss is not None:
             line["loss"] = round(now.loss, 6)
         is_scored, has_gap = self.config.is_scored(now.step), self.config.has_gap(now.step)
-        if is_scored or has_gap:
-            with _averages_in_place(now.averaged):
-                if has_gap:
-                    line["gap"] = round(self.task.paired_gap(), 6)
-                if is_scored:
-                    line |= {key: round(value, 4) for key, value in self.scores().items()}
-                    self._keep_best(line)
-        self.log.add(line)
+        try:
+            if is_scored or has_gap:
+                with _averages_in_place(now.averaged):
+                    if has_gap:
+                        line["gap"] = round(self.task.paired_gap(), 6)
+                    if is_scored:
+                        line |= {key: round(value, 4) for key, value in self.scores().items()}
+                        self._keep_best(line)
+        finally:  # also of a step whose score was interrupted: the run goes on behind it
+            self.log.add(line)
         if is_scored:
             self._announce(line, now)
 

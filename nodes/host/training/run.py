@@ -13,7 +13,9 @@ from PIL import Image
 from server import PromptServer
 from torch import Tensor, nn
 
+from zeroctl_core.files.plural import plural
 from zeroctl_core.train.config import ControlConfig
+from zeroctl_core.train.data import Prompts
 from zeroctl_core.train.loop import Progress
 from zeroctl_core.train.prepare.cache import CachedData
 from zeroctl_core.train.prepare.source import PreparedSource
@@ -70,6 +72,18 @@ class _ShownSource(PreparedSource):
         self.view.sheet(net)
         return scores
 
+    def samples(self, net: nn.Module | None, condition: Tensor, prompts: Prompts, **options: Any) -> Tensor:
+        """An interrupt is heard at each call of the UNet: the samples of a score take seconds."""
+        hearing = self.unet.register_forward_pre_hook(_hear_interrupts)
+        try:
+            return super().samples(net, condition, prompts, **options)
+        finally:
+            hearing.remove()
+
+
+def _hear_interrupts(*_: object) -> None:
+    comfy.model_management.throw_exception_if_processing_interrupted()
+
 
 class _View:
     """What the node shows while it trains: the bar, the last lines, and samples wherever a score is taken."""
@@ -108,7 +122,8 @@ class _View:
 def _summary(result: TrainedControl, config: ControlConfig, data: TrainingData) -> list[str]:
     jump = "no sudden convergence was seen" if result.jump is None else str(result.jump)
     return [
-        f"{result.path}: {config.steps} steps on {len(data.index.names) - data.index.held_out} samples",
+        f"{result.path}: {plural(config.steps, 'step')} on "
+        f"{plural(len(data.index.names) - data.index.held_out, 'sample')}",
         jump,
         f"to go on without ComfyUI: python -m zeroctl_core.train --data {data.folder} --work {config.work} "
         f"--run {config.run} --steps {config.steps} --batch-size {config.batch_size} --learning-rate "
