@@ -21,6 +21,7 @@ BESIDE_THE_TESTS = {
     "random_weights": "tests/random_weights.py",
     "diffusers_twins": "tests/core/network/diffusers_twins.py",
     "scene_files": "tests/scene_files.py",
+    "small_disk": "tests/small_disk.py",
     "tfjs_graph": "tests/tfjs_graph.py",
     "face_graph": "tests/face_graph.py",
     "windows_files": "tests/windows_files.py",
@@ -57,6 +58,7 @@ for _name, _path in BESIDE_THE_TESTS.items():
 
 # emulations of other systems, for every test
 windows_files = sys.modules["windows_files"].windows_files
+small_disk = sys.modules["small_disk"].small_disk
 device_without_float64 = sys.modules["pretended_device"].device_without_float64
 
 
