@@ -31,6 +31,7 @@ __all__ = ["Trained", "train"]
 SHOWN = 3  # held-out samples of the preview
 PREVIEW_SIZE = 512  # pixels of its longer side
 SAMPLE_SEED = 7
+LAST_LINES = 6
 
 log = logging.getLogger("zeroctl")
 
@@ -100,11 +101,12 @@ class _View:
         comfy.model_management.throw_exception_if_processing_interrupted()
 
     def say(self, text: str) -> None:
-        self.lines.append(text)
+        """The newest line first; Nodes 2.0 runs the lines together."""
+        self.lines.append(text.removeprefix(f"{self.config.condition}: "))
         log.info("[zeroctl] %s", text)
         server = getattr(PromptServer, "instance", None)
         if server is not None and self.node_id:
-            server.send_progress_text("\n".join(self.lines[-6:]), self.node_id)
+            server.send_progress_text(";\n".join(reversed(self.lines[-LAST_LINES:])), self.node_id)
 
     def sheet(self, net: nn.Module) -> Tensor:
         """Condition, without and with the control, side by side: [B, 3, H, 3 W] in 0..1."""

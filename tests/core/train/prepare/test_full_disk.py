@@ -17,8 +17,8 @@ def test_a_full_disk_stops_at_any_file_with_a_sentence_and_goes_on_with_room(sma
     prepare(samples, DRAWING, ToyBase(), tmp_path / "whole", held_out=HELD_OUT)
     disk = small_disk(SIZE)
     whole, folder = digests(tmp_path / "whole"), disk / "set"
-    for taken in range(SIZE - PAGE, 0, -PAGE):
-        (disk / FILLER).write_bytes(bytes(taken))
+    for size in range(SIZE - PAGE, 0, -PAGE):
+        (disk / FILLER).write_bytes(bytes(size))
         try:
             prepare(samples, DRAWING, ToyBase(), folder, held_out=HELD_OUT)
             break
