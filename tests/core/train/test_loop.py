@@ -96,9 +96,10 @@ def test_stopping_it_at_random_lines_never_changes_the_result(tmp_path, uninterr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, which this system cannot")
-def test_a_run_killed_at_20_random_moments_ends_in_the_same_bits(tmp_path):
+@pytest.mark.parametrize("kills", [20, pytest.param(50, marks=pytest.mark.full)])
+def test_a_run_killed_at_random_moments_ends_in_the_same_bits(tmp_path, kills):
     process = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("kill_often.py")), str(tmp_path), "20"],
+        [sys.executable, str(Path(__file__).with_name("kill_often.py")), str(tmp_path), str(kills)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -106,7 +107,7 @@ def test_a_run_killed_at_20_random_moments_ends_in_the_same_bits(tmp_path):
     )
     assert process.returncode == 0, process.stderr
     result = json.loads(process.stdout)
-    assert result["killed"] == 20
+    assert result["killed"] == kills
     assert result["left_half"] > 0, "no process died while it wrote a checkpoint"
     assert result["result"] == result["whole"]
 

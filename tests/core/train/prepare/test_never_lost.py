@@ -39,9 +39,10 @@ def whole(samples, tmp_path_factory):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, which this system cannot")
-def test_a_preparation_killed_at_random_moments_ends_in_the_same_bytes(tmp_path):
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.full)])
+def test_a_preparation_killed_at_random_moments_ends_in_the_same_bytes(tmp_path, kills):
     process = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("prepare_killed.py")), str(tmp_path), "3"],
+        [sys.executable, str(Path(__file__).with_name("prepare_killed.py")), str(tmp_path), str(kills)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -49,7 +50,7 @@ def test_a_preparation_killed_at_random_moments_ends_in_the_same_bytes(tmp_path)
     )
     assert process.returncode == 0, process.stderr
     result = json.loads(process.stdout)
-    assert result["killed"] >= 3 and all(result["equal"])
+    assert result["killed"] >= kills and all(result["equal"])
     assert result["left_half"] > 0, "no process died while it wrote a file"
 
 
