@@ -166,7 +166,7 @@ def test_the_first_workflow_gives_the_cores_picture_from_nothing_but_the_pack(
 def _trained(server: HostServer, graph: dict[str, Any], timeout: float) -> tuple[float, str]:
     """How well the picture at the end follows the edges of the other scene, and the report of the training."""
     outputs = server.run(graph, timeout=timeout)
-    (save,), (edges,), (report,) = (_by_type(graph, kind) for kind in ("SaveImage", "PreviewImage", "PreviewAny"))
+    (save,), (edges,), (report,) = (_by_type(graph, kind) for kind in ("SaveImage", "ZeroctlCanny", "PreviewAny"))
     maps = [torch.from_numpy(np.array(server.images(outputs, node)[0].convert("RGB"))) for node in (save, edges)]
     picture, lines = (pixels.movedim(-1, 0)[None] / 255 for pixels in maps)
     return line_score(ANNOTATORS["canny"](picture), lines)["follow"], outputs[report]["text"][0]
