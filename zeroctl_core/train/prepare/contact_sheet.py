@@ -48,8 +48,8 @@ class Tile:
 def tiles_of(folder: Found, faults: Sequence[Fault], most: int = MOST) -> tuple[list[Tile], int]:
     """The tiles of a sheet in the order of their names, and how many samples there are.
 
-    Where there are more than `most`, those with a fault come first, what cannot be used before all others, and then
-    samples at equal distances.
+    Where there are more than `most`, what cannot be used comes first, then what is doubted, then all others; of a group
+    for which there is no room, samples at equal distances.
     """
     kinds: dict[str, list[str]] = {}
     for fault in sorted(faults, key=lambda fault: not fault.is_unusable):
@@ -66,11 +66,15 @@ def tiles_of(folder: Found, faults: Sequence[Fault], most: int = MOST) -> tuple[
         )
         for number, one in enumerate(rows, start=1)
     ]
-    faulty = [tile for colour in (REFUSED, DOUBTED) for tile in tiles if tile.colour == colour][:most]
-    sound, room = [tile for tile in tiles if not tile.kinds], most - len(faulty)
-    if len(sound) > room:
-        sound = [sound[index * len(sound) // room] for index in range(room)]
-    return sorted([*faulty, *sound], key=lambda tile: tile.number), len(tiles)
+    choice: list[Tile] = []
+    for colour in (REFUSED, DOUBTED, USABLE):
+        choice += _spread([tile for tile in tiles if tile.colour == colour], most - len(choice))
+    return sorted(choice, key=lambda tile: tile.number), len(tiles)
+
+
+def _spread(tiles: Sequence[Tile], most: int) -> Sequence[Tile]:
+    """All of them, or so many at equal distances."""
+    return tiles if len(tiles) <= most else [tiles[index * len(tiles) // most] for index in range(most)]
 
 
 def write_contact_sheet(path: Path, tiles: Sequence[Tile], drawing: Drawing) -> None:

@@ -37,7 +37,7 @@ def test_of_many_the_faulty_come_first_and_keep_their_numbers(tmp_path):
     assert [tile.number for tile in tiles if tile.kinds] == [*range(51, 61), 100]
     assert tiles[0].number == 1 and [tile.number for tile in tiles] == sorted(tile.number for tile in tiles)
     few, _ = tiles_of(folder, faults, most=3)
-    assert [tile.number for tile in few] == [51, 52, 100]
+    assert [tile.number for tile in few] == [51, 56, 100]  # at equal distances
 
 
 @pytest.fixture
