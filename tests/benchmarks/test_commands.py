@@ -41,6 +41,7 @@ def test_the_names_of_options_that_people_have_in_their_scripts_stay(monkeypatch
         "differences": "only out",
         "mutants": "n seed out",
         "sweep": "only name steps out",
+        "data_path": "pictures number sheet threads out",
         "proof.p4_ablation": "seeds out steps n",
     }
     for command, names in options.items():
