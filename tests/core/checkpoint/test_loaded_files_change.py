@@ -66,8 +66,8 @@ def _write(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """File -> what a process of its own, which a map would end, told of it: one for all, each costs seconds."""
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """File -> what a process of its own, which a map would end, says of it: one for all, each costs seconds."""
     folder, program = tmp_path_factory.mktemp("change"), CHILD
     for damage, change in DAMAGES.items():
         for name, load in LOADERS.items():
@@ -82,8 +82,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/maps")
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", LOADERS)
-def test_what_was_read_stays_equal_to_the_bit(told, name, damage):
-    assert told[f"{damage}-{name}"] == ["FREE", "EQUAL"]
+def test_what_was_read_stays_equal_to_the_bit(results, name, damage):
+    assert results[f"{damage}-{name}"] == ["FREE", "EQUAL"]
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt"])
