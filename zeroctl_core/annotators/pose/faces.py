@@ -36,7 +36,7 @@ MOST_FINE = 8
 
 FARTHEST, SETTLED = 0.4, 0.1
 """In distances between the eyes: so far may the face's eyes be from the body's, and so far may its points move at the
-last look. Where the network sees no face it finds points all the same. Faces of 18 people: at most .25 and .053; a face
+last look. Where the network sees no face it finds points all the same. Faces of 17 people: at most .25 and .053; a face
 in profile and one behind a camera: .5 and .15, .68 and .23."""
 
 UNSURE = "a face of which nose and both eyes are not all found is not drawn"
