@@ -41,7 +41,8 @@ def main() -> None:
         losses = [line["loss"] for line in run.log if "loss" in line]
         tenth = max(1, len(losses) // 10)
         results[seed] = {
-            "score": [[line["step"], line["follow"]] for line in rows],
+            "score": [[line["step"], line["iou"]] for line in rows],
+            "following": [[line["step"], line["follow"]] for line in rows],
             "edge_f1": [[line["step"], line["edge_f1"]] for line in rows],
             "jump": None if run.jump is None else dataclasses.asdict(run.jump),
             "loss_first_tenth": sum(losses[:tenth]) / tenth,

@@ -101,8 +101,13 @@ def key_points(rendering: Rendering) -> Tensor:
 @CONDITIONS.register("colours")
 def colours(rendering: Rendering) -> Tensor:
     """The two colours, nothing of the shape: a disc of fixed size and place in the object's colour on the ground's."""
+    of_object = torch.tensor([COLOURS[one.colour] for one in rendering.scenes])
+    return disc_of_colours(of_object, torch.tensor([COLOURS[one.background] for one in rendering.scenes]))
+
+
+def disc_of_colours(of_object: Tensor, of_ground: Tensor) -> Tensor:
+    """A disc of fixed size and place in one colour on another, [B, 3] both -> [B, 3, 128, 128]."""
     grid = torch.arange(SIZE) + 0.5 - SIZE / 2
     disc = (COLOUR_DISC + 0.5 - torch.hypot(grid[None, :], grid[:, None])).clamp(0, 1)
-    of_object = torch.tensor([COLOURS[one.colour] for one in rendering.scenes])[:, :, None, None]
-    of_ground = torch.tensor([COLOURS[one.background] for one in rendering.scenes])[:, :, None, None]
+    of_object, of_ground = of_object[:, :, None, None], of_ground[:, :, None, None]
     return of_ground + (of_object - of_ground) * disc

@@ -10,17 +10,21 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from ..control.unit import Net
+from ..control.unit import ControlUnit, Net
 from ..network.unet import UNet
 from ..sampling import Prediction
 from ..train.data import ControlData, LeftOut, Prompts
 from ..train.fingerprint import fingerprint
 from ..train.objective import STABLE_DIFFUSION
+from ..train.score import Ends, following_figures
 from .autoencoder import SCALE
+from .condition_scores import CONDITION_SCORES
 from .conditions import CONDITIONS
 from .data import WorldData
+from .following import follow_scores
 from .model import WEIGHTS, DemoModel
-from .scoring import score_control
+from .scoring import control_samples
+from .world import render, scenes
 
 N_SCENES = 8192  # of a seed, unless another number is asked for
 
@@ -34,6 +38,7 @@ class World:
 
     def __init__(self, folder: Path = WEIGHTS, *, parts: DemoModel | None = None) -> None:
         self.folder, self._parts = folder, parts
+        self._known_ends: dict[tuple[str, int, int, int], tuple[Ends, Tensor]] = {}
 
     @cached_property
     def model(self) -> DemoModel:
@@ -76,8 +81,26 @@ class World:
 
     @torch.no_grad()
     def score(self, net: nn.Module, condition: str, *, n: int, seed: int, steps: int) -> dict[str, float]:
-        """`follow_scores` of held-out scenes, `follow` is the IoU."""
-        return score_control(self.model, cast(Net, net), condition, n=n, seed=seed, steps=steps)
+        """`following_figures` of held-out scenes, where a picture shows the condition again, and `follow_scores` by
+        what the world knows of them."""
+        world = scenes(seed, 0, n, "held_out")
+        truth = render(world)
+        image, prompts = CONDITIONS[condition](truth), [one.caption for one in world]
+        pictures = self._samples([ControlUnit(cast(Net, net), image)], prompts, seed, steps)
+        witness = follow_scores(pictures, world)
+        if condition not in CONDITION_SCORES:
+            return witness
+        compare, key = CONDITION_SCORES[condition], (condition, n, seed, steps)
+        if key not in self._known_ends:
+            without = self._samples([], prompts, seed, steps)
+            true = self.model.autoencoder.decode(self.model.autoencoder.encode(truth.image)).clamp(0, 1)
+            self._known_ends[key] = Ends(compare(without, image), compare(true, image)), without
+        ends, without = self._known_ends[key]
+        others = compare(pictures, image.roll(1, dims=0))
+        return {**following_figures(compare(pictures, image), others, ends, pictures, without), **witness}
+
+    def _samples(self, units: Sequence[ControlUnit], prompts: Sequence[str], seed: int, steps: int) -> Tensor:
+        return control_samples(self.model, units, prompts, seed * 100_000, steps=steps)
 
 
 def source(weights: Path | None = None) -> World:

@@ -19,12 +19,14 @@ from .averages import Averages
 from .config import ControlConfig
 from .control import ControlTask
 from .display import Say, duration
-from .jump import JumpDetector
+from .jump import Jump, JumpDetector
 from .loop import Progress
 from .source import Source
 
 BEST = "best.safetensors"  # in the folder of a run: the control of the best score
 SCORE_SEED = 7  # of the held-out scenes and the noise of scores: the same ones at every step and in every run
+
+RUINED = 0.05  # share of burnt-out channels, beyond those without control, that is told
 
 Line = dict[str, float]
 """`step`, `loss` of the batch, `lr`, `seconds` of training up to it in all processes of the run; where measured `gap`,
@@ -105,6 +107,13 @@ class Watch:
         if is_scored:
             self._announce(line, now)
 
+    def _samples_at(self, jump: Jump) -> str:
+        """How many single samples began to follow in a jump."""
+        counts = dict(self.log.series("n_follow"))
+        if jump.foot not in counts or jump.top not in counts:
+            return ""
+        return f"; {counts[jump.foot]:.0f} of the samples followed before, {counts[jump.top]:.0f} after"
+
     def scores(self) -> dict[str, float]:
         """How well samples of held-out scenes follow the condition."""
         net = self.task.net.eval()
@@ -132,14 +141,32 @@ class Watch:
 
     def _announce(self, line: Line, now: Progress) -> None:
         figures = [f"{key} {line[key]:.4f}" for key in ("loss", "gap") if key in line]
-        figures += [f"{key} {line[key]:.3f}" for key in ("iou", "edge_f1", "line_f1", "shading") if key in line]
+        if "follow" in line:
+            figures.append(following_text(line, in_full=now.step in (0, now.steps)))
+        figures += [f"{key} {line[key]:.3f}" for key in ("iou", "edge_f1", "shading") if key in line]
         left = f", {duration(now.seconds_left)} left" if now.seconds_left else ""
         self.say(f"step {now.step}/{now.steps}: {', '.join(figures)}{left}")
         if "follow" not in line and not self._has_told:
             self._has_told = True
-            self.say("this condition has no score: the gap and the samples tell what is learnt")
+            cause = "true pictures score no more than chance" if "saturated" in line else "nothing draws it again"
+            self.say(f"this condition has no score, {cause}: the gap and the samples tell what is learnt")
         if "follow" in line and (jump := self.detector.add(now.step, line["follow"])):
-            self.say(f"*** {jump}")
+            self.say(f"*** {jump}{self._samples_at(jump)}")
+
+
+def following_text(line: Line, *, in_full: bool) -> str:
+    """The score of a line in words; in full with what it is measured between."""
+    text = f"following {line['follow']:.2f}"
+    if "n_follow" in line:
+        text += f" ({line['n_follow']:.0f} of {line['n_scored']:.0f} samples)"
+    if in_full and "floor" in line:
+        text += (
+            f", error {line['follow_error']:.2f}: score {line['score']:.3f}, without control {line['floor']:.3f}, "
+            f"beside another's condition {line['other']:.3f}, of true pictures {line['ceiling']:.3f}"
+        )
+    if line.get("saturated", 0.0) > line.get("saturated_without", 0.0) + RUINED:
+        text += f", {line['saturated']:.0%} of the pixels' channels burnt out"
+    return text
 
 
 def _line(text: bytes) -> Line | None:

@@ -106,7 +106,8 @@ class Things(World):
         again = AGAIN[condition](pictures)
         if condition == "colours":
             return {"follow": 1 - float((again - condition_maps).square().sum(dim=1).sqrt().mean())}
-        return line_score(again, condition_maps)
+        f1 = float(line_score(again, condition_maps).mean())
+        return {"follow": f1, "line_f1": f1}
 
 
 def source(weights: Path | None = None) -> Things:

@@ -15,8 +15,8 @@ from ...control.stack import ControlStack
 from ...control.unit import ControlUnit, Net
 from ...network.unet import UNet
 from ...sampling import Prediction, noise_of, sample
-from ..data import Prompts
-from ..score import SCORES
+from ..data import ControlBatch, Prompts
+from ..score import SCORES, Ends, following_figures
 from ..source import TrainingBase
 from .cache import CachedData, Index, check_shards, read_index
 
@@ -34,6 +34,7 @@ class PreparedSource:
     def __init__(self, base: TrainingBase, folder: Path, index: Index | None = None) -> None:
         self.base, self.folder = base, folder
         self.index: Index = read_index(folder) if index is None else index
+        self._known_ends: dict[tuple[int, int, int], tuple[Ends, Tensor]] = {}
 
     @property
     def unet(self) -> UNet:
@@ -79,16 +80,34 @@ class PreparedSource:
 
     @torch.no_grad()
     def score(self, net: nn.Module, condition: str, *, n: int, seed: int, steps: int) -> dict[str, float]:
-        """The annotator applied again to samples of the held-out conditions; empty where there is no such score."""
+        """`following_figures` by the annotator, applied again to samples of the held-out conditions; empty
+        where it has no such score."""
         if self.index.annotator not in SCORES or not self.index.held_out:
             return {}
         held_out = CachedData(self.folder, self.index, held_out=True)
         batch = held_out.batch(range(min(n, len(held_out))))
-        pictures = self.samples(net, batch.condition, batch.prompts, seed=seed, steps=steps)
+        ends, without = self._ends(batch, seed, steps)
+        pictures = self.samples(net, batch.condition, batch.prompts, seed=seed, steps=steps).cpu()
+        again, compare = self._annotated(pictures), SCORES[self.index.annotator]
+        others = compare(again, batch.condition.roll(1, dims=0))
+        return following_figures(compare(again, batch.condition), others, ends, pictures, without)
+
+    def _ends(self, batch: ControlBatch, seed: int, steps: int) -> tuple[Ends, Tensor]:
+        """Floor and ceiling of the score of samples, and the pictures without control; computed once."""
+        key = (len(batch.condition), seed, steps)
+        if key not in self._known_ends:
+            compare = SCORES[self.index.annotator]
+            without = self.samples(None, batch.condition, batch.prompts, seed=seed, steps=steps).cpu()
+            true = self.decode(batch.latent.to(next(self.unet.parameters()).device)).cpu()
+            floor, ceiling = (compare(self._annotated(some), batch.condition) for some in (without, true))
+            self._known_ends[key] = Ends(floor, ceiling), without
+        return self._known_ends[key]
+
+    def _annotated(self, pictures: Tensor) -> Tensor:
+        """The conditions that the annotator draws of pictures [B, 3, H, W], with the settings of the data."""
         annotator = ANNOTATORS[self.index.annotator]
         annotate: Callable[..., Tensor] = annotator
-        again = annotate(pictures.cpu(), **parse_settings(annotator, self.index.settings))
-        return SCORES[self.index.annotator](again, batch.condition)
+        return annotate(pictures, **parse_settings(annotator, self.index.settings))
 
     @torch.no_grad()
     def samples(self, net: nn.Module | None, condition: Tensor, prompts: Prompts, *, seed: int, steps: int) -> Tensor:
