@@ -15,8 +15,8 @@ from ..network.unet import UNet
 from ..sampling import Prediction
 from ..train.data import ControlData, LeftOut, Prompts
 from ..train.fingerprint import fingerprint
+from ..train.following import Ends, following_figures
 from ..train.objective import STABLE_DIFFUSION
-from ..train.score import Ends, following_figures
 from .autoencoder import SCALE
 from .condition_scores import CONDITION_SCORES
 from .conditions import CONDITIONS

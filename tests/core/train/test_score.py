@@ -11,7 +11,8 @@ from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.model import load_control
 from zeroctl_core.demo.source import World
 from zeroctl_core.demo.world import SIZE, render, scenes
-from zeroctl_core.train.score import SCORES, Ends, class_score, depth_score, following_figures, lab, normal_score
+from zeroctl_core.train.following import Ends, following_figures
+from zeroctl_core.train.score import SCORES, class_score, depth_score, lab, normal_score
 from zeroctl_core.train.watching import following_text
 
 N = 4

@@ -16,7 +16,8 @@ from ...control.unit import ControlUnit, Net
 from ...network.unet import UNet
 from ...sampling import Prediction, noise_of, sample
 from ..data import ControlBatch, Prompts
-from ..score import SCORES, Ends, following_figures
+from ..following import Ends, following_figures
+from ..score import SCORES
 from ..source import TrainingBase
 from .cache import CachedData, Index, check_shards, read_index
 
