@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 HOST_TESTS = "tests/host needs ComfyUI: python tests/host/run.py runs it in every host found (COMFYUI_PATH, ~/comfy)"
 
@@ -60,6 +62,15 @@ for _name, _path in BESIDE_THE_TESTS.items():
 windows_files = sys.modules["windows_files"].windows_files
 small_disk = sys.modules["small_disk"].small_disk
 device_without_float64 = sys.modules["pretended_device"].device_without_float64
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Trainings of minutes run where they are asked for: `pytest -m long`."""
+    if "long" in config.option.markexpr:
+        return
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="a training of minutes: pytest -m long"))
 
 
 def pytest_report_header() -> str:

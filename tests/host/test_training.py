@@ -278,7 +278,7 @@ def many_pictures(host: Host) -> Iterator[str]:
     shutil.rmtree(folder)
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_a_thousand_pictures_become_a_control_that_follows_begun_in_the_graph_and_finished_by_the_command(
     host: Host, many_pictures: str, interrupted_at: Callable[..., None]
 ) -> None:

@@ -184,7 +184,7 @@ def test_a_first_control_is_trained_from_nothing_but_the_pack(server: HostServer
     assert "2 steps on 10 samples" in report and "line_f1" in report
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_a_first_control_as_the_example_trains_it_follows(server: HostServer) -> None:
     follow, report = _trained(server, _api("train_your_first_control"), timeout=3600)
     scores = [float(score) for score in re.findall(r"line_f1 (\S+?),? ", report.replace("\n", " "))]

@@ -117,7 +117,7 @@ def whole(tmp_path_factory):
 KINDS = [("step-", 1), ("step-", 3), (STATE, 1), (LOG, 1), (LOG, 3), (BEST, 1), (BEST, 2), ("toy", 1)]
 
 
-@pytest.mark.full
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "time"), KINDS, ids=[f"{name} {time}" for name, time in KINDS])
 def test_it_ends_with_a_sentence_loses_nothing_and_goes_on_with_room(
     small_disk, full_at, whole, monkeypatch, name, time

@@ -96,7 +96,7 @@ def test_stopping_it_at_random_lines_never_changes_the_result(tmp_path, uninterr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, which this system cannot")
-@pytest.mark.parametrize("kills", [20, pytest.param(50, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kills", [20, pytest.param(50, marks=pytest.mark.long)])
 def test_a_run_killed_at_random_moments_ends_in_the_same_bits(tmp_path, kills):
     process = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("kill_often.py")), str(tmp_path), str(kills)],

@@ -62,7 +62,7 @@ MANY, GOAL = 1000, 400
 """Pictures and steps of 8 samples after which the control follows: F1 .80 at step 300 already."""
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_a_thousand_pictures_become_a_control_that_follows(tmp_path):
     pictures, data = tmp_path / "pictures", tmp_path / "data"
     pictures.mkdir()

@@ -39,7 +39,7 @@ def whole(samples, tmp_path_factory):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked, which this system cannot")
-@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
 def test_a_preparation_killed_at_random_moments_ends_in_the_same_bytes(tmp_path, kills):
     process = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("prepare_killed.py")), str(tmp_path), str(kills)],
