@@ -30,8 +30,9 @@ def cases() -> dict[str, tuple[str, dict[str, str]]]:
     for name, entry in ANNOTATORS.items():
         table[name] = (name, {})
         for param in entry.params:
-            for option in set(getattr(param, "options", ())) & set(entry.networks):
-                table[f"{name}-{option}"] = (name, {param.name: option})
+            for option in getattr(param, "options", ()):
+                if option in entry.networks:
+                    table[f"{name}-{option}"] = (name, {param.name: option})
     return table
 
 
