@@ -160,7 +160,7 @@ def test_an_interrupt_is_heard_while_a_score_is_sampled(
     def is_second_score(*_: object) -> bool:
         nonlocal n_samples
         n_samples += 1
-        return n_samples == 4  # a score and the sheet of step 0, without and with the control, then the last score
+        return n_samples == 5  # at step 0 a score and the sheet, both without and with the control; then the last score
 
     calls = []
     unet_call = UNet.forward
@@ -172,7 +172,7 @@ def test_an_interrupt_is_heard_while_a_score_is_sampled(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(UNet, "forward", counted)
         interrupted_at(training_graph("scored", 2), "_ShownSource", "samples", is_second_score)
-    assert calls.count(1) == 10 and calls.count(4) == 0
+    assert calls.count(1) == 10 and calls.count(5) == 0
     assert checkpoints(host, "scored") == ["step-00000002"]
     log = Path(host.folder_paths.get_output_directory()) / "zeroctl" / "train" / "scored" / "log.jsonl"
     host.run(training_graph("scored", 3))
@@ -184,7 +184,7 @@ def test_the_node_shows_the_newest_line_first(host: Host, pictures: Path, monkey
     monkeypatch.setattr(host.server, "send_progress_text", lambda text, node_id, *_: texts.append(text))
     host.run(training_graph("shown", 1))
     assert texts[0] == "preparing the samples" and texts[1] == "16 samples;\npreparing the samples"
-    assert texts[3].startswith("step 1/1: ") and "line_f1" in texts[3].splitlines()[0]
+    assert texts[3].startswith("step 1/1: ") and "following" in texts[3].splitlines()[0]
 
 
 def test_what_a_node_says_of_a_run_names_no_option_of_the_command(host: Host, pictures: Path) -> None:
@@ -295,5 +295,5 @@ def test_a_thousand_pictures_become_a_control_that_follows_begun_in_the_graph_an
     assert_equal_weights(weights_of(host, "chain"), weights_of(host, "alone"))
     assert torch.equal(latents(host, demo_graph()), before)
     log = [json.loads(line) for line in (work / "chain" / "log.jsonl").read_text().splitlines()]
-    scores = [line["line_f1"] for line in log if "line_f1" in line]
+    scores = [line["score"] for line in log if "score" in line]
     assert scores[0] <= 0.25 and scores[-1] >= 0.8, scores
