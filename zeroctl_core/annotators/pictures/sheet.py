@@ -85,9 +85,9 @@ def write_sheet(path: Path, rows: Sequence[tuple[str, Sequence[Tile]]], scale: i
 def _wrapped(text: str, length_of: Callable[[str], float], room: float) -> list[str]:
     """Lines that are as long as there is room, broken between words; a word that is longer stays whole."""
     lines: list[str] = []
-    for given in text.splitlines():
+    for line in text.splitlines():
         current = ""
-        for word in given.split(" "):
+        for word in line.split(" "):
             longer = f"{current} {word}" if current else word
             if current and length_of(longer) > room:
                 lines.append(current)

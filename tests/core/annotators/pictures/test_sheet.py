@@ -24,8 +24,8 @@ def test_a_capital_is_legible_as_wide_as_a_page(tmp_path, n_tiles):
     pixels = sheet(tmp_path / "s.png", n_tiles, "H")
     rows = np.flatnonzero((pixels < DARK).any(axis=1))
     label = rows[rows > rows[0] + (np.diff(rows) > 1).argmax()]  # below the heading
-    shown = (label[-1] + 1 - label[0]) * min(1, PAGE / pixels.shape[1])
-    assert shown >= 0.62 * LABEL  # a capital is about .7 of a letter's height
+    height = (label[-1] + 1 - label[0]) * min(1, PAGE / pixels.shape[1])
+    assert height >= 0.62 * LABEL  # a capital is about .7 of a letter's height
 
 
 @pytest.mark.parametrize("n_tiles", [2, 6])
