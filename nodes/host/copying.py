@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from zeroctl_core import ControlNet, UNet
+from zeroctl_core.files.on_meta import on_meta
 
 from .control_net import control_net_from
 from .family import family_of_model, unet_base
@@ -33,7 +34,8 @@ def copy_from_model(model: Any) -> Any:
         )
     with torch.inference_mode(False):  # the host runs nodes in inference mode, whose tensors can never be trained
         weights = unpatched_weights(model)
-        unet = UNet(base, device="meta").requires_grad_(False)
+        with on_meta():
+            unet = UNet(base, device="meta").requires_grad_(False)
         odd = [key for key in weights if key not in unet.state_dict()]
         if odd:  # scales of quantised weights: the numbers beside them are not the weights
             raise ValueError(

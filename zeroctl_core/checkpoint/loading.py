@@ -12,6 +12,7 @@ from torch import Tensor
 from ..bases import Base, recognise
 from ..files.checkpoint_error import checkpoint_errors
 from ..files.key_faults import LONGEST_REASON, key_faults, named, short
+from ..files.on_meta import on_meta
 from ..files.plural import plural
 from ..files.suspects import HOST_LOADS, suspect
 from ..files.values import check_values
@@ -82,7 +83,8 @@ def load_controlnet(
     if not isinstance(ops, Ops):
         ops = ops(base, dtype_in_file)
     with checkpoint_errors(file.path, "read as a ControlNet"):
-        net = ControlNet(base, ops, device="meta")
+        with on_meta():
+            net = ControlNet(base, ops, device="meta")
         _check_keys(file, base, shapes, {key: tuple(tensor.shape) for key, tensor in net.state_dict().items()})
         if check_finite:
             start = ("zero_convs.", "middle_block_out.", f"input_hint_block.{len(net.input_hint_block) - 1}.")

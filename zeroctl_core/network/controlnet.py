@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from ..files.on_meta import on_meta
 from ..residuals import Residuals
 from .base import Base
 from .condition_encoder import ConditionEncoder
@@ -92,7 +93,8 @@ class ControlNet(Encoder):
         )
         first = next(unet.parameters())
         dtype, device = dtype or first.dtype, device or first.device
-        net = cls(unet.base.with_spec(spec), ops or unet.ops, dtype=dtype, device="meta")
+        with on_meta():
+            net = cls(unet.base.with_spec(spec), ops or unet.ops, dtype=dtype, device="meta")
         source = dict(unet.named_parameters())
         copies: dict[str, Tensor] = {}
         for name, _ in net.named_parameters():

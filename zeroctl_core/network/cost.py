@@ -7,6 +7,7 @@ from functools import lru_cache
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..files.on_meta import on_meta
 from .base import Base
 from .controlnet import ControlNet
 from .unet import UNet
@@ -24,7 +25,8 @@ def flops(base: Base, kind: type[UNet] | type[ControlNet], height: int, width: i
     """
     spec = base.spec
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net = kind(base, device="meta")
+        with on_meta():
+            net = kind(base, device="meta")
         x = torch.empty(1, spec.in_channels, height, width, device="meta")
         t = torch.empty(1, device="meta")
         context = torch.empty(1, TOKENS, spec.context_dim, device="meta")

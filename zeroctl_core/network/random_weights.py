@@ -8,6 +8,7 @@ from zlib import crc32
 import torch
 from torch import Tensor
 
+from ..files.on_meta import on_meta
 from .base import Base
 from .controlnet import ControlNet
 from .ops import TORCH_OPS, Ops
@@ -26,7 +27,8 @@ def random_controlnet(base: Base, seed: int = 0, ops: Ops = TORCH_OPS) -> Contro
     One pool of normal numbers is drawn, and each weight reads it from an offset of its own, scaled by 1/sqrt(fan in):
     drawing every weight would take ten times as long. Norms are 1 and biases 0. The zero convolutions are not zero.
     """
-    net = ControlNet(base, ops, device="meta")
+    with on_meta():
+        net = ControlNet(base, ops, device="meta")
     pool = torch.randn(POOL_SIZE, generator=torch.Generator().manual_seed(seed))
     net.load_state_dict({name: _value(name, value.shape, pool) for name, value in net.named_parameters()}, assign=True)
     return net.requires_grad_(False).eval()

@@ -14,6 +14,7 @@ from zeroctl_core.demo.autoencoder import Autoencoder
 from zeroctl_core.demo.model import DemoModel
 from zeroctl_core.demo.source import World
 from zeroctl_core.demo.text import TextEncoder
+from zeroctl_core.files.on_meta import on_meta
 
 from ..copying import unpatched_weights
 from ..family import family_of_model, unet_base
@@ -28,7 +29,9 @@ def encoders_of(clip: Any, vae: Any) -> World:
 
     Raises `ValueError` for those of another model than the demo's.
     """
-    return _world(UNet(BASES["tiny"], device="meta"), clip, vae)
+    with on_meta():
+        unet = UNet(BASES["tiny"], device="meta")
+    return _world(unet, clip, vae)
 
 
 def base_of(model: Any, clip: Any, vae: Any) -> World:
@@ -44,7 +47,9 @@ def base_of(model: Any, clip: Any, vae: Any) -> World:
             f"the MODEL is {family_of_model(model)}; this version trains on the demo model only in the graph: connect "
             "the MODEL of Load Demo Model"
         )
-    return _world(_around(UNet(base, device="meta"), unpatched_weights(model)), clip, vae)
+    with on_meta():
+        unet = UNet(base, device="meta")
+    return _world(_around(unet, unpatched_weights(model)), clip, vae)
 
 
 def _world(unet: UNet, clip: Any, vae: Any) -> World:

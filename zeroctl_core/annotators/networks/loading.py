@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ...files.checkpoint_error import checkpoint_errors
 from ...files.key_faults import key_faults, named
+from ...files.on_meta import on_meta
 from ...files.suspects import suspect
 from ...files.tfjs_file import open_tfjs_file
 from ...files.values import check_values
@@ -39,7 +40,7 @@ def load_network(name: str, path: str | os.PathLike[str], *, dtype: torch.dtype 
         with checkpoint_errors(Path(path), f"read as the network {name!r}"):
             _check(network, str(path), weights)
             check_values(Path(path), weights, lambda key: False)
-            with torch.device("meta"):
+            with on_meta():
                 net = network.build()
             net.load_state_dict(weights, assign=True)
     except CheckpointError as error:

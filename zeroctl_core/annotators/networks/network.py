@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from ...files.on_meta import on_meta
 from ...registry import Registry
 
 Shapes = dict[str, tuple[int, ...]]
@@ -54,7 +54,7 @@ class Network(PublishedFile):
 
 @cache
 def _shapes(build: Callable[[], nn.Module]) -> Shapes:
-    with torch.device("meta"):
+    with on_meta():
         return {key: tuple(tensor.shape) for key, tensor in build().state_dict().items()}
 
 
