@@ -139,14 +139,14 @@ class ZeroctlTrainingData(ComfyNode):
             samples, faults = _samples(config)
         else:
             samples, faults = samples_of(images or [], conditions or [], captions or []), []
-        samples, more = checked(samples, config.drawing, target, clip=clip[0], vae=vae[0])
+        lines: list[str] = []
+        samples, more = checked(samples, config.drawing, target, clip=clip[0], vae=vae[0], say=lines.append)
         faults += more
         if len(samples) <= config.held_out and any(fault.is_unusable for fault in faults):
             raise ValueError(
                 f"{plural(len(samples), 'sample')} can be used, and {config.held_out} are to be held out for scores; "
                 f"{'; '.join(lines_of(faults, NAMED))}"
             )
-        lines: list[str] = []
         data = prepared(
             samples,
             config.drawing,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +18,15 @@ from control_graphs import latents
 from demo_graphs import demo_graph
 from host_graphs import Graph, node
 from host_process import Host, NodeFailed
+from PIL import Image
 from scene_files import write_scenes
 from torch import Tensor
 
 from zeroctl_core import UNet, load_controlnet
+from zeroctl_core.train import run as running
 from zeroctl_core.train.__main__ import Options, of_data
+from zeroctl_core.train.prepare import cache
+from zeroctl_core.train.prepare.cache import CachedData
 from zeroctl_core.train.prepare.pairs import find_samples
 from zeroctl_core.train.prepare.preparing import Drawing, prepare
 from zeroctl_core.train.run import train_control
@@ -225,6 +231,120 @@ def test_lists_of_pictures_and_captions_are_paired_in_order(host: Host, pictures
     data, report = outputs(host, {**graph, "pictures": host.give(torch.rand(6, 64, 96, 3))}, "data", 2)
     assert len(data.index.names) == 6 and data.index.size == (128, 128) and "6 samples" in report
     assert "6 x empty caption (stops nothing): 000000, 000001" in report
+
+
+def pairs_of(data: Any) -> list[tuple[Tensor, Tensor]]:
+    """The latent and the context of every sample of the socket's data, in order."""
+    parts = [CachedData(data.folder, data.index, held_out=held_out) for held_out in (True, False)]
+    batches = [part.batch(range(len(part))) for part in parts]
+    return [
+        pair
+        for batch in batches
+        for pair in zip(batch.latent.flatten(1), batch.prompts.context.flatten(1), strict=True)
+    ]
+
+
+def test_the_hosts_loader_of_folders_gives_the_pairs_that_the_folder_gives(host: Host, pictures: Path) -> None:
+    """A list of IMAGE, of several sizes, and a list of STRING. An older host has one batch, and no texts."""
+    has_texts = "LoadImageTextDataSetFromFolder" in host.nodes.NODE_CLASS_MAPPINGS
+    loader = "LoadImageTextDataSetFromFolder" if has_texts else "LoadImageSetFromFolderNode"
+    caption = "a red star on a blue background"
+    captions = ["loader", 1] if has_texts else caption
+    graph = training_graph("x", 1, folder="", images=["loader", 0], captions=captions, name="loaded")
+    names = ["wide.png", "wide.txt"] if has_texts else []
+    try:
+        if names:
+            Image.open(pictures / "0000.png").resize((200, 150)).save(pictures / names[0])
+            (pictures / names[1]).write_text(caption)
+        data, report = outputs(
+            host,
+            {**graph, "loader": node(loader, folder=FOLDER, **({} if has_texts else {"resize_method": "None"}))},
+            "data",
+            2,
+        )
+        expected, _ = outputs(host, training_graph("x", 1, name="beside"), "data", 2)
+    finally:
+        for name in names:
+            (pictures / name).unlink()
+    n = N + bool(names)
+    assert f"{n} samples" in report and len(data.index.names) == n
+
+    def numbers(pairs: list[tuple[Tensor, Tensor]]) -> list[tuple[float, ...]]:
+        return sorted((*latent.tolist(), *(context.tolist() if has_texts else ())) for latent, context in pairs)
+
+    assert numbers(pairs_of(data)) == numbers(pairs_of(expected))
+    if not has_texts:
+        assert len(data.index.prompts) == 1 and set(data.index.captions) == {1}
+
+
+def test_what_is_damaged_is_made_anew_and_said_in_the_reports(host: Host, pictures: Path) -> None:
+    graph = training_graph("said", 2, name="said")
+    data, _ = outputs(host, graph, "data", 2)
+    host.run(graph)
+    for name in ("index.json", "looks.json", data.index.conditions[0]):
+        (data.folder / name).write_bytes(b"damaged")
+    again, report = outputs(host, graph, "data", 2)
+    assert again.index == data.index
+    for name in ("index.json", "looks.json", data.index.conditions[0]):
+        assert f"{name} is damaged" in report
+    log = Path(host.folder_paths.get_output_directory()) / "zeroctl" / "train" / "said" / "log.jsonl"
+    log.write_text(log.read_text().replace('"step": 1', '"st'))
+    report = outputs(host, graph, "train", 3)[2]
+    assert "log.jsonl: 1 line not as a run writes them" in report
+
+
+def loaded_models() -> set[int]:
+    """Which models the host holds in memory for sampling, by their patchers."""
+    import comfy.model_management
+
+    return {id(entry.model) for entry in comfy.model_management.current_loaded_models if entry.model is not None}
+
+
+@pytest.mark.parametrize("is_interrupted", [False, True])
+def test_a_training_gives_its_memory_back(
+    host: Host, pictures: Path, interrupted_at: Callable[..., None], is_interrupted: bool
+) -> None:
+    """At its end, while its control, samples and report are still held: the trainable copy and its weights, the state
+    of the optimiser, the latents; and the host has no more models loaded than before."""
+    alive: dict[str, list[weakref.ref[Any]]] = {}
+
+    def remember(kind: str, *things: Any) -> None:
+        alive.setdefault(kind, []).extend(weakref.ref(thing) for thing in things)
+
+    new_control, step, columns = running.new_control, torch.optim.AdamW.step, cache._columns
+
+    def new_remembered(*args: Any) -> Any:
+        net = new_control(*args)
+        remember("copies", net)
+        remember("weights", *net.parameters())
+        return net
+
+    def step_remembered(optimiser: Any, *args: Any) -> Any:
+        result = step(optimiser, *args)
+        remember("optimisers", optimiser)
+        remember("moments", *(value for state in optimiser.state.values() for value in state.values()))
+        return result
+
+    def columns_remembered(path: Path) -> dict[str, Tensor]:
+        table = columns(path)
+        remember("latents", *table.values())
+        return table
+
+    graph, loaded = training_graph(f"freed {is_interrupted}", 3), loaded_models()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "new_control", new_remembered)
+        patch.setattr(torch.optim.AdamW, "step", step_remembered)
+        patch.setattr(cache, "_columns", columns_remembered)
+        if is_interrupted:
+            interrupted_at(graph, "_View", "__call__", lambda now: now.step == 2)
+            results = []
+        else:
+            results = outputs(host, graph, "train", 3)
+    gc.collect()
+    assert set(alive) == {"copies", "weights", "optimisers", "moments", "latents"} and all(alive.values())
+    left = {kind: sum(reference() is not None for reference in things) for kind, things in alive.items()}
+    assert set(left.values()) == {0}, left
+    assert loaded_models() <= loaded and len(results) == (0 if is_interrupted else 3)
 
 
 def test_what_cannot_be_used_is_skipped_and_named_in_the_report(host: Host, pictures: Path) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import torch
+
 from ..bases import recognise
 from ..files.key_faults import named
 from ..files.streamed_safetensors import n_bytes_of, stream_safetensors
@@ -26,14 +28,16 @@ def save_controlnet(
     path: str | os.PathLike[str],
     layout: str = "ldm",
     *,
+    dtype: torch.dtype | None = None,
     provenance: Mapping[str, object] | None = None,
 ) -> Path:
     """Write a ControlNet as safetensors, in the LDM layout (without prefix) or the diffusers layout; return the path.
 
-    Dtypes stay. The header's metadata holds the spec, whether the net pools, where it came from and what `provenance`
-    adds, as JSON, beside what the header of the loaded file held. The file appears whole or not at all (see
-    `written_whole`), so it may replace the very file that the net was loaded from; a net that is mapped from it gets
-    its weights in memory first, because Windows replaces no file that is mapped.
+    `dtype` is that of the weights in the file; None: each keeps its own. The header's metadata holds the spec, whether
+    the net pools, where it came from and what `provenance` adds, as JSON, beside what the header of the loaded file
+    held. The file appears whole or not at all (see `written_whole`), so it may replace the very file that the net was
+    loaded from; a net that is mapped from it gets its weights in memory first, because Windows replaces no file that is
+    mapped.
 
     Raises `ValueError` for an unknown layout, a path that does not end in .safetensors, a net without weights, and
     one that the file would not be recognised as; `FileNotFoundError` when the folder does not exist.
@@ -48,7 +52,7 @@ def save_controlnet(
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {path.parent} does not exist; create it first")
     _leave_file(net, path)
-    weights = {key: tensor.detach().contiguous() for key, tensor in net.state_dict().items()}
+    weights = {key: tensor.detach() for key, tensor in net.state_dict().items()}
     if empty := [key for key, tensor in weights.items() if tensor.is_meta]:
         raise ValueError(f"the network has no weights yet, it was built on meta ({named(empty)}); load them first")
     _check_recoverable(net, {key: tuple(tensor.shape) for key, tensor in weights.items()})
@@ -59,8 +63,8 @@ def save_controlnet(
                 "save it in the ldm layout"
             )
         weights = to_diffusers(weights, net.spec.num_res_blocks, 2 * len(net.spec.condition_widths))
-    with written_whole(path, n_bytes_of(weights)) as part:
-        stream_safetensors(part, weights, _header(net, layout, provenance or {}))
+    with written_whole(path, n_bytes_of(weights, dtype)) as part:
+        stream_safetensors(part, weights, _header(net, layout, provenance or {}), dtype)
     return path
 
 

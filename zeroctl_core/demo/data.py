@@ -16,6 +16,7 @@ from ..files.streamed_safetensors import n_bytes_of, stream_safetensors
 from ..files.written_whole import written_whole
 from ..train.data import ControlBatch, Prompts
 from ..train.fingerprint import fingerprint
+from ..train.surprise import Surprise
 from .autoencoder import SCALE, Autoencoder
 from .conditions import CONDITIONS
 from .model import DemoModel
@@ -47,7 +48,7 @@ def encoded(
         try:
             return _read_latents(path)
         except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
-            warnings.warn(f"{path} is damaged ({error}); the pictures are encoded anew", stacklevel=2)
+            warnings.warn(f"{path} is damaged ({error}); the pictures are encoded anew", Surprise, stacklevel=2)
     parts = []
     for start in range(0, count, CHUNK):
         images = pictures(start).contiguous(memory_format=torch.channels_last)

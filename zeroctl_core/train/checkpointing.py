@@ -18,6 +18,7 @@ from torch import Tensor
 from ..files.sha256 import file_sha256
 from ..files.streamed_safetensors import n_bytes_of, stream_safetensors
 from ..files.written_whole import folder_written_whole
+from .surprise import Surprise
 
 CHECKPOINTS = "checkpoints"  # in the folder of a run
 PREFIX = "step-"
@@ -85,7 +86,7 @@ def latest_checkpoint(folder: Path, run: str) -> Checkpoint | None:
             faults.append(error)
             continue
         for fault in faults:
-            warnings.warn(f"{fault}; going back to the checkpoint before it", stacklevel=2)
+            warnings.warn(f"{fault}; going back to the checkpoint before it", Surprise, stacklevel=2)
         if _deciding(checkpoint.run) != _deciding(run):
             raise ResumeError(
                 f"{path} was written with other settings: {_difference(_deciding(checkpoint.run), _deciding(run))}. "

@@ -56,9 +56,14 @@ class _Reports:
         self.first, self.began = state.step, time.monotonic()
 
     def __call__(self, loss: float | None) -> None:
+        now = self.at(loss)
+        for callback in self.callbacks:
+            callback(now)
+
+    def at(self, loss: float | None) -> Progress:
         step, how = self.state.step, self.state.how
         seconds = time.monotonic() - self.began
-        now = Progress(
+        return Progress(
             step=step,
             steps=how.steps,
             loss=loss,
@@ -67,18 +72,22 @@ class _Reports:
             seconds_left=seconds / (step - self.first) * (how.steps - step) if step > self.first else None,
             averaged=self.state.averages,
         )
-        for callback in self.callbacks:
-            callback(now)
 
 
 def fit(
-    task: Task, how: Optimisation, *, folder: Path | None = None, callbacks: Sequence[Callback] = (), stop_at: int = 0
+    task: Task,
+    how: Optimisation,
+    *,
+    folder: Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    resumed: Callback = lambda now: None,
+    stop_at: int = 0,
 ) -> Averages | None:
     """Train a task; go on from the newest checkpoint in `folder`, if there is one. Returns the averaged weights.
 
     Ctrl-C, or any other exception that ends the loop between two steps, writes a checkpoint of the last step; one in
     the middle of a step leaves the checkpoint before. `stop_at` ends the run after that step with a checkpoint, as if
-    it had been interrupted there.
+    it had been interrupted there. `resumed` is called with the step of the checkpoint where the run goes on from one.
 
     Raises `ResumeError` for a folder that holds a run with other settings, and `FloatingPointError` for a loss or a
     gradient that is not finite; no checkpoint is written of such weights.
@@ -90,6 +99,8 @@ def fit(
     try:
         if first == 0:
             report(None)
+        else:
+            resumed(report.at(None))
         while state.step < how.steps:
             report(_step(task, state))
             if state.step % how.checkpoint_every == 0 or state.step in (how.steps, stop_at):

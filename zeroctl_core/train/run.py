@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -96,9 +95,9 @@ def save_trained(config: ControlConfig, source: Source, net: ControlNet, log: Lo
         "jump": None if jump is None else jump.step,
     }
     config.target.parent.mkdir(parents=True, exist_ok=True)
-    half = copy.deepcopy(net).to("cpu", torch.float16)
     settings = {**config.record(), "prediction": source.prediction}
-    return save_controlnet(half, config.target, provenance={"config": settings, "training": training})
+    provenance = {"config": settings, "training": training}
+    return save_controlnet(net, config.target, dtype=torch.float16, provenance=provenance)
 
 
 def train_control(
@@ -138,6 +137,7 @@ def train_control(
                     config.optimisation,
                     folder=config.folder / CHECKPOINTS,
                     callbacks=[watch, progress, *callbacks, interruption],
+                    resumed=watch.resumed,
                 )
             except KeyboardInterrupt:
                 progress.close()

@@ -13,6 +13,7 @@ from ..files.plural import plural
 from .averages import Averages
 from .checkpointing import Checkpoint, ResumeError, latest_checkpoint, write_checkpoint
 from .optimisation import Optimisation
+from .surprise import Surprise
 
 
 class State:
@@ -89,6 +90,7 @@ class State:
             warnings.warn(
                 f"the run began with {plural(checkpoint.threads, 'thread')} and goes on with {threads}: its weights "
                 "will not be equal to the bit to those of an uninterrupted run",
+                Surprise,
                 stacklevel=2,
             )
         tensors = checkpoint.tensors

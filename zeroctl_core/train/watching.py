@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import warnings
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import torch
 
 from ..checkpoint import save_controlnet
 from ..files.full_disk import full_disk_named
+from ..files.plural import plural
 from ..files.written_whole import written_whole
 from ..network.controlnet import ControlNet
 from .averages import Averages
@@ -22,11 +22,15 @@ from .display import Say, duration
 from .jump import Jump, JumpDetector
 from .loop import Progress
 from .source import Source
+from .surprise import Surprise
 
 BEST = "best.safetensors"  # in the folder of a run: the control of the best score
 SCORE_SEED = 7  # of the held-out scenes and the noise of scores: the same ones at every step and in every run
 
 RUINED = 0.05  # share of burnt-out channels, beyond those without control, that is told
+
+UNSCORED = {"step", "lr", "seconds", "loss", "gap"}
+"""What a line holds of a step without a score."""
 
 Line = dict[str, float]
 """`step`, `loss` of the batch, `lr`, `seconds` of training up to it in all processes of the run; where measured `gap`,
@@ -36,27 +40,39 @@ and the scores, of which `follow` is the one to watch."""
 class Log:
     """One JSON object a line and step, which a resumed run continues without a gap or a repeat.
 
-    A line that is not whole, as the last one of a killed run, is left out, and so is a step that was logged before;
-    where there are more of them, a warning says so.
+    A line that is not whole and a step that was logged before are left out. A warning says so, unless it is the last
+    line alone, as a killed run leaves it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lines: list[Line] = []
         texts = path.read_bytes().splitlines() if path.is_file() else []
-        for text in texts:
+        lost = []
+        for number, text in enumerate(texts):
             line = _line(text)
             if line is not None and (not self.lines or line["step"] > self.lines[-1]["step"]):
                 self.lines.append(line)
-        if (n_lost := len(texts) - len(self.lines)) > 1:
-            warnings.warn(f"{path}: {n_lost} lines are not what a run writes; they are left out", stacklevel=2)
+            else:
+                lost.append(number)
+        if lost and lost != [len(texts) - 1]:
+            message = f"{path}: {plural(len(lost), 'line')} not as a run writes them are left out"
+            warnings.warn(message, Surprise, stacklevel=2)
 
     def cut(self, step: int) -> None:
         """Drop the lines of this step and later ones: a killed run logged more than its last checkpoint knows."""
         self.lines[:] = [line for line in self.lines if line["step"] < step]
+        self._rewrite()
+
+    def _rewrite(self) -> None:
         text = "".join(json.dumps(line) + "\n" for line in self.lines)
         with written_whole(self.path, len(text)) as part:
             part.write_text(text, encoding="utf-8")
+
+    def replace_last(self, line: Line) -> None:
+        """Write another line in the place of the last one."""
+        self.lines[-1] = line
+        self._rewrite()
 
     def add(self, line: Line) -> None:
         self.lines.append(line)
@@ -85,27 +101,48 @@ class Watch:
         return self.log.lines
 
     def __call__(self, now: Progress) -> None:
-        if self._before is None:
-            self.log.cut(now.step)
-            self.detector = detector_of(self.log)
-            self._before = self.lines[-1]["seconds"] if self.lines else 0.0
+        before = self._begun_at(now.step) if self._before is None else self._before
         self.step = now.step
-        line: Line = {"step": now.step, "lr": now.learning_rate, "seconds": round(self._before + now.seconds, 2)}
+        line: Line = {"step": now.step, "lr": now.learning_rate, "seconds": round(before + now.seconds, 2)}
         if now.loss is not None:
             line["loss"] = round(now.loss, 6)
-        is_scored, has_gap = self.config.is_scored(now.step), self.config.has_gap(now.step)
         try:
-            if is_scored or has_gap:
-                with _averages_in_place(now.averaged):
-                    if has_gap:
-                        line["gap"] = round(self.task.paired_gap(), 6)
-                    if is_scored:
-                        line |= {key: round(value, 4) for key, value in self.scores().items()}
-                        self._keep_best(line)
-        finally:  # also of a step whose score was interrupted: the run goes on behind it
+            line |= self._figures(now)
+        finally:  # also of a step whose score was interrupted: the next process takes it
             self.log.add(line)
-        if is_scored:
-            self._announce(line, now)
+        self._tell(line, now)
+
+    def resumed(self, now: Progress) -> None:
+        """Measure of the step that a run goes on from what was not measured because it was interrupted there."""
+        self._begun_at(now.step + 1)
+        line = self.lines[-1] if self.lines else None
+        if line is None or line["step"] != now.step:  # the log was lost
+            return
+        is_short = self.config.has_gap(now.step) and "gap" not in line
+        if is_short or (self.config.is_scored(now.step) and not line.keys() - UNSCORED):
+            line = line | self._figures(now)
+            self.log.replace_last(line)
+            self._tell(line, now)
+
+    def _begun_at(self, step: int) -> float:
+        """Take up the log before a step; the seconds of earlier processes."""
+        self.log.cut(step)
+        self.detector = detector_of(self.log)
+        self._before = self.lines[-1]["seconds"] if self.lines else 0.0
+        return self._before
+
+    def _figures(self, now: Progress) -> Line:
+        """What is measured after a step."""
+        line: Line = {}
+        is_scored, has_gap = self.config.is_scored(now.step), self.config.has_gap(now.step)
+        if is_scored or has_gap:
+            with _averages_in_place(now.averaged):
+                if has_gap:
+                    line["gap"] = round(self.task.paired_gap(), 6)
+                if is_scored:
+                    line |= {key: round(value, 4) for key, value in self.scores().items()}
+                    self._keep_best({"step": now.step, **line})
+        return line
 
     def _samples_at(self, jump: Jump) -> str:
         """How many single samples began to follow in a jump."""
@@ -134,12 +171,15 @@ class Watch:
         if line["step"] == 0 or "follow" not in line or line["follow"] <= max(before, default=-1.0):
             return
         if isinstance(self.task.net, ControlNet):
-            half = copy.deepcopy(self.task.net).to("cpu", torch.float16)
             training = {key: line[key] for key in ("step", "follow")}
             provenance = {"config": self.config.record(), "training": training}
-            save_controlnet(half, self.log.path.with_name(BEST), provenance=provenance)
+            path = self.log.path.with_name(BEST)
+            save_controlnet(self.task.net, path, dtype=torch.float16, provenance=provenance)
 
-    def _announce(self, line: Line, now: Progress) -> None:
+    def _tell(self, line: Line, now: Progress) -> None:
+        """Say what was measured of a scored step, and whether it shows the jump."""
+        if not self.config.is_scored(now.step):
+            return
         figures = [f"{key} {line[key]:.4f}" for key in ("loss", "gap") if key in line]
         if "follow" in line:
             figures.append(following_text(line, in_full=now.step in (0, now.steps)))

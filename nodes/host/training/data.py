@@ -19,6 +19,7 @@ from zeroctl_core.train.prepare.checking import check_samples
 from zeroctl_core.train.prepare.fault import Fault
 from zeroctl_core.train.prepare.preparing import Drawing, Report, prepare
 from zeroctl_core.train.prepare.sample import Sample, TensorPicture
+from zeroctl_core.train.surprise import surprises_said
 
 from .base import encoders_of
 
@@ -65,14 +66,14 @@ def samples_of(images: Sequence[Tensor], conditions: Sequence[Tensor], captions:
 
 
 def checked(
-    samples: Sequence[Sample], drawing: Drawing, folder: Path, *, clip: Any, vae: Any
+    samples: Sequence[Sample], drawing: Drawing, folder: Path, *, clip: Any, vae: Any, say: Say
 ) -> tuple[list[Sample], list[Fault]]:
     """The samples that can be used, and what is wrong with all, with the host's bar; an interrupt is heard at each.
 
     Raises what `check_samples` and `encoders_of` raise.
     """
     losses = encoders_of(clip, vae).left_out
-    with torch.inference_mode(False):
+    with torch.inference_mode(False), surprises_said(say):
         return check_samples(samples, drawing, losses, _shown(), folder=folder)
 
 
@@ -91,7 +92,7 @@ def prepared(
     Raises what `prepare` and `encoders_of` raise.
     """
     base = encoders_of(clip, vae)
-    with torch.inference_mode(False):
+    with torch.inference_mode(False), surprises_said(say):
         index = prepare(samples, drawing, base, folder, held_out=held_out, report=_shown(), say=say)
     return TrainingData(folder, index, clip, vae)
 

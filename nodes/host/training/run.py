@@ -20,6 +20,7 @@ from zeroctl_core.train.loop import Progress
 from zeroctl_core.train.prepare.cache import CachedData
 from zeroctl_core.train.prepare.source import PreparedSource
 from zeroctl_core.train.run import TrainedControl, train_control
+from zeroctl_core.train.surprise import surprises_said
 
 from ..loading import load_file
 from .base import base_of
@@ -55,7 +56,8 @@ def train(model: Any, data: TrainingData, config: ControlConfig, node_id: str) -
         source = _ShownSource(base_of(model, data.clip, data.vae), data.folder, data.index)
         config = replace(config, condition=source.index.condition, work=runs_folder(), device=str(device))
         view = source.view = _View(config, source, node_id, lines)
-        result = train_control(config, source, callbacks=[view], say=view.say)
+        with surprises_said(view.say):
+            result = train_control(config, source, callbacks=[view], say=view.say)
         samples = view.sheet(result.net)
         source.unet.to("cpu")
     comfy.model_management.soft_empty_cache()

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 
 from zeroctl_core.files.sha256 import file_sha256
-from zeroctl_core.files.streamed_safetensors import stream_safetensors
+from zeroctl_core.files.streamed_safetensors import n_bytes_of, stream_safetensors
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -35,6 +35,16 @@ def test_what_is_streamed_is_read_by_safetensors_whatever_its_layout_and_dtype(t
     read = safetensors.torch.load_file(tmp_path / "a.safetensors")
     assert read.keys() == tensors.keys() and digest == file_sha256(tmp_path / "a.safetensors")
     assert all(torch.equal(read[name], tensors[name]) and read[name].dtype == tensors[name].dtype for name in tensors)
+
+
+def test_tensors_of_any_dtype_are_written_in_another(tmp_path):
+    grid = torch.randn(4, 3, 5, 7)
+    tensors = {"a": grid, "b": grid.to(memory_format=torch.channels_last), "c": grid.half(), "d": torch.empty(0, 4)}
+    path = tmp_path / "a.safetensors"
+    stream_safetensors(path, tensors, dtype=torch.float16)
+    read = safetensors.torch.load_file(path)
+    assert read.keys() == tensors.keys() and all(torch.equal(read[name], tensors[name].half()) for name in tensors)
+    assert {one.dtype for one in read.values()} == {torch.float16} and n_bytes_of(tensors, torch.float16) == 3 * 420 * 2
 
 
 @pytest.mark.parametrize("names", [(), ("a",)])

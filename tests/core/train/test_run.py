@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import signal
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +108,76 @@ def test_a_run_that_was_interrupted_says_how_to_go_on_and_ends_in_the_same_bits(
     assert steps == [2, 3] and not apart(weights_of(again.net), weights_of(run[0].net))
     for mine, theirs in zip(again.log, run[0].log, strict=True):
         assert {**mine, "seconds": 0} == {**theirs, "seconds": 0}
+
+
+class InterruptedWorld(ScoredWorld):
+    """Its nth score is interrupted."""
+
+    def __init__(self, folder: Path, nth: int) -> None:
+        super().__init__(folder)
+        self.nth, self.n_scores = nth, 0
+
+    def score(self, net, condition, **settings):
+        self.n_scores += 1
+        if self.n_scores == self.nth:
+            raise KeyboardInterrupt
+        return super().score(net, condition, **settings)
+
+
+@pytest.mark.parametrize("nth", [2, 3])
+def test_a_step_whose_score_was_interrupted_is_scored_when_the_run_goes_on(config, source, run, weights, tmp_path, nth):
+    """In the middle, and at the last step. Interrupted once more, it is still not lost."""
+    here = replace(config, work=tmp_path)
+    for interrupted in (InterruptedWorld(weights, nth), InterruptedWorld(weights, 1)):
+        with pytest.raises(KeyboardInterrupt):
+            train_control(here, interrupted, say=lambda text: None)
+    messages: list[str] = []
+    again = train_control(here, source, say=messages.append)
+    assert [{**line, "seconds": 0} for line in again.log] == [{**line, "seconds": 0} for line in run[0].log]
+    assert not apart(weights_of(again.net), weights_of(run[0].net))
+    assert any(f"step {(2, 3)[nth - 2]}/3: " in message for message in messages)
+    best = [load_controlnet(folder / "best.safetensors") for folder in (here.folder, config.folder)]
+    assert not apart(weights_of(best[0]), weights_of(best[1]))
+    quiet: list[str] = []
+    assert train_control(here, source, say=quiet.append).log == again.log
+    assert not [message for message in quiet if "/3: " in message]  # nothing is measured twice
+
+
+class Parameters:
+    """Counts the numbers of all parameters that are in memory, wherever it is asked for; the same memory once."""
+
+    def __init__(self) -> None:
+        self.counts: list[int] = []
+
+    def __call__(self, *_: object) -> None:
+        alive = [thing for thing in gc.get_objects() if issubclass(type(thing), torch.nn.Parameter)]
+        self.counts.append(sum({one.data_ptr(): one.numel() for one in alive if not one.is_meta}.values()))
+
+
+def test_a_score_and_the_files_of_a_run_copy_no_network(config, source, tmp_path, monkeypatch):
+    """At each call of the locked UNet while samples are drawn there are as many parameters as between two steps."""
+    parameters = Parameters()
+
+    class Counted(ScoredWorld):
+        def score(self, net, condition, **settings):
+            parameters()
+            counting = self.unet.register_forward_pre_hook(parameters)
+            try:
+                return super().score(net, condition, **settings)
+            finally:
+                counting.remove()
+
+    def copied(thing, memo=None):
+        assert not isinstance(thing, torch.nn.Module | torch.Tensor), f"{type(thing).__name__} is copied"
+        return deepcopy(thing, memo)
+
+    monkeypatch.setattr("copy.deepcopy", copied)
+    here = replace(config, work=tmp_path, steps=2, ema_decay=None)
+    result = train_control(here, Counted(parts=source.model), say=lambda text: None)
+    assert result.path.is_file() and result.path.with_name("best.safetensors").is_file()
+    n_base, n_control = (sum(p.numel() for p in net.parameters()) for net in (source.unet, result.net))
+    assert len(parameters.counts) > 4 and len(set(parameters.counts)) == 1
+    assert parameters.counts[0] >= n_base + n_control
 
 
 @pytest.mark.parametrize("resume", [True, False])

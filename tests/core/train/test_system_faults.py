@@ -33,6 +33,7 @@ from zeroctl_core.train.config import ControlConfig
 from zeroctl_core.train.lock import sole_run
 from zeroctl_core.train.loop import fit
 from zeroctl_core.train.run import train_control
+from zeroctl_core.train.surprise import Surprise
 from zeroctl_core.train.watching import Log
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -218,9 +219,21 @@ def test_a_log_with_other_lines_is_continued_with_a_warning(config, source, text
     log = config.folder / "log.jsonl"
     first, *others = log.read_text().splitlines()
     log.write_text("\n".join([first, *texts, first, *others]) + "\n")
-    with pytest.warns(UserWarning, match="3 lines are not what a run writes"):
+    with pytest.warns(UserWarning, match="3 lines not as a run writes them are left out"):
         run = train_control(config, source, say=quiet)
     assert [line["step"] for line in run.log] == [0, 1, 2, 3] and Log(log).lines == list(run.log)
+
+
+def test_one_damaged_line_of_a_log_is_said_unless_it_is_the_last(tmp_path):
+    lines = [json.dumps({"step": step, "seconds": step}) for step in range(4)]
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join([*lines, lines[0][:9]]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [line["step"] for line in Log(log).lines] == [0, 1, 2, 3]
+    log.write_text("\n".join([lines[0], lines[1][:9], *lines[2:]]))
+    with pytest.warns(Surprise, match="1 line not as a run writes them"):
+        assert [line["step"] for line in Log(log).lines] == [0, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from ...files.plural import plural
 from ...files.written_whole import written_whole
 from ..data import ControlBatch, Prompts
 from ..display import Say
+from ..surprise import Surprise
 from .keys import key_of
 from .table import ROWS, DamagedShard, read_shard
 
@@ -60,27 +62,46 @@ class Index:
 def read_index(folder: Path) -> Index:
     """Raises `ValueError` for a folder that was not prepared, or not to the end, and for a damaged index."""
     try:
-        content = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        key = content.pop("key")
-        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
-        index = Index(**fields)
+        return _read_index(folder / INDEX)
     except FileNotFoundError as error:
         raise ValueError(
             f"{folder} holds no prepared data ({INDEX} is missing): run python -m zeroctl_core.train.prepare with "
             "--output to this folder, to its end"
         ) from error
+    except ValueError as error:
+        raise ValueError(f"{error}; run the preparation again") from error
+
+
+def _read_index(path: Path) -> Index:
+    """Raises `ValueError` for a damaged index, and `FileNotFoundError` for none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        key = content.pop("key")
+        fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
+        index = Index(**fields)
+        index_key = index.key
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{folder / INDEX} is damaged ({error}); run the preparation again") from error
-    if key != index.key:
-        raise ValueError(f"{folder / INDEX} is damaged (it does not hold what was written); run the preparation again")
+        raise ValueError(f"{path} is damaged ({error})") from error
+    if key != index_key:
+        raise ValueError(f"{path} is damaged (it does not hold what was written)")
     return index
 
 
 def previous_index(folder: Path) -> Index | None:
-    """What a folder holds from the last time; None for nothing, and for an index that is damaged."""
+    """What a folder holds from the last time; None for nothing, and for an index that is damaged, which is warned
+    of."""
+    if not (folder / INDEX).exists():
+        return None
     try:
-        return read_index(folder)
-    except ValueError:
+        return _read_index(folder / INDEX)
+    except ValueError as error:
+        warnings.warn(
+            f"{error}; it is written anew, and what the set before this one alone needs is removed",
+            Surprise,
+            stacklevel=3,
+        )
         return None
 
 

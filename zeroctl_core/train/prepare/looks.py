@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from ...files.written_whole import written_whole
+from ..surprise import Surprise
+from .keys import key_of
 from .look import Look
 
 LOOKS = "looks.json"
@@ -28,7 +31,7 @@ def kept_looks(folder: Path | None, file: str = LOOKS) -> Iterator[tuple[Looks, 
     """What a folder has from the last time and from all shares, and an empty table whose content `file` has afterwards;
     after an error, both.
 
-    No folder: nothing is kept. A file that does not hold what was written counts as none.
+    No folder: nothing is kept. A file that does not hold what was written is warned of and counts as none.
 
     Raises `OSError` where the disk is full.
     """
@@ -52,12 +55,15 @@ def kept_looks(folder: Path | None, file: str = LOOKS) -> Iterator[tuple[Looks, 
 def _read(file: Path) -> Looks:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return {key: (Look(**picture), Look(**condition)) for key, (picture, condition) in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        if content["digest"] != key_of(content["looks"]):
+            raise ValueError("it does not hold what was written")
+        return {key: (Look(**picture), Look(**condition)) for key, (picture, condition) in content["looks"].items()}
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        warnings.warn(f"{file} is damaged ({error}); the pictures are looked at anew", Surprise, stacklevel=2)
         return {}
 
 
 def _write(file: Path, looks: Looks) -> None:
     content = {key: [asdict(picture), asdict(condition)] for key, (picture, condition) in looks.items()}
     with written_whole(file) as part:
-        part.write_text(json.dumps(content), encoding="utf-8")
+        part.write_text(json.dumps({"digest": key_of(content), "looks": content}), encoding="utf-8")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ...files.streamed_safetensors import n_bytes_of, stream_safetensors
 from ...files.written_whole import written_whole
+from ..surprise import Surprise
 from .keys import key_of
 
 ROWS = 64  # of a shard
@@ -98,7 +99,7 @@ def _whole_shards(folder: Path, table: str) -> Iterator[tuple[Path, tuple[str, .
         try:
             yield path, read_shard(path)[0]
         except DamagedShard as error:
-            warnings.warn(f"{error}; its rows are made anew", stacklevel=3)
+            warnings.warn(f"{error}; its rows are made anew", Surprise, stacklevel=3)
 
 
 def _write(path: Path, shard: Shard, rows: Sequence[Row]) -> None:

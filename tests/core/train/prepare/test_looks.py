@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from zeroctl_core.train.prepare.checking import check_samples
 from zeroctl_core.train.prepare.looks import LOOKS
 from zeroctl_core.train.prepare.preparing import Drawing
 from zeroctl_core.train.prepare.sample import Sample
+from zeroctl_core.train.surprise import Surprise
 
 DRAWING = Drawing(size=(64, 64), annotator="canny", settings={"low": 50})
 
@@ -51,11 +53,32 @@ def test_what_changed_is_looked_at_again(samples, tmp_path):
     assert reads(samples, DRAWING, None)[0] == [1] * 4
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"a": 1}', '{"a": [{}, {}]}', "[" * 100_000])
-def test_a_damaged_file_of_glances_counts_as_none(samples, tmp_path, content):
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"a": 1}',
+        '{"digest": "", "looks": {}}',
+        '{"digest": "", "looks": {"a": [{}, {}]}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_damaged_file_of_glances_is_said_and_counts_as_none(samples, tmp_path, content):
     (tmp_path / LOOKS).write_text(content)
-    assert reads(samples, DRAWING, tmp_path)[0] == [1] * 4
+    with pytest.warns(Surprise, match=f"{LOOKS} is damaged .* looked at anew"):
+        assert reads(samples, DRAWING, tmp_path)[0] == [1] * 4
     assert reads(samples, DRAWING, tmp_path)[0] == [0] * 4
+
+
+def test_a_number_that_was_changed_in_the_file_of_glances_is_not_used(samples, tmp_path):
+    reads(samples, DRAWING, tmp_path)
+    content = json.loads((tmp_path / LOOKS).read_text())
+    next(iter(content["looks"].values()))[1]["light"] = 0.9
+    (tmp_path / LOOKS).write_text(json.dumps(content))
+    with pytest.warns(Surprise, match="does not hold what was written"):
+        assert reads(samples, DRAWING, tmp_path)[0] == [1] * 4
 
 
 def test_an_interrupted_check_goes_on(samples, tmp_path):

@@ -17,6 +17,7 @@ from toy_base import DRAWING, HELD_OUT, ToyBase, toy_samples
 from zeroctl_core.train.prepare.cache import INDEX
 from zeroctl_core.train.prepare.preparing import prepare, prepare_share, share_of
 from zeroctl_core.train.prepare.table import ROWS
+from zeroctl_core.train.surprise import Surprise
 
 ROOT = Path(__file__).resolve().parents[4]
 SAMPLES = 3 * ROWS - 20  # three shards of each table
@@ -80,6 +81,20 @@ def test_a_damaged_shard_alone_is_made_anew_and_said(samples, whole, tmp_path, t
     assert [victim.name in str(warning.message) for warning in caught] == ([] if damage == "absent" else [True])
     n_made = {"latents": base.pictures, "conditions": 0, "prompts": base.prompts}
     assert base.pictures + base.prompts == n_made[table] <= ROWS
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"[1]", b"\xff", None])
+def test_a_damaged_index_is_written_anew_and_said(samples, whole, tmp_path, damage):
+    prepare_in(tmp_path, samples)
+    index = tmp_path / INDEX
+    index.write_bytes(index.read_bytes().replace(b'"held_out": 5', b'"held_out": 6') if damage is None else damage)
+    base = ToyBase()
+    with pytest.warns(Surprise, match=f"{INDEX} is damaged .*written anew") as caught:
+        prepare_in(tmp_path, samples, base)
+    assert digests(tmp_path) == whole and (base.pictures, base.prompts, len(caught)) == (0, 0, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare_in(tmp_path, samples)
 
 
 @pytest.mark.parametrize("n_parts", [2, 3, 16])
