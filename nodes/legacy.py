@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from zeroctl_core import Schedule
 
+from .host.condition_doubts import condition_doubts
 from .host.handed_out import HandedOut
+from .host.notices import notice
 from .host.schema import ComfyNode, LegacyStackSocket, NodeOutput, StackSocket, io, schema
 from .host.stack_rows import READERS, units_of_rows
 from .host.units import Unit, UnitStack
@@ -91,11 +94,15 @@ class ZeroctlStackFromLegacy(ComfyNode):
 
     @classmethod
     def execute(cls, control_net_stack: Any) -> NodeOutput:
-        units, lines = units_of_rows(control_net_stack), []
-        for number, unit in enumerate(units, start=1):
+        units, lines = [], []
+        for number, unit in enumerate(units_of_rows(control_net_stack), start=1):
+            if doubt := condition_doubts(unit.control_net, unit.image):
+                notice(cls.define_schema().display_name, f"row {number}: {doubt}")
+                unit = replace(unit, notes=(*unit.notes, doubt))
+            units.append(unit)
             window = f"timesteps {unit.schedule.start:g} to {unit.schedule.end:g}"
             lines.append("; ".join([f"control {number}: strength {unit.strength:g}, {window}", *unit.notes]))
-        return NodeOutput(units, "\n".join(lines) or "the CONTROL_NET_STACK is empty")
+        return NodeOutput(tuple(units), "\n".join(lines) or "the CONTROL_NET_STACK is empty")
 
 
 NODES = [ZeroctlStackToLegacy, ZeroctlStackFromLegacy]

@@ -8,6 +8,7 @@ from zeroctl_core import MODES, Schedule
 from zeroctl_core.canvas import RESIZE_MODES
 from zeroctl_core.control.rows import BRANCHES, Branches
 
+from .host.condition_doubts import condition_doubts
 from .host.inputs import check_choice, read_condition, read_mask
 from .host.notices import notice
 from .host.schema import ComfyNode, NodeOutput, ScheduleSocket, StackSocket, WeightsSocket, io, schema
@@ -135,13 +136,14 @@ class ZeroctlControl(ComfyNode):
         check_choice("resize", resize, RESIZE_MODES)
         picture, picture_note = read_condition(image)
         mask, mask_note = (None, _without_mask(mask_feather, mask_invert)) if mask is None else read_mask(mask)
-        notes = [picture_note, mask_note]
+        doubt = condition_doubts(control_net, picture) if enabled and strength else ""
+        notes = [picture_note, doubt, mask_note]
         if schedule is None:
             schedule = Schedule(start, end)
         elif (start, end) != (0.0, 1.0):
             notes.append(f"the schedule socket wins over start {start:g} and end {end:g}")
-        if mask_note and enabled:
-            notice("ControlNet Control", mask_note)
+        for text in filter(None, (doubt, mask_note) if enabled else ()):
+            notice("ControlNet Control", text)
         unit = Unit(
             control_net=control_net,
             image=picture,
