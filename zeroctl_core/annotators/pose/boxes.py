@@ -140,7 +140,7 @@ def _read_box(where: str, box: object, omitted: Counter[str]) -> list[float] | N
 def _number(where: str, value: Any) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{where} is {a_thing(value)}; expected a number") from error
     if not math.isfinite(number):
         raise ValueError(f"{where} is {number}; expected a finite number")

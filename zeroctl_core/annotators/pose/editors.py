@@ -42,7 +42,7 @@ def people_of(where: str, frame: Mapping[Any, Any]) -> Sequence[Any]:
     if "people" in frame:
         people = frame["people"]
     elif "keypoints" in frame:
-        people = _of_points(frame["keypoints"])
+        people = _of_points(where, frame["keypoints"])
     elif isinstance(frame.get("bodies"), Mapping):
         people = _of_dwpose(where, frame)
     else:
@@ -54,9 +54,9 @@ def people_of(where: str, frame: Mapping[Any, Any]) -> Sequence[Any]:
     return people
 
 
-def _of_points(points: object) -> list[dict[str, Any]]:
+def _of_points(where: str, points: object) -> list[dict[str, Any]]:
     """[[x, y], ...] of one person or of several, or a list of such lists, one a person."""
-    rows = _list(points)
+    rows = _list(f"{where}: keypoints", points)
     first = next((row for row in rows if row is not None), None)
     if not rows or not isinstance(first, (list, tuple)):
         return [{"pose_keypoints_2d": rows}]
@@ -67,14 +67,15 @@ def _of_points(points: object) -> list[dict[str, Any]]:
 
 
 def _of_dwpose(where: str, frame: Mapping[Any, Any]) -> list[dict[str, Any]]:
-    bodies, hands, faces = frame["bodies"], _list(frame.get("hands")), _list(frame.get("faces"))
-    points, rows = _list(bodies.get("candidate")), _list(bodies.get("subset"))
+    bodies = frame["bodies"]
+    hands, faces = (_list(f"{where}: {key}", frame.get(key)) for key in ("hands", "faces"))
+    points, rows = (_list(f"{where}: bodies: {key}", bodies.get(key)) for key in ("candidate", "subset"))
     try:
         people: list[dict[str, Any]] = [
             {"pose_keypoints_2d": [points[int(number)] if number >= 0 else None for number in row[:BODY]]}
             for row in rows
         ]
-    except (TypeError, IndexError) as error:
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
         raise ValueError(
             f"{where}: bodies are not DWPose's; expected candidate, a list of points, and subset, a list of their "
             "numbers for each person"
@@ -87,6 +88,9 @@ def _of_dwpose(where: str, frame: Mapping[Any, Any]) -> list[dict[str, Any]]:
     return people
 
 
-def _list(value: Any) -> list[Any]:
-    """A list or an array, in Python's numbers."""
-    return list(value.tolist() if hasattr(value, "tolist") else value or [])
+def _list(where: str, value: Any) -> list[Any]:
+    """A list or an array, in Python's numbers; what is empty or null is none. Raises `ValueError` for anything else."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if value and not isinstance(value, (list, tuple)):
+        raise ValueError(f"{where} is {a_thing(value)}; expected a list")
+    return list(value or ())

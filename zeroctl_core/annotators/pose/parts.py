@@ -7,7 +7,7 @@ import numpy as np
 from .coco import openpose_from_coco
 from .person import BODY, FACE, HAND
 from .tell import Tell
-from .wording import a_thing
+from .wording import why_no_numbers
 
 FROM_BODY_25 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
 """Which of OpenPose's newer 25 body points (with the middle of the hips and the feet) is each of the 18."""
@@ -66,7 +66,7 @@ def _rows(name: str, where: str, numbers: object) -> np.ndarray | None:
     try:
         array = np.asarray(_without_gaps(numbers), dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{where} is {a_thing(numbers)}; expected a list of numbers: x, y, score, ...") from error
+        raise ValueError(f"{where} {why_no_numbers(numbers)}; expected a list of numbers: x, y, score, ...") from error
     if array.size == 0:
         return None
     columns = array.shape[-1] if array.ndim > 1 and array.shape[-1] in (2, 3) else _columns(name, array.size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 SHORT, SOME = 40, 6
@@ -22,6 +22,30 @@ def a_thing(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "an empty list" if not value else "a list"
     return "an object" if isinstance(value, Mapping) else "something else"
+
+
+def why_no_numbers(values: object) -> str:
+    """What keeps nested lists from being rows of numbers: `is the text "a"`, `holds the text "a" at 3`, `has rows of 2
+    and of 3 values`."""
+    if not isinstance(values, (list, tuple)):
+        return f"is {a_thing(values)}"
+    for place, value in _flat(values):
+        try:
+            float(value)
+        except (TypeError, ValueError, OverflowError):
+            return f"holds {a_thing(value)} at {place}"
+    lengths = sorted({len(row) if isinstance(row, (list, tuple)) else 1 for row in values})
+    return f"has rows of {lengths[0]} and of {lengths[-1]} values" if len(lengths) > 1 else "is nested too deep"
+
+
+def _flat(values: Sequence[Any], where: str = "") -> Iterator[tuple[str, Any]]:
+    """The values in nested lists, each with its numbers from 0, as `4, 1`."""
+    for number, value in enumerate(values):
+        place = f"{where}{number}"
+        if isinstance(value, (list, tuple)):
+            yield from _flat(value, f"{place}, ")
+        else:
+            yield place, value
 
 
 def entries_of(value: Mapping[Any, Any]) -> str:
