@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .impostors import FIRST, impostor
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -30,10 +32,28 @@ def read_picture_file(path: Path, background: str = "white") -> tuple[Image.Imag
             is_png = file.format == "PNG"
             upright = ImageOps.exif_transpose(file)
     except UnidentifiedImageError:
-        raise ValueError(f"{path} is not a picture that Pillow can read; give a PNG or a JPEG") from None
+        raise ValueError(f"{path} {_no_picture(path)}") from None
     except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:  # SyntaxError: a damaged PNG
         raise ValueError(f"{path} cannot be read as a picture ({error}); give a PNG or a JPEG") from error
     return _in_colour(path, upright, is_png, background), frames
+
+
+def _no_picture(path: Path) -> str:
+    """What a file is that Pillow does not know, and what to do."""
+    with path.open("rb") as file:
+        start = file.read(FIRST)
+    text = start.lstrip().lower()
+    if not start:
+        return "is empty (0 bytes); download it again, or save it again"
+    if b"<svg" in text or (text.startswith(b"<?xml") and path.suffix.lower() == ".svg"):
+        return "is an SVG, a drawing of curves; export it as a PNG"
+    if (other := impostor(start)) is not None:
+        return f"is {other}, not a picture; download the file itself"
+    if start.startswith(b"PK"):
+        return "is a zip archive; unpack it and give a picture that is in it"
+    if not any(start):
+        return "begins with zeros: its download is not complete. Download it again"
+    return "is not a picture that Pillow can read; give a PNG or a JPEG"
 
 
 def _in_colour(path: Path, picture: Image.Image, is_png: bool, background: str) -> Image.Image:

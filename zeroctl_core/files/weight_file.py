@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .checkpoint_error import CheckpointError, checkpoint_errors
 from .extremes import Extremes
+from .impostors import FIRST, impostor
 from .key_faults import LONGEST_REASON, short
 from .safetensors_file import LONGEST_HEADER, header_length, open_safetensors
 from .torch_file import open_torch_file
@@ -80,7 +81,7 @@ def _weights(file: BinaryIO, path: Path, size: int, mapped: bool) -> WeightFile:
     name = short(path.name)
     if size == 0:
         raise CheckpointError(f"{name} is empty (0 bytes); download it again")
-    start = file.read(64)
+    start = file.read(FIRST)
     if (text := _foreign(start)) is not None:
         raise CheckpointError(f"{name} is {text}")
     # first: the length of a header may start with the very bytes that a pickle or a zip file starts with
@@ -100,14 +101,8 @@ def _weights(file: BinaryIO, path: Path, size: int, mapped: bool) -> WeightFile:
 
 def _foreign(start: bytes) -> str | None:
     """What people get instead of weights when a download went wrong, and weights in another format."""
-    head = start.lstrip().lower()
-    instead = ", not weights; download the file itself"
-    if head.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer" + instead
-    if head.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page" + instead
-    if head.startswith(b"{") and not start[8:9] == b"{":
-        return "a JSON text" + instead
+    if (text := impostor(start)) is not None:
+        return f"{text}, not weights; download the file itself"
     if start.startswith(b"GGUF"):
         return "a GGUF file, which is quantised; quantised files are not read here, get the fp16 or fp32 version"
     return None
