@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .annotator import annotator
 from .params import Param
+from .pictures.canny_edges import canny_edges
 from .pictures.gaussian import gaussian_blur
 from .pictures.pixels import grey_from_uint8, to_uint8
 
@@ -47,12 +48,10 @@ def canny(image: Tensor, low: int, high: int, blur_sigma: float) -> Tensor:
     Source: the released annotator/canny: `cv2.Canny` on RGB (not on grey, not blurred), aperture 3, L1 gradient.
     `low` and `high` are exchanged where low is the larger, as in OpenCV and all peers.
     """
-    import cv2
-
     pixels = to_uint8(image, by_opencv=True)
     edges = np.empty(pixels.shape[:3], np.uint8)
     for row, picture in enumerate(pixels):
         if blur_sigma > 0:
             picture = gaussian_blur(picture, blur_sigma)
-        edges[row] = cv2.Canny(picture, int(low), int(high), apertureSize=3, L2gradient=False)
+        edges[row] = canny_edges(picture, int(low), int(high))
     return grey_from_uint8(edges, image.device)
