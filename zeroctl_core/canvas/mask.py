@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,10 @@ from .placing import check_canvas, crop_box, fit_box
 SIGMAS_IN_FEATHER = 2.0  # 95 % of a Gaussian edge lies within two standard deviations of it
 BLOCK = 256
 """Rows that are blurred by one matrix product; of a large mask with a narrow feather, most weights are 0."""
+
+
+def _go_on() -> None:
+    """No pause."""
 
 
 def check_mask(mask: Tensor, scan: bool = True) -> None:
@@ -43,6 +48,7 @@ def prepared_mask(
     invert: bool = False,
     feather: float = 0.0,
     scan: bool = True,
+    pause: Callable[[], None] = _go_on,
 ) -> Tensor:
     """A mask as it acts on a canvas: turned round if asked, placed as its image is, its edge softened.
 
@@ -50,13 +56,14 @@ def prepared_mask(
 
     `image_size` and `canvas_size` are (height, width) in pixels. The borders of the mode `fit` are 0 of an inverted
     mask too: no control acts where there is no picture. A batch equals its masks one at a time, so whoever must be able
-    to stop between two masks calls this for each. `scan=False` looks at the shape alone: the values are checked.
+    to stop between two masks calls this for each; `pause` is called within a feather and may raise. `scan=False` looks
+    at the shape alone: the values are checked.
 
     Raises `ValueError` for what is not a mask, for an unknown mode, and for a feather below 0 or not finite.
     """
     mask = _as_masks(mask, scan)
     on_canvas = _placed(1.0 - mask if invert else mask, image_size, canvas_size, mode)
-    return feathered(on_canvas, feather)
+    return feathered(on_canvas, feather, pause)
 
 
 def place_mask(
@@ -74,17 +81,18 @@ def place_mask(
     return _placed(_as_masks(mask), (image_height, image_width), (height, width), mode)
 
 
-def feathered(mask: Tensor, feather: float) -> Tensor:
+def feathered(mask: Tensor, feather: float, pause: Callable[[], None] = _go_on) -> Tensor:
     """The mask with a soft edge: [n, 1, H, W] float32 in 0..1 -> the same.
 
     `feather` is the distance in pixels over which an edge fades to either side, as a Gaussian with half of it as its
-    standard deviation. Beyond the border the mask goes on as it ends there.
+    standard deviation. Beyond the border the mask goes on as it ends there. `pause` is called every few tenths of a
+    second and may raise.
 
     Raises `ValueError` for a feather below 0 or not finite.
     """
     if not (math.isfinite(feather) and feather >= 0.0):
         raise ValueError(f"the mask's feather is {feather} pixels; expected 0 or more")
-    return _blurred(mask, feather / SIGMAS_IN_FEATHER) if feather > 0.0 else mask
+    return _blurred(mask, feather / SIGMAS_IN_FEATHER, pause) if feather > 0.0 else mask
 
 
 def _as_masks(mask: Tensor, scan: bool = True) -> Tensor:
@@ -113,21 +121,22 @@ def _placed(mask: Tensor, image_size: tuple[int, int], canvas_size: tuple[int, i
     return result.clamp(0, 1)  # the sums of shares round to 1.0000001
 
 
-def _blurred(mask: Tensor, sigma: float) -> Tensor:
+def _blurred(mask: Tensor, sigma: float, pause: Callable[[], None]) -> Tensor:
     """[n, 1, H, W] -> the same through a Gaussian, cut off at three standard deviations.
 
     Matrix products, because their time hardly grows with sigma: 1024x1024 pixels with a feather of 1024 take .1 s on
     one thread, where a convolution takes 25 s. Within 2e-6 of the same kernel in float64.
     """
-    across = _blurred_down(mask.mT, sigma).mT
-    return _blurred_down(across, sigma).clamp(0.0, 1.0)  # a sum of rounded shares can end a few 1e-7 outside
+    across = _blurred_down(mask.mT, sigma, pause).mT
+    return _blurred_down(across, sigma, pause).clamp(0.0, 1.0)  # a sum of rounded shares can end a few 1e-7 outside
 
 
-def _blurred_down(mask: Tensor, sigma: float) -> Tensor:
+def _blurred_down(mask: Tensor, sigma: float, pause: Callable[[], None]) -> Tensor:
     """Along the height alone, by blocks of rows: each needs only the rows that the kernel reaches."""
     height, reach = mask.shape[-2], math.ceil(3.0 * sigma)
     blocks = []
     for start in range(0, height, BLOCK):
+        pause()
         stop = min(start + BLOCK, height)
         first, last = max(start - reach, 0), min(stop + reach, height)
         distances = torch.arange(first, last) - torch.arange(start, stop)[:, None]

@@ -41,7 +41,7 @@ def placed_image(image: Tensor, height: int, width: int, mode: str) -> Placed:
 def placed_mask(unit: Unit, mask: Tensor, canvas_size: tuple[int, int]) -> Tensor:
     """The `mask` [B, H, W] of a unit on a canvas of so many pixels, feathered and inverted: [B, 1, *canvas_size].
 
-    May be interrupted between two masks.
+    May be interrupted, within a feather too.
     """
     image_size = (unit.image.shape[-2], unit.image.shape[-1])
     settings = (unit.resize, image_size, canvas_size, unit.mask_invert, unit.mask_feather)
@@ -60,6 +60,7 @@ def placed_mask(unit: Unit, mask: Tensor, canvas_size: tuple[int, int]) -> Tenso
                     invert=unit.mask_invert,
                     feather=unit.mask_feather,
                     scan=False,
+                    pause=progress.pause,
                 )
             )
         return torch.cat(masks)
@@ -77,8 +78,12 @@ class _Progress:
         self._bar = comfy.utils.ProgressBar(count)
         self._due = time.monotonic() + PATIENCE
 
-    def __call__(self, number: int) -> None:
+    def pause(self) -> None:
+        """Hears an interruption within one picture."""
         comfy.model_management.throw_exception_if_processing_interrupted()
+
+    def __call__(self, number: int) -> None:
+        self.pause()
         self._bar.update_absolute(number)
         if time.monotonic() > self._due:
             self._due = math.inf

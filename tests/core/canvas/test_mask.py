@@ -158,3 +158,20 @@ def test_a_unit_takes_no_mask_without_its_channel():
 def test_a_feather_that_is_not_a_distance_is_refused(feather):
     with pytest.raises(ValueError, match=r"feather is .* pixels; expected 0 or more"):
         on_own_canvas(left_half(), feather=feather)
+
+
+def test_a_feather_can_be_stopped_within_one_mask():
+    calls = []
+
+    def stop():
+        calls.append(1)
+        if len(calls) == 3:
+            raise InterruptedError
+
+    mask = torch.rand(600, 40)
+    sizes = {"image_size": (600, 40), "canvas_size": (600, 40)}
+    with pytest.raises(InterruptedError):
+        prepared_mask(mask, **sizes, feather=9.0, pause=stop)
+    calls.clear()
+    prepared_mask(mask, **sizes, pause=stop)
+    assert not calls
