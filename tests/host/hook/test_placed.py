@@ -81,6 +81,36 @@ def test_an_image_that_somebody_changes_in_place_is_placed_anew(module) -> None:
     assert not torch.equal(before, module.placed_image(large, 16, 16, "stretch").image)
 
 
+@pytest.mark.parametrize("place", [(0, 0), (1, 2), (2047, 1001), (4095, 4095)])
+@pytest.mark.parametrize("as_numpy", [False, True])
+def test_not_one_pixel_can_be_changed_unseen(store, place, as_numpy) -> None:
+    """Of a mask, of an image as the host hands it on, and of a part of one."""
+    mask, image = torch.rand(1, 4096, 4096), torch.rand(1, 1500, 1100, 3)
+    sources = {"mask": mask, "image": image.movedim(-1, 1), "part": image.movedim(-1, 1)[..., 40:1060]}
+    calls: list[str] = []
+
+    def look() -> list[str]:
+        calls.clear()
+        for name, source in sources.items():
+            store.get(source, name, partial(calls.append, name), lambda _: 8)
+        return list(calls)
+
+    assert look() == list(sources) and not look()
+    y, x = place
+    for memory, expected in ((mask, ["mask"]), (image, ["image", "part"])):
+        pixels = memory.numpy() if as_numpy else memory
+        pixels[0, y * memory.shape[1] // 4097, 50 + x * (memory.shape[2] - 100) // 4097] += 0.001
+        assert look() == expected and not look()
+
+
+def test_two_pixels_that_change_places_are_seen(store) -> None:
+    mask, calls = torch.rand(1, 64, 64), []
+    for expected in (1, 2):
+        store.get(mask, "mask", partial(calls.append, 1), lambda _: 8)
+        assert len(calls) == expected
+        mask[0, 3, 4], mask[0, 5, 6] = mask[0, 5, 6].clone(), mask[0, 3, 4].clone()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (6, 4)])
 def test_any_size_and_type_is_kept(module, store, size, dtype) -> None:
