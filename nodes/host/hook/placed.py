@@ -69,22 +69,24 @@ def placed_mask(unit: Unit, mask: Tensor, canvas_size: tuple[int, int]) -> Tenso
 
 
 class _Progress:
-    """Called before each picture of a batch: hears an interruption, and says once that it takes longer."""
+    """Called before each picture of a batch, and `pause` within one: hears an interruption, and says once that it takes
+    longer."""
 
     def __init__(self, count: int, what: str, canvas_size: tuple[int, int]) -> None:
         height, width = canvas_size
         self._what = what
         self._text = f"of {count} {what} are on the canvas of {width}x{height}; the next run keeps them."
         self._bar = comfy.utils.ProgressBar(count)
+        self._number = 0
         self._due = time.monotonic() + PATIENCE
 
-    def pause(self) -> None:
-        """Hears an interruption within one picture."""
-        comfy.model_management.throw_exception_if_processing_interrupted()
-
     def __call__(self, number: int) -> None:
+        self._number = number
         self.pause()
         self._bar.update_absolute(number)
+
+    def pause(self) -> None:
+        comfy.model_management.throw_exception_if_processing_interrupted()
         if time.monotonic() > self._due:
             self._due = math.inf
-            notice(f"Placing {self._what}", f"{number} {self._text}", "info")
+            notice(f"Placing {self._what}", f"{self._number} {self._text}", "info")

@@ -173,3 +173,27 @@ def test_a_long_batch_is_announced_once(module, monkeypatch) -> None:
     module.placed_image(image, 16, 24, "fit")
     text = "0 of 3 condition images are on the canvas of 24x16; the next run keeps them."
     assert notices == [("Placing condition images", text, "info")]
+
+
+def test_a_long_feather_of_one_mask_is_announced_and_heard(host, module, our_net, monkeypatch) -> None:
+    unit = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.units"].Unit(
+        control_net=our_net("thin"), image=torch.zeros(1, 3, 8, 600), mask_feather=40.0
+    )
+    notices, pauses = [], []
+    monkeypatch.setattr(module, "notice", lambda *words: notices.append(words))
+    monkeypatch.setattr(module, "PATIENCE", -1.0)
+    module.placed_mask(unit, torch.rand(1, 8, 600), (8, 600))
+    text = "0 of 1 masks are on the canvas of 600x8; the next run keeps them."
+    assert notices == [("Placing masks", text, "info")]
+    pause = module._Progress.pause
+
+    def interrupting(self: Any) -> None:
+        pauses.append(1)
+        if len(pauses) == 3:  # the first is before the mask
+            host.nodes.interrupt_processing()
+        pause(self)
+
+    monkeypatch.setattr(module._Progress, "pause", interrupting)
+    with pytest.raises(BaseException) as caught:  # what it derives from differs between hosts
+        module.placed_mask(unit, torch.rand(1, 8, 600), (8, 600))
+    assert type(caught.value).__name__ == "InterruptProcessingException" and len(pauses) == 3
