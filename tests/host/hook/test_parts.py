@@ -61,6 +61,25 @@ def test_stages_equal_the_one_run(host, graph_of, our_net, window) -> None:
     assert largest_difference(latents(host, graph_of(steps=N)), whole) > FELT
 
 
+TEN = {
+    **WINDOWS,
+    "the middle of diffusers": {"start": 0.3, "end": 0.7, "unit": "steps_diffusers"},
+    "timestep": {"start": 0.3, "end": 0.7, "unit": "timestep"},
+    "sigma": {"start": 8.0, "end": 1.0, "unit": "sigma"},
+}
+
+
+@pytest.mark.parametrize("window", TEN.values(), ids=TEN)
+def test_ten_stages_of_one_step_equal_the_one_run(host, graph_of, our_net, window) -> None:
+    """Also where a control that never acts would be an error: it acts in some stage."""
+    graph = scheduled(host, graph_of(steps=10), our_net("thin"), **window)
+    whole = latents(host, graph)
+    result = host.run(in_stages(graph, tuple(range(11)), steps=10), keep={"latent": ["sampler", 0]})
+    assert largest_difference(whole, result["latent"]["samples"]) <= CLOSE
+    assert titles(result) == []
+    assert largest_difference(latents(host, graph_of(steps=10)), whole) > FELT
+
+
 def test_the_number_of_steps_is_followed_to_the_node_that_holds_it(host, graph_of, our_net) -> None:
     graph = scheduled(host, graph_of(steps=N), our_net("thin"), **WINDOWS["diffusers"])
     linked = {**graph, "number": node("PrimitiveInt", value=N)}
