@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from zeroctl_core.checkpoint.pooling import PUBLISHED_NAME
 
 from .control_net import is_ours
 
-__all__ = ["control_name", "reads_colours", "reads_lines"]
+__all__ = ["control_name", "reads_colours", "reads_depth", "reads_lines"]
 
 LINES = re.compile(
     r"canny|line-?_?art|scribble|soft-?_?edge|pidi|mlsd|m-lsd|teed|mistoline|(?<![a-z])(hed|edges?)(?![a-z])"
@@ -21,18 +22,21 @@ COLOURS = re.compile(
 """Names of controls that take from the picture its colours."""
 MAPS = re.compile(r"segment|normal|(?<![a-z])seg(?![a-z])")
 """Names of controls for maps in which black alone means nothing."""
-OTHERS = re.compile(r"union|depth|pose|mask|invert|black|dark")
-"""A name with one of these may mean something else by its lines."""
-UNION_LINES, UNION_MAPS, UNION_COLOURS = {2, 3}, {4, 5}, {6, 7}
-"""ComfyUI's numbers of the types: hed to ted, and canny to mlsd; normal, segment; tile, repaint."""
+DEPTH = re.compile(r"depth")
+OTHERS = re.compile(r"union|pose|mask|invert|black|dark")
+"""A name with one of these may mean something else by its lines or its depth."""
+UNION_DEPTH, UNION_LINES, UNION_MAPS, UNION_COLOURS = {1}, {2, 3}, {4, 5}, {6, 7}
+"""ComfyUI's numbers of the types: depth; hed to ted, and canny to mlsd; normal, segment; tile, repaint."""
 
 
 def reads_lines(control_net: Any) -> bool:
     """Whether this CONTROL_NET is known to read white lines on black."""
-    name, types = control_name(control_net), _union_types(control_net)
-    if types:
-        return types <= UNION_LINES
-    return bool(LINES.search(name)) and not any(other.search(name) for other in (COLOURS, MAPS, OTHERS))
+    return _reads(control_net, LINES, UNION_LINES, (DEPTH, COLOURS, MAPS, OTHERS))
+
+
+def reads_depth(control_net: Any) -> bool:
+    """Whether this CONTROL_NET is known to read grey maps of depth."""
+    return _reads(control_net, DEPTH, UNION_DEPTH, (LINES, COLOURS, MAPS, OTHERS))
 
 
 def reads_colours(control_net: Any, black: bool) -> bool:
@@ -49,6 +53,14 @@ def control_name(control_net: Any) -> str:
     if info is None:
         return ""
     return str(info.path.parent.name if info.path.stem.startswith(PUBLISHED_NAME) else info.path.stem).lower()
+
+
+def _reads(control_net: Any, kind: re.Pattern[str], numbers: set[int], others: Sequence[re.Pattern[str]]) -> bool:
+    """Whether the union types are of these numbers, else whether the name is of this kind and of none of the others."""
+    name, types = control_name(control_net), _union_types(control_net)
+    if types:
+        return types <= numbers
+    return bool(kind.search(name)) and not any(other.search(name) for other in others)
 
 
 def _union_types(control_net: Any) -> set[int]:

@@ -1,4 +1,4 @@
-"""A condition image that shows nothing, or black lines at a control for white ones, is said once, with its cause."""
+"""A condition image that shows nothing, or is not what its control reads, is said once, with its cause."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def told(host: Host, net: dict[str, Any], image: Any, **inputs: Any) -> list[str
     }
     result = host.run(graph, keep={"stack": ["control", 0]})
     texts = [notice["text"] for notice in result.sent("zeroctl.notice")]
-    assert [note for note in result["stack"][0].notes if "lines" in note or "one colour" in note] == texts
+    assert [note for note in result["stack"][0].notes if "this control" in note or "one colour" in note] == texts
     return texts
 
 
@@ -114,8 +114,7 @@ def test_a_control_that_reads_colours_may_have_one(host, named, name, silent, do
 def test_black_lines_on_white_are_said_where_white_on_black_are_read(host, named, name) -> None:
     (notice,) = told(host, named(name), lines(on=1.0))
     assert "the condition image is black lines on white, and this control reads white lines on black" in notice
-    for image in (lines(on=0.0), picture(SIDE, SIDE)):
-        assert not told(host, named(name), image)
+    assert not told(host, named(name), lines(on=0.0))
     both = told(host, named(name), torch.cat([lines(on=1.0), lines(on=0.0), of(BLACK)]))
     assert ["counted from 0, 2 is one colour" in text and "counted from 0, 0 is black" in text for text in both] == [
         True
@@ -138,13 +137,31 @@ def test_black_lines_on_white_are_not_said_where_nobody_knows_what_is_read(host,
 
 
 @pytest.mark.parametrize(
+    ("name", "grey"),
+    [
+        ("control_v11p_sd15_scribble", "white lines on black"),
+        ("control_v11f1p_sd15_depth", "depth in grey, near is white"),
+    ],
+)
+def test_a_photograph_where_lines_or_depth_are_read_is_said(host, named, name, grey) -> None:
+    (notice,) = told(
+        host, named(name), torch.cat([picture(SIDE, SIDE), picture(SIDE, SIDE).mean(-1, True).expand(-1, -1, -1, 3)])
+    )
+    assert f"of 2 condition images, counted from 0, 0 is in colours, and this control reads {grey}: put its" in notice
+    few = lines(on=0.0) * torch.tensor([1.0, 0.2, 0.2])  # a drawing in red
+    assert not told(host, named(name), few)
+    for other in ("mine", "control_v11f1e_sd15_tile", "control_v11p_sd15_openpose", "depth_and_canny", "union-depth"):
+        assert not told(host, named(other), picture(SIDE, SIDE))
+
+
+@pytest.mark.parametrize(
     ("kind", "doubtful", "silent"),
     [
-        ("canny/lineart/anime_lineart/mlsd", [lines(on=1.0), of(BLACK)], [lines(on=0.0)]),
+        ("canny/lineart/anime_lineart/mlsd", [lines(on=1.0), of(BLACK), of(None)], [lines(on=0.0)]),
         ("hed/pidi/scribble/ted", [lines(on=1.0)], []),
         ("auto", [of(GREY)], [lines(on=1.0)]),
-        ("depth", [of(GREY)], [lines(on=1.0)]),
-        ("openpose", [of(BLACK)], []),
+        ("depth", [of(GREY), of(None)], [lines(on=1.0)]),
+        ("openpose", [of(BLACK)], [of(None)]),
         ("segment", [of(BLACK)], [of(GREEN)]),
         ("tile", [], [of(GREY), of(BLACK)]),
         ("repaint", [], [of(BLACK)]),
