@@ -81,7 +81,7 @@ def pictures() -> Callable[[str], Tensor]:
     """Three real photographs of odd sizes: [3, 3, 333, 517] in 0..1, and smaller ones where there is a network."""
     crops = [data.coffee()[40:373, 40:557], data.rocket()[60:393, 60:577], data.coffee()[67:400, 83:600]]
     large = torch.stack([torch.from_numpy(crop.copy()).movedim(-1, 0).float() / 255 for crop in crops])
-    small = large[:, :, 100:197, 150:283].contiguous()
+    small = large[:, :, 110:159, 190:257].contiguous()
     return lambda case: small if has_net(case) else large
 
 
@@ -172,7 +172,7 @@ def test_what_overshoots_counts_as_black_or_white(case, run, pictures):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize(("size", "grey"), [((1, 1), 0.5), ((1, 9), 1.0), ((3, 120), 0.0), ((97, 133), 1.0)])
+@pytest.mark.parametrize(("size", "grey"), [((1, 1), 0.5), ((1, 9), 1.0), ((3, 120), 0.0), ((49, 67), 1.0)])
 def test_takes_tiny_and_flat_images(case, size, grey, run):
     result = run(case, torch.full((1, 3, *size), grey))
     assert result.shape == (1, 3, *size) and bool(torch.isfinite(result).all())
