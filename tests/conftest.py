@@ -64,8 +64,31 @@ small_disk = sys.modules["small_disk"].small_disk
 device_without_float64 = sys.modules["pretended_device"].device_without_float64
 
 
+# The files that take longest, the longest first: one that begins last leaves every other process idle.
+LONG_FILES = (
+    "core/annotators/test_contract.py",
+    "core/train/test_system_faults.py",
+    "core/demo/test_embedded_model.py",
+    "core/train/test_loop.py",
+    "core/network/test_parity_diffusers.py",
+    "benchmarks/test_gpu.py",
+    "core/checkpoint/test_damaged_files.py",
+    "core/checkpoint/test_checkpoint.py",
+    "core/checkpoint/test_loaded_files_change.py",
+    "core/annotators/transformers_models/test_safe_config.py",
+    "core/train/prepare/test_chain.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "loadscopereorder"):  # of xdist: it would begin with the file of the most tests
+        config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Trainings of minutes run where they are asked for: `pytest -m long`."""
+    place = {ROOT / "tests" / name: number for number, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
     if "long" in config.option.markexpr:
         return
     for item in items:
