@@ -15,11 +15,14 @@ from host_graphs import Graph, node
 FRAMES = 6
 CLOSE = 1e-3
 SEEN = 0.1
-OPTIONS = {
-    "static": "ADE_StandardStaticContextOptions",
-    "uniform": "ADE_StandardUniformContextOptions",
-    "looped": "ADE_LoopedUniformContextOptions",
-    "batched": "ADE_BatchedContextOptions",
+OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "static": ("ADE_StandardStaticContextOptions", {}),
+    "uniform": ("ADE_StandardUniformContextOptions", {}),
+    "looped": ("ADE_LoopedUniformContextOptions", {}),
+    "batched": ("ADE_BatchedContextOptions", {}),
+    # frames far from each other in one window, and windows over the end
+    "strided": ("ADE_LoopedUniformContextOptions", {"context_stride": 2, "closed_loop": True}),
+    "uneven": ("ADE_BatchedContextOptions", {"context_length": 4}),
 }
 
 
@@ -40,11 +43,12 @@ def defaults(host: Any, class_type: str) -> dict[str, Any]:
     return values
 
 
-def evolved(host: Any, graph: Graph, options: str) -> Graph:
-    """The graph with windows of three frames on the MODEL's way into the sampler."""
+def evolved(host: Any, graph: Graph, options: str, settings: dict[str, Any]) -> Graph:
+    """The graph with windows of three frames, if nothing else is set, on the MODEL's way into the sampler."""
     inputs = {**defaults(host, options), "context_length": 3}
     if "context_overlap" in inputs:
         inputs["context_overlap"] = 1
+    inputs |= settings
     sampler = graph["sampler"]["inputs"]
     graph = {**graph, "context": node(options, **inputs)}
     graph["evolved"] = node(
@@ -53,20 +57,22 @@ def evolved(host: Any, graph: Graph, options: str) -> Graph:
     return {**graph, "sampler": {**graph["sampler"], "inputs": {**sampler, "model": ["evolved", 0]}}}
 
 
-CASES = [(name, "apply", FRAMES) for name in OPTIONS] + [("looped", "windows", FRAMES), ("static", "windows", 1)]
+CASES = [(name, "apply", FRAMES) for name in OPTIONS]
+CASES += [("looped", "windows", FRAMES), ("static", "windows", 1), ("uniform", "windows", 2), ("batched", "windows", 3)]
 
 
 @pytest.mark.parametrize(("options", "first", "images"), CASES)
 def test_a_windowed_run_is_the_plain_one(host, graph_of, our_net, options, first, images) -> None:
-    """Whichever of the two nodes comes first, with an image and a mask for each frame; with one for all, in silence."""
+    """Whichever of the two nodes comes first, with an image and a mask for each frame, with two or three that take
+    turns, and with one for all, in silence."""
     net, pictures = host.give(our_net("thin")), host.give(picture(batch=images))
     masks = torch.rand(images, 64, 64, generator=torch.Generator().manual_seed(4))
     mask = {"mask": ["masks", 0], "extra": {"masks": host.give(masks)}}
     graph = graph_of(batch=FRAMES, steps=2)
     if first == "apply":
-        both = evolved(host, with_our_control(graph, net, pictures, **mask), OPTIONS[options])
+        both = evolved(host, with_our_control(graph, net, pictures, **mask), *OPTIONS[options])
     else:
-        both = with_our_control(evolved(host, graph, OPTIONS[options]), net, pictures, **mask)
+        both = with_our_control(evolved(host, graph, *OPTIONS[options]), net, pictures, **mask)
     plain = host.run(with_our_control(graph, net, pictures, **mask), keep={"latent": ["sampler", 0]})
     result = host.run(both, keep={"latent": ["sampler", 0]})
     frames = list(zip(plain["latent"]["samples"], result["latent"]["samples"], strict=True))
