@@ -189,6 +189,7 @@ def test_a_first_control_as_the_example_trains_it_follows(server: HostServer) ->
     follow, report = _trained(server, _api("train_your_first_control"), timeout=3600)
     scores = [float(score) for score in re.findall(r"following (-?[\d.]+)", report)]
     assert scores[0] < 0.1 and max(scores) > 0.65, report
+    assert "sudden convergence at step" in report
     assert follow > 0.7
 
 
