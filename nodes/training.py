@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from zeroctl_core.files.key_faults import short
@@ -14,6 +15,7 @@ from zeroctl_core.train.prepare.fault import Fault, lines_of
 from zeroctl_core.train.prepare.pairs import find_samples
 from zeroctl_core.train.prepare.sample import Sample
 
+from .host.preview import preview
 from .host.schema import LARGEST_SEED, ComfyNode, NodeOutput, TrainingDataSocket, io, option, schema
 from .host.training.data import TrainingData, checked, prepared, samples_of
 from .host.training.folders import data_folder, input_folder
@@ -229,7 +231,8 @@ class ZeroctlTrainControlNet(ComfyNode):
     ) -> NodeOutput:
         config = ControlConfig(run=run, steps=steps, learning_rate=learning_rate, batch_size=batch_size, seed=seed)
         result = train(model, data, config, str(cls.hidden.unique_id))
-        return NodeOutput(result.control_net, result.samples, result.report)
+        sheet = torch.cat(tuple(result.samples))[None]  # below one another, as they showed while it trained
+        return NodeOutput(result.control_net, result.samples, result.report, ui=preview(sheet, cls))
 
 
 def _report(data: TrainingData, faults: list[Fault]) -> str:
