@@ -196,3 +196,18 @@ def test_rising_levels_are_counted_in_their_order(host, graph_of, our_net, model
         for handle in handles:
             handle.remove()
     assert order == ["control", "unet"] * 3 + ["unet"] * 3
+
+
+def test_levels_that_are_raised_before_each_step_count_as_that_step(host, graph_of, our_net, model_of) -> None:
+    """Churn adds noise, so that the network sees levels above those of the run."""
+    from comfy.samplers import ksampler
+
+    net = our_net("thin")
+    graph = custom(scheduled(host, graph_of(steps=N), net, end=0.4), [["levels", 0]])
+    graph["method"] = host.give(ksampler("euler", {"s_churn": 3.0}))
+    with counted(net.control_model.net) as calls, counted(model_of("thin").model.diffusion_model) as of_unet:
+        result = host.run(graph, keep={"latent": ["sampler", 0]})
+    assert len(of_unet) == N and len(calls) == 3
+    assert titles(result) == []
+    graph["method"] = node("KSamplerSelect", sampler_name="euler")
+    assert not largest_difference(latents(host, graph), result["latent"]["samples"]) <= CLOSE, "nothing was added"
