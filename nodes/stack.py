@@ -134,7 +134,7 @@ class ZeroctlControl(ComfyNode):
     ) -> NodeOutput:
         check_choice("mode", mode, MODES)
         check_choice("resize", resize, RESIZE_MODES)
-        picture, picture_note = read_condition(image)
+        picture, picture_note = read_condition(image, resize=resize)
         mask, mask_note = (None, _without_mask(mask_feather, mask_invert)) if mask is None else read_mask(mask)
         doubt = condition_doubts(control_net, picture) if enabled and strength else ""
         notes = [picture_note, doubt, mask_note]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from zeroctl_core.annotators.pictures.check import OVERSHOOT
-from zeroctl_core.canvas.content import HOLE
+from zeroctl_core.canvas.content import HOLE, has_hole
 from zeroctl_core.files.plural import plural
 
 from .sockets import in_words
@@ -104,10 +104,10 @@ def _read_image(image: Tensor, name: str, channels: tuple[int, ...]) -> tuple[Te
     return image.movedim(-1, 1), low, high
 
 
-def read_condition(image: Tensor, name: str = "image") -> tuple[Tensor, str]:
+def read_condition(image: Tensor, name: str = "image", resize: str = "crop") -> tuple[Tensor, str]:
     """A condition image [B, H, W, 3] as [B, 3, H, W], and a note on its values; empty where they lie in 0..1.
 
-    What a filter overshot is noted, and the -1 of a hole to inpaint is not.
+    What a filter overshot is noted, with what the mode `resize` does to it, and the -1 of a hole to inpaint is not.
     Raises what `check_image` raises, and `ValueError` for values on another scale, such as 0..255.
     """
     picture, low, high = _read_image(image, name, (3,))
@@ -119,7 +119,11 @@ def read_condition(image: Tensor, name: str = "image") -> tuple[Tensor, str]:
         )
     if high <= 1.0 + ROUNDING and (low >= -ROUNDING or abs(low - HOLE) <= ROUNDING):
         return picture, ""
-    return picture, f"{name} has values in {low:.7g}..{high:.7g}, expected 0..1: what a filter overshot acts, too"
+    then = "acts, too"
+    if resize != "crop":
+        then = "is cut off where the image is resized"
+        then += ", except in pictures with a hole" if any(has_hole(one) for one in picture) else ""
+    return picture, f"{name} has values in {low:.7g}..{high:.7g}, expected 0..1: what a filter overshot {then}"
 
 
 def check_mask(mask: Tensor, one: str = "the control acts") -> Tensor:

@@ -702,6 +702,26 @@ def test_the_report_says_what_values_a_condition_image_has(host, bench, low, hig
 
 
 @pytest.mark.parametrize(
+    ("resize", "low", "then"),
+    [
+        ("crop", -0.1, "acts, too"),
+        ("fit", -0.1, "is cut off where the image is resized"),
+        ("stretch", -0.1, "is cut off where the image is resized"),
+        ("stretch", -1.1, "is cut off where the image is resized, except in pictures with a hole"),
+    ],
+)
+def test_the_report_says_what_becomes_of_what_a_filter_overshot(host, bench, resize, low, then) -> None:
+    """And it does: in `fit` and `stretch` the control sees what it sees of the image without it."""
+    image = picture(96, 96) * 0.9
+    image[0, :8, :8], image[0, 40, 40] = low, 1.1
+    samples, report, notices = outcome(host, bench.control(image=image, resize=resize))
+    assert f"image has values in {low:g}..1.1, expected 0..1: what a filter overshot {then}\n" in report + "\n"
+    cut = image.clamp(-1.0 if low < -1 else 0.0, 1.0)
+    same = torch.equal(samples, outcome(host, bench.control(image=cut, resize=resize))[0])
+    assert same == (then == "is cut off where the image is resized") and not notices
+
+
+@pytest.mark.parametrize(
     ("inputs", "text"),
     [
         ({"mask_invert": True}, "mask_invert without effect: no mask is connected"),
