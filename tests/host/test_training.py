@@ -29,12 +29,30 @@ from zeroctl_core.train.prepare import cache
 from zeroctl_core.train.prepare.cache import CachedData
 from zeroctl_core.train.prepare.pairs import find_samples
 from zeroctl_core.train.prepare.preparing import Drawing, prepare
+from zeroctl_core.train.prepare.source import PreparedSource
 from zeroctl_core.train.run import train_control
 from zeroctl_core.train.source import WORLD, load_source
 
 ROOT = Path(__file__).resolve().parents[2]
 N = 20
 FOLDER = "zeroctl_training_pictures"
+SAMPLING_STEPS = 3
+"""Of scores and sheets, in place of 10: here it matters when they are taken, and not how good they are."""
+
+
+@pytest.fixture(autouse=True)
+def _few_sampling_steps(request: pytest.FixtureRequest) -> Iterator[None]:
+    if request.node.get_closest_marker("long"):
+        yield
+        return
+    samples = PreparedSource.samples
+
+    def quick(self: PreparedSource, *args: Any, **options: Any) -> Tensor:
+        return samples(self, *args, **{**options, "steps": SAMPLING_STEPS})
+
+    with pytest.MonkeyPatch.context() as patch:  # not the fixture, which tests undo
+        patch.setattr(PreparedSource, "samples", quick)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +200,7 @@ def test_an_interrupt_is_heard_while_a_score_is_sampled(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(UNet, "forward", counted)
         interrupted_at(training_graph("scored", 2), "_ShownSource", "samples", is_second_score)
-    assert calls.count(1) == 10 and calls.count(5) == 0
+    assert calls.count(1) == SAMPLING_STEPS and calls.count(5) == 0
     assert checkpoints(host, "scored") == ["step-00000002"]
     log = Path(host.folder_paths.get_output_directory()) / "zeroctl" / "train" / "scored" / "log.jsonl"
     host.run(training_graph("scored", 3))
