@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,11 +17,8 @@ Weights = Mapping[str, Tensor]
 
 
 def spec_of(preset: str) -> Any:
-    """The numbers of a preset of the tests' random weights; `narrow` and `narrowxl` are `thin` ones of 64 channels."""
-    weights = from_tests("random_weights")
-    if preset.startswith("narrow"):
-        return replace(weights.spec_of(preset.replace("narrow", "thin")), model_channels=64)
-    return weights.spec_of(preset)
+    """The numbers of a preset of the tests' random weights."""
+    return from_tests("random_weights").spec_of(preset)
 
 
 def unet_weights(spec: Any, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:

@@ -134,7 +134,7 @@ def apart(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> tuple[flo
 
 CASES = [
     pytest.param(preset, prediction, start, id=f"{preset} {prediction} {start}")
-    for preset in ("thin", "thin21", "thinxl")
+    for preset in ("narrow", "narrow21", "narrowxl")
     for prediction in ("eps", "v")
     for start in ("zero", "random")
 ]
@@ -169,7 +169,7 @@ def test_loss_gradients_and_first_update_equal_those_of_the_released_script(pres
 
 def test_the_rows_of_a_step_have_a_prompt_and_the_empty_one():
     """Otherwise equality would not prove that a prompt and its `y` are dropped together."""
-    twins = Twins.of("thinxl", "eps", "zero")
+    twins = Twins.of("narrowxl", "eps", "zero")
     prompts, data = twins.task.draw(0).prompts, twins.task.data
     is_empty = [torch.equal(row, data.empty.context[0]) for row in prompts.context]
     assert sorted(is_empty) == [False, True]
@@ -177,7 +177,7 @@ def test_the_rows_of_a_step_have_a_prompt_and_the_empty_one():
 
 
 def test_the_loss_of_the_other_prediction_is_far_away():
-    twins = Twins.of("thin", "eps", "random")
+    twins = Twins.of("narrow", "eps", "random")
     inputs = twins.task.draw(0)
     other = SimpleNamespace(objective=Objective(prediction="v"))
     swapped = Twins(twins.spec, other, twins.unet, twins.net)
