@@ -16,7 +16,7 @@ from annotator_graphs import SIZE
 from control_graphs import picture
 from demo_weights import are_shipped, write_random
 from host_graphs import Graph, node, sample
-from host_models import cut_model, random_conditioning
+from host_models import cut_model, know_narrow_nets, random_conditioning
 from host_process import BenchGive, Host, boot
 from host_server import HostServer
 from random_weights import UNetSpec, save_controlnet_file, thin_checkpoint
@@ -72,7 +72,9 @@ def bare_host(scratch: Path) -> Host:
     """The host of ZEROCTL_HOST, booted in this process, without our pack."""
     if "ZEROCTL_HOST" not in os.environ:
         pytest.skip("runs inside a host: python tests/host/run.py")
-    return boot(Path(os.environ["ZEROCTL_HOST"]).expanduser().resolve(), scratch / "base")
+    running = boot(Path(os.environ["ZEROCTL_HOST"]).expanduser().resolve(), scratch / "base")
+    know_narrow_nets()
+    return running
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +114,7 @@ def thin_model(bare_host: Host, thin_checkpoint_name: str) -> LoadedModel:
 def model_of(bare_host: Host) -> Callable[..., Any]:
     """`model_of(preset, seed=0, v_prediction=False)` gives a MODEL with a random UNet; made once, never change it.
 
-    Presets of every family work, `thin21` and `thinxl` too, which no file on disk could tell the host.
+    Presets of every family work, `thinxl` too, which no file on disk could tell the host.
     """
 
     @cache
@@ -140,12 +142,6 @@ def controlnet_file(bare_host: Host) -> Callable[..., Path]:
         return path if path.exists() else save_controlnet_file(path, preset, seed, dtype, prefix)
 
     return write
-
-
-@pytest.fixture(scope="session")
-def thin_controlnet_path(controlnet_file: Callable[..., Path]) -> Path:
-    """A random ControlNet that fits `thin_model`, in the LDM layout, fp16."""
-    return controlnet_file("thin")
 
 
 @pytest.fixture(scope="session")
@@ -193,7 +189,7 @@ def host_net(host: Host, controlnet_file: Callable[..., Any]) -> Callable[..., d
 def graph_of(host: Host, model_of: Callable[..., Any], conditioning_of: Callable[..., Any]) -> Callable[..., Graph]:
     """`graph_of(preset, **sample_options)`: a KSampler graph on a random MODEL of that family."""
 
-    def make(preset: Any = "thin", v_prediction: bool = False, **options: Any) -> Graph:
+    def make(preset: Any = "narrow", v_prediction: bool = False, **options: Any) -> Graph:
         positive, negative = (host.give(conditioning_of(preset, seed=seed)) for seed in (1, 2))
         return sample(host.give(model_of(preset, v_prediction=v_prediction)), positive, negative, **options)
 

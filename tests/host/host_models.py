@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from random_weights import UNetSpec, random_unet, spec_of
+from random_weights import NARROW, UNetSpec, random_unet, spec_of
 from torch import nn
 
 # What the host calls a family, by the width of its context. It would not detect the cut nets of SDXL itself.
 FAMILIES = {768: "SD15", 1024: "SD20", 2048: "SDXL"}
+
+
+def know_narrow_nets() -> None:
+    """Tell the host that SD 1.5 of `NARROW` channels is SD 1.5, for its own loaders: others need no telling."""
+    import comfy.supported_models
+
+    sd15 = comfy.supported_models.SD15
+    narrow = type(sd15.__name__, (sd15,), {"unet_config": {**sd15.unet_config, "model_channels": NARROW}})
+    comfy.supported_models.models.append(narrow)
 
 
 def cut_model(preset: str | UNetSpec, seed: int = 0, v_prediction: bool = False) -> Any:

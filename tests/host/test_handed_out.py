@@ -31,7 +31,7 @@ class InPlace:
 def stacked(host: Host, our_net: Any, monkeypatch: pytest.MonkeyPatch) -> Graph:
     """Our control as a plain list, once for a stacker and once for nobody."""
     monkeypatch.setitem(host.nodes.NODE_CLASS_MAPPINGS, "InPlace", InPlace)
-    graph = {"net": host.give(our_net("thin")), "image": host.give(picture())}
+    graph = {"net": host.give(our_net("narrow")), "image": host.give(picture())}
     graph["control"] = node("ZeroctlControl", control_net=["net", 0], image=["image", 0], **CONTROL)
     graph["to"] = node("ZeroctlStackToLegacy", stack=["control", 0])
     # of another control: two nodes with the same inputs share one output in the host's cache

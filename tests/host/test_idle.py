@@ -13,7 +13,7 @@ from host_process import Host, NodeFailed
 from PIL import Image
 
 SIDE = 64
-NOTHING = "0, " * 4 + "0"  # of the thin nets
+NOTHING = "0, " * 4 + "0"  # of the narrow nets
 
 
 def weights_of(custom: str) -> dict[str, Any]:
@@ -67,13 +67,13 @@ def outcome(host: Host, graph: Graph) -> tuple[torch.Tensor, str, list[str]]:
 def test_a_factor_of_0_in_every_run_is_said_before_sampling(
     host, graph_of, our_net, host_net, model_of, inputs, it, cause, whose
 ) -> None:
-    plain, own = graph_of(), our_net("thin")
+    plain, own = graph_of(), our_net("narrow")
     graphs = {
-        policy: with_it(host, plain, host.give(own) if whose == "ours" else host_net("thin"), it, policy, **inputs)
+        policy: with_it(host, plain, host.give(own) if whose == "ours" else host_net("narrow"), it, policy, **inputs)
         for policy in ("warn", "error", "ignore")
     }
     expected = latents(host, plain)
-    with counted(own.control_model.net) as calls, counted(model_of("thin").model.diffusion_model) as of_unet:
+    with counted(own.control_model.net) as calls, counted(model_of("narrow").model.diffusion_model) as of_unet:
         with pytest.raises(
             NodeFailed, match=f"NeverApplied: control 1 .* cannot act: {cause}.*if_never_applied to warn"
         ):
@@ -89,7 +89,7 @@ def test_a_factor_of_0_in_every_run_is_said_before_sampling(
 def test_a_control_of_strength_0_was_told_not_to_act_whatever_its_mask_is(host, graph_of, our_net) -> None:
     plain = graph_of()
     for off in ({"strength": 0.0}, {"enabled": False}):
-        graph = with_it(host, plain, host.give(our_net("thin")), torch.zeros(1, 8, 8), "error", mask=["it", 0], **off)
+        graph = with_it(host, plain, host.give(our_net("narrow")), torch.zeros(1, 8, 8), "error", mask=["it", 0], **off)
         samples, report, notices = outcome(host, graph)
         assert torch.equal(samples, latents(host, plain)) and not notices
         assert "Nothing can act: every control is switched off or has strength 0" in report
@@ -116,7 +116,7 @@ def test_a_mask_that_is_as_good_as_0_is_said(host, graph_of, our_net) -> None:
     speck = torch.zeros(1, 32 * SIDE, 32 * SIDE)
     speck[0, 100, 100] = 1.0
     for mask, highest in ((speck, 1 / 32**2), (torch.full((1, SIDE, SIDE), 0.003), 0.003)):
-        graph = with_it(host, graph_of(), host.give(our_net("thin")), mask, "warn", mask=["it", 0])
+        graph = with_it(host, graph_of(), host.give(our_net("narrow")), mask, "warn", mask=["it", 0])
         _, _, texts = outcome(host, graph)
         assert [f"nowhere above {highest:.2g} on the" in text for text in texts] == [True]
 
@@ -125,13 +125,13 @@ def test_a_mask_that_is_as_good_as_0_is_said(host, graph_of, our_net) -> None:
 def test_a_factor_of_0_on_this_canvas_is_said_before_the_first_step(
     host, graph_of, our_net, model_of, mask, image, cause
 ) -> None:
-    plain, net = graph_of(), our_net("thin")
+    plain, net = graph_of(), our_net("narrow")
     graphs = {
         policy: with_it(host, plain, host.give(net), mask, policy, image=image, mask=["it", 0])
         for policy in ("warn", "error", "ignore")
     }
     expected = latents(host, plain)
-    with counted(net.control_model.net) as calls, counted(model_of("thin").model.diffusion_model) as of_unet:
+    with counted(net.control_model.net) as calls, counted(model_of("narrow").model.diffusion_model) as of_unet:
         with pytest.raises(NodeFailed, match=f"NeverApplied: control 1 .* cannot act: .*{cause}"):
             latents(host, graphs["error"])
         assert not of_unet
@@ -149,7 +149,7 @@ def test_a_factor_of_0_on_this_canvas_is_said_before_the_first_step(
 
 def test_an_area_that_misses_the_mask_is_said_after_the_run(host, graph_of, our_net) -> None:
     """Where conditionings act is known while sampling."""
-    mask, net = torch.zeros(1, 2 * SIDE, 2 * SIDE), our_net("thin")
+    mask, net = torch.zeros(1, 2 * SIDE, 2 * SIDE), our_net("narrow")
     mask[..., SIDE:] = 1.0
     plain = graph_of(cfg=1.0, size=2 * SIDE)
     plain["area"] = node(

@@ -26,7 +26,7 @@ from zeroctl_core.checkpoint.layouts import to_diffusers
 from zeroctl_core.demo.model import control_files
 
 ROOT = Path(__file__).resolve().parents[2]
-INPAINT = replace(SPECS["thin"], in_channels=9)
+INPAINT = replace(SPECS["narrow"], in_channels=9)
 State = dict[str, Tensor]
 
 
@@ -83,7 +83,7 @@ def layouts(preset: str) -> dict[str, Callable[[], State]]:
     }
 
 
-@pytest.mark.parametrize("preset", ["thin", "thin21", "thinxl"])
+@pytest.mark.parametrize("preset", ["narrow", "narrow21", "narrowxl"])
 def test_every_layout_gives_the_same_picture_as_the_host(host, graph_of, files, loaded, preset) -> None:
     graph, image = graph_of(preset), host.give(picture())
     results = {}
@@ -103,7 +103,7 @@ def test_every_layout_gives_the_same_picture_as_the_host(host, graph_of, files, 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
 def test_the_host_picks_the_dtype(host, graph_of, controlnet_file, loaded, dtype) -> None:
-    path = controlnet_file("thin", 0, dtype)
+    path = controlnet_file("narrow", 0, dtype)
     net, info = loaded(path.name)
     theirs = host.run({"load": node("ControlNetLoader", control_net_name=path.name)}, keep={"net": ["load", 0]})["net"]
     assert net.control_model.dtype == theirs.control_model.dtype
@@ -129,14 +129,14 @@ def test_fp8_is_kept_as_half_precision_on_a_mac(host, monkeypatch, in_file) -> N
 
 
 def test_the_info_tells_the_truth(files, loaded) -> None:
-    state = random_controlnet("thinxl", dtype=torch.float16)
+    state = random_controlnet("narrowxl", dtype=torch.float16)
     _, info = loaded(files("told.safetensors", state, author="nobody", **{"modelspec.title": "edges"}))
     number = sum(value.numel() for value in state.values())
     lines = info.splitlines()
     assert lines.pop(3) == "transformers: 0 1, middle 1"
     assert lines[:5] == [
         "family: SDXL (sdxl)",
-        "connections: 5, widths 320 320 320 640 640",
+        "connections: 5, widths 64 64 64 128 128",
         "context: 2048, y: 2816",
         "file: told.safetensors",
         "layout: ldm",
@@ -149,14 +149,14 @@ def test_the_info_tells_the_truth(files, loaded) -> None:
 
 def test_what_lies_beside_a_control_is_named(files, loaded) -> None:
     beside = {"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(2), "betas": torch.zeros(3)}
-    _, info = loaded(files("whole.safetensors", {**prefixed("control_model.", random_controlnet("thin")), **beside}))
+    _, info = loaded(files("whole.safetensors", {**prefixed("control_model.", random_controlnet("narrow")), **beside}))
     ignored = next(line for line in info.splitlines() if line.startswith("ignored in the file: "))
     assert "model.diffusion_model" in ignored and "noise schedule" in ignored
 
 
 @pytest.mark.parametrize("source", ["file name", "header"])
 def test_a_pooling_net_is_known_and_pools_as_in_the_host(host, graph_of, files, loaded, source) -> None:
-    state = random_controlnet("thin", seed=4)
+    state = random_controlnet("narrow", seed=4)
     by_name = files("edge_shuffle_fp16.safetensors", state)
     name = (
         by_name
@@ -180,14 +180,14 @@ def test_a_pooling_net_is_known_and_pools_as_in_the_host(host, graph_of, files, 
 def test_the_info_names_the_prefix_and_cuts_what_is_long(files, loaded) -> None:
     metadata = {f"key {number:03}": "x" * 10_000 for number in range(100)}
     _, info = loaded(
-        files("wrapped.safetensors", prefixed("module.control_model.", random_controlnet("thin")), **metadata)
+        files("wrapped.safetensors", prefixed("module.control_model.", random_controlnet("narrow")), **metadata)
     )
     assert "prefix of its keys: module.control_model." in info.splitlines()
     assert info.splitlines()[-1] == "and 80 more in the header" and len(info) < 5000
 
 
 def test_a_control_for_other_channels_is_refused_by_apply(host, graph_of, files, loaded) -> None:
-    net, info = loaded(files("four.safetensors", random_controlnet(replace(SPECS["thin"], condition_channels=4))))
+    net, info = loaded(files("four.safetensors", random_controlnet(replace(SPECS["narrow"], condition_channels=4))))
     assert "condition: images of 4 channels, an IMAGE has 3" in info.splitlines()
     with pytest.raises(NodeFailed, match=r"control 1: four.safetensors takes images of 4 channels, its image has 3"):
         latents(host, with_our_control(graph_of(), host.give(net), host.give(picture())))
@@ -201,7 +201,7 @@ def test_a_control_for_other_channels_is_refused_by_apply(host, graph_of, files,
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_a_loaded_file_is_free_and_what_happens_to_it_changes_nothing(host, loaded, suffix, dtype) -> None:
     path = host.base / "models" / "controlnet" / f"free{suffix}"
-    state = random_controlnet("thin", dtype=dtype)
+    state = random_controlnet("narrow", dtype=dtype)
     save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
     try:
         net, _ = loaded(path.name)
@@ -219,8 +219,8 @@ def test_the_hosts_folders_are_ours(host, files, loaded, scratch, demo_weights) 
     extra = scratch / "elsewhere"
     host.folder_paths.add_model_folder_path("controlnet", str(extra))
     names = [
-        files("sub/below.safetensors", random_controlnet("thin")),
-        files("far.safetensors", random_controlnet("thin"), extra),
+        files("sub/below.safetensors", random_controlnet("narrow")),
+        files("far.safetensors", random_controlnet("narrow"), extra),
     ]
     node_classes = host.nodes.NODE_CLASS_MAPPINGS
     theirs = node_classes["ControlNetLoader"].INPUT_TYPES()["required"]["control_net_name"][0]
@@ -233,16 +233,16 @@ def test_the_hosts_folders_are_ours(host, files, loaded, scratch, demo_weights) 
 
 
 def test_a_file_is_read_again_only_when_it_changed(host, files) -> None:
-    name = files("changing.safetensors", random_controlnet("thin", seed=0))
+    name = files("changing.safetensors", random_controlnet("narrow", seed=0))
     graph = {"load": node("ZeroctlLoadControlNet", control_net_name=name)}
     keep = {"net": ["load", 0]}
     first = host.run(graph, keep=keep, fresh=False)
     assert "load" in first.executed
     assert "load" not in host.run(graph, keep=keep, fresh=False).executed
-    files(name, random_controlnet("thin", seed=1))
+    files(name, random_controlnet("narrow", seed=1))
     again = host.run(graph, keep=keep, fresh=False)
     assert "load" in again.executed
-    assert_same(weights_of(again["net"]), random_controlnet("thin", seed=1))
+    assert_same(weights_of(again["net"]), random_controlnet("narrow", seed=1))
 
 
 # ---- saving
@@ -264,7 +264,7 @@ def saved(host: Host, net: dict[str, Any], layout: str, prefix: str = "controlne
 
 @pytest.mark.parametrize(
     ("preset", "dtype"),
-    [("thin", torch.float32), ("thin", torch.bfloat16), ("thin21", torch.float16), ("thinxl", torch.float16)],
+    [("narrow", torch.float32), ("narrow", torch.bfloat16), ("narrow21", torch.float16), ("narrowxl", torch.float16)],
     ids=str,
 )
 def test_saving_keeps_every_bit_through_both_layouts(host, graph_of, files, loaded, preset, dtype) -> None:
@@ -288,7 +288,7 @@ def test_saving_keeps_every_bit_through_both_layouts(host, graph_of, files, load
 def test_the_header_says_what_it_is_and_where_it_comes_from(host, files, loaded) -> None:
     name = files(
         "source.safetensors",
-        random_controlnet("thin", dtype=torch.float16),
+        random_controlnet("narrow", dtype=torch.float16),
         licence="CC0",
         **{"zeroctl.global_average_pooling": "true"},
     )
@@ -301,23 +301,23 @@ def test_the_header_says_what_it_is_and_where_it_comes_from(host, files, loaded)
 
 
 def test_each_save_gets_a_number_of_its_own(host, our_net) -> None:
-    one, two = (saved(host, host.give(our_net("thin")), "ldm", "numbered/net") for _ in range(2))
+    one, two = (saved(host, host.give(our_net("narrow")), "ldm", "numbered/net") for _ in range(2))
     assert [path.name for path in (one, two)] == ["net_00001_.safetensors", "net_00002_.safetensors"]
 
 
 def test_a_net_that_was_changed_since_it_was_loaded_is_saved_as_it_is(host, files, loaded) -> None:
-    net, _ = loaded(files("trained.safetensors", random_controlnet("thin")))
+    net, _ = loaded(files("trained.safetensors", random_controlnet("narrow")))
     net.control_model.net.middle_block_out[0].bias.data.add_(1.0)
     after = load_file(saved(host, host.give(net), "ldm"))
-    assert torch.equal(after["middle_block_out.0.bias"], random_controlnet("thin")["middle_block_out.0.bias"] + 1.0)
+    assert torch.equal(after["middle_block_out.0.bias"], random_controlnet("narrow")["middle_block_out.0.bias"] + 1.0)
 
 
 def test_a_half_precision_net_whose_file_has_gone_is_not_saved_in_another_precision(host, files, loaded) -> None:
-    name = files("leaving.safetensors", random_controlnet("thin", dtype=torch.float16))
+    name = files("leaving.safetensors", random_controlnet("narrow", dtype=torch.float16))
     net, info = loaded(name)
     (host.base / "models" / "controlnet" / name).unlink()
     if "float16 in use" in info:
-        assert_same(load_file(saved(host, host.give(net), "ldm")), random_controlnet("thin", dtype=torch.float16))
+        assert_same(load_file(saved(host, host.give(net), "ldm")), random_controlnet("narrow", dtype=torch.float16))
         return
     with pytest.raises(
         NodeFailed, match="leaving.safetensors is gone, and ComfyUI holds its float16 weights as float32"
@@ -341,7 +341,7 @@ def residuals(control_model: nn.Module, spec: UNetSpec) -> list[Tensor]:
     return [*out["output"], *out["middle"]]
 
 
-@pytest.mark.parametrize("preset", ["thin", "thinxl"])
+@pytest.mark.parametrize("preset", ["narrow", "narrowxl"])
 def test_a_deep_copy_is_another_net_with_the_same_weights(our_net, preset) -> None:
     net = our_net(preset).control_model
     twin = copy.deepcopy(net)
@@ -357,7 +357,7 @@ def test_a_deep_copy_is_another_net_with_the_same_weights(our_net, preset) -> No
 
 
 def test_the_host_makes_a_net_for_a_further_device(our_net) -> None:
-    net = our_net("thin")
+    net = our_net("narrow")
     make, arguments = net.control_model_wrapped.cached_patcher_init
     for further in (make(*arguments), make(*arguments, disable_dynamic=True)):
         assert further.model is not net.control_model
@@ -369,7 +369,7 @@ def test_the_host_makes_a_net_for_a_further_device(our_net) -> None:
 
 
 def test_the_hosts_own_copy_is_still_ours(our_net) -> None:
-    net = our_net("thin")
+    net = our_net("narrow")
     assert net.copy().control_model is net.control_model
     assert net.get_models() == [net.control_model_wrapped]
 
@@ -402,7 +402,7 @@ def assert_copy(net: Any, encoder: State) -> None:
     assert all(value.dtype == torch.float32 and not value.is_inference() for value in weights.values())
 
 
-@pytest.mark.parametrize("preset", ["thin", "thin21", "thinxl", INPAINT], ids=["sd15", "sd21", "sdxl", "inpaint"])
+@pytest.mark.parametrize("preset", ["narrow", "narrow21", "narrowxl", INPAINT], ids=["sd15", "sd21", "sdxl", "inpaint"])
 def test_a_copy_holds_the_models_encoder(host, model_of, preset) -> None:
     model = model_of(preset)
     net = copied(host, model)
@@ -415,33 +415,35 @@ def test_a_copy_leaves_the_patches_out_while_they_are_loaded(host, model_of) -> 
     import comfy.model_management
 
     keys = ["input_blocks.1.0.in_layers.2.weight", "input_blocks.0.0.bias", "middle_block.0.emb_layers.1.weight"]
-    shapes = {key: value.shape for key, value in random_unet("thin").items()}
-    patched = model_of("thin").clone()
+    shapes = {key: value.shape for key, value in random_unet("narrow").items()}
+    patched = model_of("narrow").clone()
     assert patched.add_patches({f"diffusion_model.{key}": ("diff", (torch.ones(shapes[key]),)) for key in keys}, 0.5)
-    assert_copy(copied(host, patched), encoder_of("thin"))
+    assert_copy(copied(host, patched), encoder_of("narrow"))
     comfy.model_management.load_models_gpu([patched])
     try:
         loaded_now = patched.model.diffusion_model.state_dict()
-        assert not torch.equal(loaded_now[keys[0]], random_unet("thin")[keys[0]]) and patched.backup
-        assert_copy(copied(host, patched), encoder_of("thin"))
-        assert_copy(copied(host, model_of("thin")), encoder_of("thin"))  # another MODEL on the same, patched weights
+        assert not torch.equal(loaded_now[keys[0]], random_unet("narrow")[keys[0]]) and patched.backup
+        assert_copy(copied(host, patched), encoder_of("narrow"))
+        assert_copy(
+            copied(host, model_of("narrow")), encoder_of("narrow")
+        )  # another MODEL on the same, patched weights
     finally:
         comfy.model_management.unload_all_models()
-    after, encoder = patched.model.diffusion_model.state_dict(), encoder_of("thin")
+    after, encoder = patched.model.diffusion_model.state_dict(), encoder_of("narrow")
     assert_same(encoder, {key: after[key] for key in encoder})
 
 
 def test_a_copy_of_half_precision_is_whole(host) -> None:
     with torch.inference_mode():
-        model = cut_model("thin")
+        model = cut_model("narrow")
         model.model.diffusion_model.half()
-    halved = {key: value.half() for key, value in encoder_of("thin").items()}
+    halved = {key: value.half() for key, value in encoder_of("narrow").items()}
     assert_copy(copied(host, model), halved)
 
 
 def test_a_quantised_model_is_refused(host) -> None:
     with torch.inference_mode():
-        model = cut_model("thin")
+        model = cut_model("narrow")
         model.model.diffusion_model.input_blocks[1][0].in_layers[2].register_buffer("scale_weight", torch.ones(1))
     with pytest.raises(
         NodeFailed, match=r"such as input_blocks\.1\.0\.in_layers\.2\.scale_weight: it is quantised. Load"
@@ -451,7 +453,7 @@ def test_a_quantised_model_is_refused(host) -> None:
 
 def test_a_copy_can_be_trained(host, model_of) -> None:
     """Zero convolutions move in the first step; what lies behind them gets its gradient in the second."""
-    net = copied(host, model_of("thin"))
+    net = copied(host, model_of("narrow"))
     with torch.inference_mode(False), torch.enable_grad():
         network = net.control_model.net.requires_grad_(True)
         optimizer = torch.optim.SGD(network.parameters(), 1.0)
@@ -473,7 +475,7 @@ def test_a_copy_can_be_trained(host, model_of) -> None:
 
 
 def test_a_trained_copy_is_saved_and_loads_in_the_host_and_here(host, graph_of, model_of, files, loaded) -> None:
-    net = copied(host, model_of("thin"))
+    net = copied(host, model_of("narrow"))
     generator = torch.Generator().manual_seed(1)
     with torch.inference_mode(False), torch.no_grad():
         for key, value in net.control_model.net.named_parameters():
@@ -494,5 +496,5 @@ def test_a_trained_copy_is_saved_and_loads_in_the_host_and_here(host, graph_of, 
 
 
 def test_a_copy_is_named_in_the_report(host, graph_of, model_of) -> None:
-    graph: Graph = with_our_control(graph_of(), host.give(copied(host, model_of("thin"))), host.give(picture()))
+    graph: Graph = with_our_control(graph_of(), host.give(copied(host, model_of("narrow"))), host.give(picture()))
     assert "control 1: an untrained SD 1.5 ControlNet" in host.run(graph, keep={"report": ["ours", 1]})["report"]

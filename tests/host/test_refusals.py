@@ -33,7 +33,7 @@ class Bench:
 
     def control(
         self,
-        preset: str = "thin",
+        preset: str = "narrow",
         net: Any = None,
         image: Any = None,
         extra: Graph | None = None,
@@ -62,7 +62,7 @@ class Bench:
         }
 
     def row_of(self, *numbers: Any, image: Tensor | None = None) -> tuple[Any, ...]:
-        return self.net_of("thin"), picture() if image is None else image, *numbers
+        return self.net_of("narrow"), picture() if image is None else image, *numbers
 
     def row(self, *numbers: Any) -> Graph:
         return self.legacy([self.row_of(*numbers)])
@@ -135,13 +135,13 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
             rf"the MODEL is {family} \(.*\)\. Load a control that was trained for {family}, "
             rf"or a checkpoint of the family {title}",
         )
-        for net, title in (("thin", "SD 1.5"), ("thin21", "SD 2.1"), ("thinxl", "SDXL"))
-        for model, family in (("thin", "SD15"), ("thin21", "SD20"), ("thinxl", "SDXL"))
+        for net, title in (("narrow", "SD 1.5"), ("narrow21", "SD 2.1"), ("narrowxl", "SDXL"))
+        for model, family in (("narrow", "SD15"), ("narrow21", "SD20"), ("narrowxl", "SDXL"))
         if net != model
     },
     "a net that is wrong, though weaker than nothing": (
-        lambda b: b.control("thinxl", model="thin", strength=0.0),
-        "thinxl-0-float32.safetensors is a control for SDXL",
+        lambda b: b.control("narrowxl", model="narrow", strength=0.0),
+        "narrowxl-0-float32.safetensors is a control for SDXL",
     ),
     "no net": (
         lambda b: b.control(net=b.host.give(None)),
@@ -226,10 +226,10 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     # weights
     "weights for another base": (
         lambda b: b.linked(weights(base="sdxl"), "weights"),
-        "its weights are meant for the base sdxl, thin-0-float32.safetensors is sd15. Set base to auto or to sd15",
+        "its weights are meant for the base sdxl, narrow-0-float32.safetensors is sd15. Set base to auto or to sd15",
     ),
     "weights for another base on a foreign net": (
-        lambda b: b.linked(weights(base="sdxl"), "weights", net=b.host_net("thin")),
+        lambda b: b.linked(weights(base="sdxl"), "weights", net=b.host_net("narrow")),
         "meant for the base sdxl, the MODEL is sd15",
     ),
     "too few numbers": (
@@ -261,7 +261,7 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
         "custom weights: nothing is written at place 14; write 13 numbers, separated by commas",
     ),
     "a gap among the weights of a foreign net": (
-        lambda b: b.linked(weights(custom="1, , 1"), "weights", net=b.host_net("thin")),
+        lambda b: b.linked(weights(custom="1, , 1"), "weights", net=b.host_net("narrow")),
         "nothing is written at place 2; write one number a connection",
     ),
     "a weight that is NaN": (
@@ -360,7 +360,7 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     "a union type on a plain net": (
         lambda b: b.control(
             net=node("SetUnionControlNetType", control_net=["plain", 0], type="depth"),
-            extra={"plain": b.host.give(b.net_of("thin"))},
+            extra={"plain": b.host.give(b.net_of("narrow"))},
         ),
         "is a plain ControlNet and has no use for control_type. Remove the node that sets it",
     ),
@@ -370,35 +370,35 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
     ),
     # saving
     "saving a foreign net": (
-        lambda b: b.save(b.host_net("thin")),
+        lambda b: b.save(b.host_net("narrow")),
         "control_net is of the type ControlNet: only a ControlNet of this pack",
     ),
     "saving outside of the output folder": (
-        lambda b: b.save(b.host.give(b.net_of("thin")), "../../escaped"),
+        lambda b: b.save(b.host.give(b.net_of("narrow")), "../../escaped"),
         "outside the output folder is not allowed",
     ),
     "saving at an absolute path": (
-        lambda b: b.save(b.host.give(b.net_of("thin")), "/tmp/escaped"),
+        lambda b: b.save(b.host.give(b.net_of("narrow")), "/tmp/escaped"),
         "outside the output folder is not allowed",
     ),
     "saving under a name with a NUL": (
-        lambda b: b.save(b.host.give(b.net_of("thin")), "controlnet/a\0b"),
+        lambda b: b.save(b.host.give(b.net_of("narrow")), "controlnet/a\0b"),
         r"filename_prefix is 'controlnet/a\?b', which holds a character that no file name may hold. Write a name",
     ),
     "saving under a name with a line break": (
-        lambda b: b.save(b.host.give(b.net_of("thin")), "a\nb"),
+        lambda b: b.save(b.host.give(b.net_of("narrow")), "a\nb"),
         r"filename_prefix is 'a\?b', which holds a character",
     ),
     "saving under a name that no disk can hold": (
-        lambda b: b.save(b.host.give(b.net_of("thin")), "ä" * 101),
+        lambda b: b.save(b.host.give(b.net_of("narrow")), "ä" * 101),
         "filename_prefix is 'ä{99}…', which is longer than a path may be: 1000 characters, and 200 bytes a name",
     ),
     "saving under 10 MB": (
-        lambda b: b.save(b.host.give(b.net_of("thin")), "a/" * 5_000_000 + "b"),
+        lambda b: b.save(b.host.give(b.net_of("narrow")), "a/" * 5_000_000 + "b"),
         "filename_prefix is '(a/){49}a…', which is longer than a path may be",
     ),
     "saving without a name": (
-        lambda b: b.save(b.host.give(b.net_of("thin")), ""),
+        lambda b: b.save(b.host.give(b.net_of("narrow")), ""),
         "filename_prefix is '', which names no file",
     ),
 }
@@ -423,7 +423,7 @@ CHOICES = {
     "base": lambda b: b.linked(weights(base=NOT_AN_OPTION), "weights"),
     "unit": lambda b: b.linked(schedule(unit=NOT_AN_OPTION), "schedule"),
     "interpolation": lambda b: b.linked(schedule(interpolation=NOT_AN_OPTION), "schedule"),
-    "layout": lambda b: b.save(b.host.give(b.net_of("thin")), layout=NOT_AN_OPTION),
+    "layout": lambda b: b.save(b.host.give(b.net_of("narrow")), layout=NOT_AN_OPTION),
 }
 
 
@@ -454,8 +454,8 @@ def test_a_resolution_out_of_range_is_refused(host, resolution, pattern) -> None
 
 
 def test_a_union_type_on_ours_is_refused_in_the_hosts_apply_too(host, bench) -> None:
-    graph = bench.graph_of("thin")
-    graph["plain"] = host.give(bench.net_of("thin"))
+    graph = bench.graph_of("narrow")
+    graph["plain"] = host.give(bench.net_of("narrow"))
     typed = node("SetUnionControlNetType", control_net=["plain", 0], type="depth")
     _, words = refusal(host, with_host_control(graph, typed, host.give(picture())))
     assert "this is a plain SD 1.5 ControlNet, it has no use for control_type" in words
@@ -474,7 +474,7 @@ def without(state: dict[str, Tensor], key: str) -> dict[str, Tensor]:
 
 
 def with_nan() -> dict[str, Tensor]:
-    state = random_controlnet("thin", dtype=torch.float16)
+    state = random_controlnet("narrow", dtype=torch.float16)
     state["zero_convs.2.0.weight"][0] = NAN
     return state
 
@@ -487,7 +487,7 @@ class Program:
 
 
 def halved(path: Path) -> None:
-    save_file(random_controlnet("thin", dtype=torch.float16), path)
+    save_file(random_controlnet("narrow", dtype=torch.float16), path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
@@ -502,11 +502,11 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "vae": (lambda p: save_file(meta(vae_shapes(), 300), p), "seems to be a VAE: .*Load it with ComfyUI's Load VAE"),
     "checkpoint": (
-        lambda p: save_file({f"model.diffusion_model.{k}": v for k, v in meta(unet_shapes("thin")).items()}, p),
+        lambda p: save_file({f"model.diffusion_model.{k}": v for k, v in meta(unet_shapes("narrow")).items()}, p),
         "seems to be a whole checkpoint without a control: .*Load it with ComfyUI's Load Checkpoint",
     ),
     "unet": (
-        lambda p: save_file(meta(unet_shapes("thin"), 400), p),
+        lambda p: save_file(meta(unet_shapes("narrow"), 400), p),
         "seems to be a UNet .*Load it with ComfyUI's Load Diffusion Model",
     ),
     "clip": (
@@ -524,29 +524,29 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
         f"seems to be a Flux ControlNet: .*{HOST_READS}",
     ),
     "union": (
-        lambda p: save_file({**random_controlnet("thinxl"), "task_embedding": torch.zeros(6, 320)}, p),
+        lambda p: save_file({**random_controlnet("narrowxl"), "task_embedding": torch.zeros(6, 64)}, p),
         f"seems to be a union ControlNet .*{HOST_READS}",
     ),
     "control-lora": (
-        lambda p: save_file({"lora_controlnet": torch.zeros(1), **random_controlnet("thin")}, p),
+        lambda p: save_file({"lora_controlnet": torch.zeros(1), **random_controlnet("narrow")}, p),
         f"seems to be a Control-LoRA: .*{HOST_READS}",
     ),
     "difference": (
         lambda p: save_file(
             {
                 "difference": torch.zeros(1),
-                **{f"control_model.{k}": v for k, v in meta(controlnet_shapes("thin")).items()},
+                **{f"control_model.{k}": v for k, v in meta(controlnet_shapes("narrow")).items()},
             },
             p,
         ),
         "seems to be a difference file",
     ),
     "incomplete": (
-        lambda p: save_file(without(random_controlnet("thin"), "middle_block_out.0.bias"), p),
+        lambda p: save_file(without(random_controlnet("narrow"), "middle_block_out.0.bias"), p),
         r"1 key missing \(middle_block_out.0.bias\)",
     ),
     "reshaped": (
-        lambda p: save_file({**random_controlnet("thin"), "zero_convs.1.0.weight": torch.zeros(3, 3, 1, 1)}, p),
+        lambda p: save_file({**random_controlnet("narrow"), "zero_convs.1.0.weight": torch.zeros(3, 3, 1, 1)}, p),
         "zero_convs.1.0.weight .* instead of ",
     ),
     "nan": (lambda p: save_file(with_nan(), p), "NaN or infinite numbers in 1 of .*zero_convs.2.0.weight"),
@@ -624,15 +624,15 @@ def outcome(host: Host, graph: Graph) -> tuple[Tensor, str, list[dict[str, Any]]
 )
 def test_what_is_switched_off_passes_through_and_is_said(host, bench, inputs, pattern) -> None:
     samples, report, notices = outcome(host, bench.control(**inputs))
-    assert torch.equal(samples, latents(host, bench.graph_of("thin")))
+    assert torch.equal(samples, latents(host, bench.graph_of("narrow")))
     assert "Nothing can act: every control is switched off or has strength 0" in report and pattern in report
     assert not notices
 
 
 def test_what_is_switched_off_may_be_of_any_family(host, bench) -> None:
-    samples, report, _ = outcome(host, bench.control("thinxl", model="thin", enabled=False))
-    assert torch.equal(samples, latents(host, bench.graph_of("thin")))
-    assert "control 1: thinxl-0-float32.safetensors\n  switched off" in report
+    samples, report, _ = outcome(host, bench.control("narrowxl", model="narrow", enabled=False))
+    assert torch.equal(samples, latents(host, bench.graph_of("narrow")))
+    assert "control 1: narrowxl-0-float32.safetensors\n  switched off" in report
 
 
 CLOSED = {"start": 20.0, "end": 15.0, "unit": "sigma"}  # above every sigma of Stable Diffusion
@@ -640,17 +640,17 @@ CLOSED = {"start": 20.0, "end": 15.0, "unit": "sigma"}  # above every sigma of S
 
 def test_a_window_without_steps_passes_through_and_the_report_says_so(host, bench) -> None:
     samples, report, notices = outcome(host, bench.linked(schedule(**CLOSED), "schedule"))
-    assert torch.equal(samples, latents(host, bench.graph_of("thin")))
+    assert torch.equal(samples, latents(host, bench.graph_of("narrow")))
     assert "active steps of 20: normal none; karras none" in report
     (notice,) = notices
     assert notice["severity"] == "warn" and notice["title"] == "Control never acted"
-    assert "control 1 (thin-0-float32.safetensors" in notice["text"]
+    assert "control 1 (narrow-0-float32.safetensors" in notice["text"]
 
 
 def test_a_window_without_steps_is_refused_before_sampling_where_asked(host, bench) -> None:
     graph = bench.linked(schedule(**CLOSED), "schedule", policy="error")
     _, words = refusal(host, graph)
-    assert "NeverApplied: control 1 (thin-0-float32.safetensors) cannot act in this run" in words
+    assert "NeverApplied: control 1 (narrow-0-float32.safetensors) cannot act in this run" in words
     assert "holds no step of the run, which has 2. Widen start and end, or set if_never_applied to warn" in words
 
 

@@ -19,7 +19,7 @@ IMAGE = picture()
 @pytest.fixture
 def net_name(host: Host, controlnet_file: Callable[..., Path]) -> str:
     """A file that every pack lists by its name."""
-    return controlnet_file("thin", 0, torch.float32).name
+    return controlnet_file("narrow", 0, torch.float32).name
 
 
 def from_rows(host: Host, graph: Graph, rows: Any) -> Graph:
@@ -45,7 +45,7 @@ FORMATS: dict[str, tuple[Rows, dict[str, float]]] = {
 
 @pytest.mark.parametrize(("rows", "inputs"), FORMATS.values(), ids=FORMATS.keys())
 def test_a_row_of_every_format_is_the_control_that_it_says(host, graph_of, our_net, net_name, rows, inputs) -> None:
-    graph, net = graph_of(), our_net("thin")
+    graph, net = graph_of(), our_net("narrow")
     expected = latents(host, with_our_control(graph, host.give(net), host.give(IMAGE), **inputs))
     result = host.run(
         from_rows(host, graph, rows(net, net_name)), keep={"latent": ["sampler", 0], "report": ["from", 1]}
@@ -98,11 +98,11 @@ BAD: dict[str, tuple[Rows, str]] = {
 @pytest.mark.parametrize(("rows", "words"), BAD.values(), ids=BAD.keys())
 def test_a_row_that_cannot_be_read_is_refused_with_its_number(host, graph_of, our_net, net_name, rows, words) -> None:
     with pytest.raises(NodeFailed, match=words):
-        latents(host, from_rows(host, graph_of(), rows(our_net("thin"), net_name)))
+        latents(host, from_rows(host, graph_of(), rows(our_net("narrow"), net_name)))
 
 
 def test_the_report_says_which_packs_read_what_goes_out(host, our_net) -> None:
-    graph = {"net": host.give(our_net("thin")), "image": host.give(IMAGE)}
+    graph = {"net": host.give(our_net("narrow")), "image": host.give(IMAGE)}
     graph["control"] = node("ZeroctlControl", control_net=["net", 0], image=["image", 0], **CONTROL)
     graph["to"] = node("ZeroctlStackToLegacy", stack=["control", 0])
     report = host.run(graph, keep={"report": ["to", 1]})["report"]

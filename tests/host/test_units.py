@@ -13,7 +13,7 @@ FELT = 1e-2
 
 
 def test_a_chained_apply_shares_the_run_of_the_same_net(host, graph_of, our_net) -> None:
-    net = our_net("thin")
+    net = our_net("narrow")
     graph = with_our_control(graph_of(steps=2), host.give(net), image := host.give(picture()), name="a", strength=0.5)
     graph = with_our_control(graph, graph["a net"], image, name="b", strength=0.5)
     graph["b control"]["inputs"].update(control_net=["a net", 0], image=["a image", 0])
@@ -35,7 +35,7 @@ def test_the_memory_estimate_grows_by_the_control(host, graph_of, our_net, monke
     monkeypatch.setattr(comfy.sampler_helpers, "estimate_memory", recorded)
     graph = graph_of()
     latents(host, graph)
-    latents(host, with_our_control(graph, host.give(our_net("thin")), host.give(picture())))
+    latents(host, with_our_control(graph, host.give(our_net("narrow")), host.give(picture())))
     assert shapes[0][0] == 1 and 1.0 < shapes[1][0] < 3.0 and shapes[0][1:] == shapes[1][1:]
 
 
@@ -65,7 +65,7 @@ def test_a_picture_and_a_mask_are_scanned_once_from_node_to_network(host, graph_
     monkeypatch.setattr(torch.Tensor, "amin", counting("picture", is_picture, torch.Tensor.amin))
     for name in ("aminmax", "min", "max"):
         monkeypatch.setattr(torch.Tensor, name, counting("mask", is_mask, getattr(torch.Tensor, name)))
-    net, image, mask = our_net("thin"), picture(SIDE, SIDE), torch.rand(1, SIDE, SIDE)
+    net, image, mask = our_net("narrow"), picture(SIDE, SIDE), torch.rand(1, SIDE, SIDE)
     latents(
         host,
         with_our_control(
@@ -78,14 +78,14 @@ def test_a_picture_and_a_mask_are_scanned_once_from_node_to_network(host, graph_
 @pytest.mark.parametrize("images", [2, 3])
 def test_images_that_do_not_divide_the_batch_are_said(host, graph_of, our_net, images) -> None:
     graph = with_our_control(
-        graph_of(batch=2 if images == 3 else 3), host.give(our_net("thin")), host.give(picture(batch=images))
+        graph_of(batch=2 if images == 3 else 3), host.give(our_net("narrow")), host.give(picture(batch=images))
     )
     notices = host.run(graph, keep={"latent": ["sampler", 0]}).sent("zeroctl.notice")
     assert [data["title"] for data in notices] == ["Batch"]
 
 
 def test_a_mask_keeps_the_control_inside(host, graph_of, our_net) -> None:
-    graph, image, net = graph_of(size=128, steps=1), host.give(picture(128, 128)), host.give(our_net("thin"))
+    graph, image, net = graph_of(size=128, steps=1), host.give(picture(128, 128)), host.give(our_net("narrow"))
     plain, full = latents(host, graph), latents(host, with_our_control(graph, net, image))
 
     def masked(mask: torch.Tensor, **inputs: Any) -> torch.Tensor:

@@ -54,15 +54,15 @@ def test_the_table_of_one_base_and_rule(host) -> None:
 
 def test_the_table_of_a_net_is_the_nets_own(host, our_net) -> None:
     tables = weights_table(
-        host, rule="only_middle", extra={"net": host.give(our_net("thinxl"))}, control_net=["net", 0]
+        host, rule="only_middle", extra={"net": host.give(our_net("narrowxl"))}, control_net=["net", 0]
     )
     assert tables == {
         "sdxl": [
-            ("skip", 320, 1, 0.0),
-            ("skip", 320, 1, 0.0),
-            ("skip", 320, 2, 0.0),
-            ("skip", 640, 2, 0.0),
-            ("middle", 640, 2, 1.0),
+            ("skip", 64, 1, 0.0),
+            ("skip", 64, 1, 0.0),
+            ("skip", 64, 2, 0.0),
+            ("skip", 128, 2, 0.0),
+            ("middle", 128, 2, 1.0),
         ]
     }
 
@@ -94,7 +94,9 @@ def test_two_million_numbers_give_a_short_table_and_a_short_report(host, graph_o
     custom = node("ZeroctlWeights", rule="uniform", base="auto", custom="1," * 2_000_000 + "1")
     words = text(host, {"weights": custom}, "weights")
     assert "for a net with 2000001 outputs" in words and words.endswith("and 1999901 more") and len(words) < 2000
-    graph = with_our_control(graph_of(), host_net("thin"), host.give(picture()), extra={"w": custom}, weights=["w", 0])
+    graph = with_our_control(
+        graph_of(), host_net("narrow"), host.give(picture()), extra={"w": custom}, weights=["w", 0]
+    )
     del graph["sampler"]
     assert len(text(host, graph, "ours")) < 3000
 
@@ -154,7 +156,7 @@ WITHOUT_CONTROL = "steps below sigma 1, on Stable Diffusion the last third of th
 def test_the_default_end_in_sigma_says_which_steps_it_leaves_out(host, graph_of, our_net, end, left_out) -> None:
     """Old workflows keep its meaning; whoever sets the unit alone reads it below the node and in Apply's report."""
     schedule = schedule_node(unit="sigma", end=end)
-    lines = report(host, graph_of, our_net("thin"), extra={"s": schedule}, schedule=["s", 0])
+    lines = report(host, graph_of, our_net("narrow"), extra={"s": schedule}, schedule=["s", 0])
     for words in (text(host, {"schedule": schedule}, "schedule").splitlines(), lines):
         assert sum(WITHOUT_CONTROL in line and "Set end to 0" in line for line in words) == left_out
     _, rows = schedule_table(host, unit="sigma", end=end)
@@ -164,7 +166,7 @@ def test_the_default_end_in_sigma_says_which_steps_it_leaves_out(host, graph_of,
 def test_a_long_curve_is_cut_in_the_table_and_in_the_report(host, graph_of, our_net) -> None:
     long = schedule_node(unit="steps", curve=", ".join(f"1@{place / 10**5}" for place in range(10**5)))
     assert len(text(host, {"schedule": long}, "schedule")) < 1000
-    assert len("".join(report(host, graph_of, our_net("thin"), extra={"s": long}, schedule=["s", 0]))) < 2000
+    assert len("".join(report(host, graph_of, our_net("narrow"), extra={"s": long}, schedule=["s", 0]))) < 2000
 
 
 # ---- stacks
@@ -177,7 +179,7 @@ def three(host, graph_of, our_net) -> Graph:
     for place in range(3):
         part = with_our_control(
             graph,
-            host.give(our_net("thin", place % 2)),
+            host.give(our_net("narrow", place % 2)),
             host.give(picture(seed=place)),
             name=f"c{place}",
             strength=0.5 + 0.2 * place,
@@ -258,9 +260,9 @@ def test_a_control_has_the_number_of_the_report_behind_one_that_is_off(host, thr
     result = host.run(graph, keep={"latent": ["sampler", 0], "report": ["apply", 1]})
     (notice,) = result.sent("zeroctl.notice")
     assert numbers(result["report"]) == [1, 2] and numbers(notice["text"]) == [2]
-    assert "control 1: thin-0-float32.safetensors\n  switched off" in result["report"]
+    assert "control 1: narrow-0-float32.safetensors\n  switched off" in result["report"]
     graph["apply"]["inputs"]["if_never_applied"] = "error"
-    with pytest.raises(NodeFailed, match=r"NeverApplied: control 2 \(thin-1-float32.safetensors\) cannot act"):
+    with pytest.raises(NodeFailed, match=r"NeverApplied: control 2 \(narrow-1-float32.safetensors\) cannot act"):
         latents(host, graph)
 
 
@@ -273,8 +275,8 @@ def test_a_second_apply_counts_on(host, three, our_net) -> None:
     result = host.run(graph, keep={"latent": ["sampler", 0], "one": ["apply", 1], "two": ["second", 1]})
     (notice,) = result.sent("zeroctl.notice")
     assert (numbers(result["one"]), numbers(result["two"]), numbers(notice["text"])) == ([1, 2], [3], [3])
-    unfit = {**graph, "c2 net": host.give(our_net("thinxl"))}
-    with pytest.raises(NodeFailed, match=r"control 3: thinxl-0-float32.safetensors is a control for SDXL"):
+    unfit = {**graph, "c2 net": host.give(our_net("narrowxl"))}
+    with pytest.raises(NodeFailed, match=r"control 3: narrowxl-0-float32.safetensors is a control for SDXL"):
         latents(host, unfit)
 
 
@@ -299,11 +301,11 @@ def report(
 
 
 def test_the_report_of_a_plain_control(host, graph_of, our_net) -> None:
-    lines = report(host, graph_of, our_net("thin"), end=0.5)
+    lines = report(host, graph_of, our_net("narrow"), end=0.5)
     assert lines[:6] == [
         "MODEL: SD15 (5 connections, context 768, no y)",
         "",
-        "control 1: thin-0-float32.safetensors",
+        "control 1: narrow-0-float32.safetensors",
         "  family SD 1.5, 5 connections",
         "  strength 1, mode balanced, branches both",
         "  weights (uniform), shallow to deep, middle last: 1 1 1 1 1",
@@ -323,7 +325,7 @@ def test_the_report_of_a_plain_control(host, graph_of, our_net) -> None:
 
 
 def test_the_report_of_a_mode(host, graph_of, our_net) -> None:
-    both, cond = (report(host, graph_of, our_net("thin"), mode=mode) for mode in ("balanced", "paper"))
+    both, cond = (report(host, graph_of, our_net("narrow"), mode=mode) for mode in ("balanced", "paper"))
     assert "  strength 1, mode paper, branches cond" in cond
     assert "  weights (resolution), shallow to deep, middle last: 1 1 2 2 2" in cond
     whole, half = (float(next(line for line in lines if "cost: " in line).split()[1]) for lines in (both, cond))
@@ -340,7 +342,7 @@ def test_the_report_says_which_socket_wins(host, graph_of, our_net) -> None:
     lines = report(
         host,
         graph_of,
-        our_net("thin"),
+        our_net("narrow"),
         picture(48, 96, batch=2),
         extra,
         mode="paper",
@@ -365,7 +367,7 @@ def test_the_report_says_which_socket_wins(host, graph_of, our_net) -> None:
 
 
 def test_the_report_of_a_foreign_net(host, graph_of, host_net) -> None:
-    graph = with_our_control(graph_of(), host_net("thin"), host.give(picture(64, 96)), mode="guess")
+    graph = with_our_control(graph_of(), host_net("narrow"), host.give(picture(64, 96)), mode="guess")
     del graph["sampler"]
     lines = text(host, graph, "ours").splitlines()
     assert "control 1: controlnet.ControlNet around ControlNet" in lines
@@ -375,7 +377,7 @@ def test_the_report_of_a_foreign_net(host, graph_of, host_net) -> None:
 
 
 def test_the_report_of_sdxl_counts_at_its_own_size(host, graph_of, our_net) -> None:
-    graph = with_our_control(graph_of("thinxl"), host.give(our_net("thinxl")), host.give(picture()))
+    graph = with_our_control(graph_of("narrowxl"), host.give(our_net("narrowxl")), host.give(picture()))
     del graph["sampler"]
     words = text(host, graph, "ours")
     assert (

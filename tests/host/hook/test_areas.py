@@ -101,11 +101,11 @@ def test_an_area_sees_its_crop_on_both_branches(host, graph_of, our_net, host_ne
     """The host squeezes what it is given into the area, so it gets the hand-made crop. Its copy for the negative list
     keeps the area's control, the negative's own cond sees the whole image."""
     graph, image = with_area(graph_of(size=SIDE), area), blocks()
-    theirs = with_host_apply(graph, "area", host_net("thin"), host.give(area.of(image)), "in area")
-    theirs = with_host_apply(theirs, "negative", host_net("thin"), host.give(image), "whole")
+    theirs = with_host_apply(graph, "area", host_net("narrow"), host.give(area.of(image)), "in area")
+    theirs = with_host_apply(theirs, "negative", host_net("narrow"), host.give(image), "whole")
     theirs = linked(theirs, positive=["in area", 0], negative=["whole", 0])
     ours = linked(graph, positive=["area", 0])
-    ours = with_our_control(ours, host.give(our_net("thin")), host.give(image))
+    ours = with_our_control(ours, host.give(our_net("narrow")), host.give(image))
     result = latents(host, ours)
     assert largest_difference(latents(host, theirs), result) <= CLOSE
     squeezed = {**theirs, "in area image": theirs["whole image"]}
@@ -118,9 +118,9 @@ def test_an_area_sees_its_crop_on_the_cond_branch(host, graph_of, our_net, host_
     graph, image = with_area(graph_of(size=SIDE), area), blocks()
     graph = with_area(graph, area, "negative", "negative area")
     graph = linked(graph, positive=["area", 0], negative=["negative area", 0])
-    theirs = with_host_apply(graph, "area", host_net("thin"), host.give(area.of(image)), "in area")
+    theirs = with_host_apply(graph, "area", host_net("narrow"), host.give(area.of(image)), "in area")
     theirs = linked(theirs, positive=["in area", 0])
-    ours = with_our_control(graph, host.give(our_net("thin")), host.give(image), branches="cond")
+    ours = with_our_control(graph, host.give(our_net("narrow")), host.give(image), branches="cond")
     assert difference_in(area, latents(host, theirs), latents(host, ours)) <= CLOSE
 
 
@@ -128,7 +128,7 @@ def test_the_copy_of_an_area_in_the_negative_list_is_not_on_the_cond_branch(
     host, graph_of, our_net, conditioning_of, model_of
 ) -> None:
     """The host's copy has the area's uuid: cond only must not act on it."""
-    graph, net = with_area(graph_of(size=SIDE, steps=1), PIXELS), our_net("thin")
+    graph, net = with_area(graph_of(size=SIDE, steps=1), PIXELS), our_net("narrow")
     graph = with_our_control(linked(graph, positive=["area", 0]), host.give(net), host.give(blocks()), branches="cond")
     contexts: list[torch.Tensor] = []
     handle = net.control_model.net.register_forward_pre_hook(lambda _, args: contexts.append(args[2]))
@@ -137,7 +137,7 @@ def test_the_copy_of_an_area_in_the_negative_list_is_not_on_the_cond_branch(
     finally:
         handle.remove()
     (context,) = contexts
-    assert torch.equal(context, conditioning_of("thin", seed=1)[0][0])
+    assert torch.equal(context, conditioning_of("narrow", seed=1)[0][0])
 
 
 @pytest.mark.parametrize("branches", ["both", "cond"])
@@ -146,7 +146,7 @@ def test_two_areas_of_one_size_in_one_call_see_their_own_crops(
 ) -> None:
     """The host runs them one by one, because their controls differ; ours share calls of the UNet and of the net."""
     graph = graph_of(size=SIDE, steps=2)
-    graph["second"], image = host.give(conditioning_of("thin", seed=3)), blocks()
+    graph["second"], image = host.give(conditioning_of("narrow", seed=3)), blocks()
     graph = with_area(with_area(graph, TOP, name="top"), BOTTOM, "second", "bottom")
     graph = with_area(with_area(graph, TOP, "negative", "negative top"), BOTTOM, "negative", "negative bottom")
     plain = linked(
@@ -156,11 +156,11 @@ def test_two_areas_of_one_size_in_one_call_see_their_own_crops(
     )
     theirs = graph
     for area, cond in ((TOP, "top"), (BOTTOM, "bottom"), (TOP, "negative top"), (BOTTOM, "negative bottom")):
-        theirs = with_host_apply(theirs, cond, host_net("thin"), host.give(area.of(image)), f"{cond} c")
+        theirs = with_host_apply(theirs, cond, host_net("narrow"), host.give(area.of(image)), f"{cond} c")
     negative = ("negative top c", "negative bottom c") if branches == "both" else ("negative top", "negative bottom")
     theirs = combined(combined(theirs, "p", "top c", "bottom c"), "n", *negative)
     theirs = linked(theirs, positive=["p", 0], negative=["n", 0])
-    net, unet = our_net("thin"), model_of("thin", v_prediction=False).model.diffusion_model
+    net, unet = our_net("narrow"), model_of("narrow", v_prediction=False).model.diffusion_model
     ours = with_our_control(plain, host.give(net), host.give(image), branches=branches)
     with counted(unet) as calls, counted(net.control_model.net) as net_called:
         result = latents(host, ours)
@@ -172,27 +172,27 @@ def test_two_areas_of_one_size_in_one_call_see_their_own_crops(
 
 def test_an_area_beside_a_plain_cond(host, graph_of, our_net, host_net, conditioning_of, model_of) -> None:
     graph = graph_of(size=SIDE)
-    graph["second"], image = host.give(conditioning_of("thin", seed=3)), blocks()
+    graph["second"], image = host.give(conditioning_of("narrow", seed=3)), blocks()
     graph = with_area(graph, PIXELS, "second")
-    theirs = with_host_apply(graph, "area", host_net("thin"), host.give(PIXELS.of(image)), "in area")
+    theirs = with_host_apply(graph, "area", host_net("narrow"), host.give(PIXELS.of(image)), "in area")
     for cond in ("positive", "negative"):
-        theirs = with_host_apply(theirs, cond, host_net("thin"), host.give(image), f"{cond} c")
+        theirs = with_host_apply(theirs, cond, host_net("narrow"), host.give(image), f"{cond} c")
     theirs = linked(combined(theirs, "p", "positive c", "in area"), positive=["p", 0], negative=["negative c", 0])
     plain = linked(combined(graph, "p", "positive", "area"), positive=["p", 0])
-    unet = model_of("thin", v_prediction=False).model.diffusion_model
+    unet = model_of("narrow", v_prediction=False).model.diffusion_model
     with counted(unet) as without:
         latents(host, plain)
     with counted(unet) as calls:
-        ours = latents(host, with_our_control(plain, host.give(our_net("thin")), host.give(image)))
+        ours = latents(host, with_our_control(plain, host.give(our_net("narrow")), host.give(image)))
     assert largest_difference(latents(host, theirs), ours) <= CLOSE
     assert list(calls) == list(without)
 
 
 def test_a_batch_in_an_area_sees_image_r_in_row_r(host, graph_of, our_net, host_net) -> None:
     graph, images = with_area(graph_of(size=SIDE, batch=2, cfg=1.0), PIXELS), blocks(batch=2)
-    theirs = with_host_apply(graph, "area", host_net("thin"), host.give(PIXELS.of(images)), "in area")
+    theirs = with_host_apply(graph, "area", host_net("narrow"), host.give(PIXELS.of(images)), "in area")
     theirs = linked(theirs, positive=["in area", 0])
-    ours = with_our_control(linked(graph, positive=["area", 0]), host.give(our_net("thin")), host.give(images))
+    ours = with_our_control(linked(graph, positive=["area", 0]), host.give(our_net("narrow")), host.give(images))
     assert largest_difference(latents(host, theirs), latents(host, ours)) <= CLOSE
 
 
@@ -209,9 +209,9 @@ def test_bounds_of_a_cond_mask_are_an_area(host, graph_of, our_net, host_net) ->
         strength=1.0,
         set_cond_area="mask bounds",
     )
-    theirs = with_host_apply(graph, "area", host_net("thin"), host.give(PIXELS.of(image)), "in area")
+    theirs = with_host_apply(graph, "area", host_net("narrow"), host.give(PIXELS.of(image)), "in area")
     theirs = linked(theirs, positive=["in area", 0])
-    ours = with_our_control(linked(graph, positive=["area", 0]), host.give(our_net("thin")), host.give(image))
+    ours = with_our_control(linked(graph, positive=["area", 0]), host.give(our_net("narrow")), host.give(image))
     assert largest_difference(latents(host, theirs), latents(host, ours)) <= CLOSE
 
 
@@ -227,8 +227,8 @@ def test_a_cond_mask_without_bounds_sees_the_whole_image(host, graph_of, our_net
         set_cond_area="default",
     )
     graph = linked(graph, positive=["masked", 0])
-    theirs = latents(host, with_host_control(graph, host_net("thin"), image))
-    ours = latents(host, with_our_control(graph, host.give(our_net("thin")), image))
+    theirs = latents(host, with_host_control(graph, host_net("narrow"), image))
+    ours = latents(host, with_our_control(graph, host.give(our_net("narrow")), image))
     assert largest_difference(theirs, ours) <= CLOSE
 
 
@@ -264,7 +264,7 @@ def test_a_masked_area_equals_the_run_of_its_crop(host, graph_of, our_net, size)
         (graph_of(cfg=1.0), cropped(image), cropped(mask), PIXELS.cells(noise)),
     ):
         graph = with_our_control(
-            graph, host.give(our_net("thin")), host.give(picture_), mask=["mask", 0], extra={"mask": host.give(mask_)}
+            graph, host.give(our_net("narrow")), host.give(picture_), mask=["mask", 0], extra={"mask": host.give(mask_)}
         )
         results.append(latents(host, denoised_from(host, graph, start)))
     whole, alone = results

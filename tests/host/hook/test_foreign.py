@@ -14,12 +14,12 @@ from control_graphs import CLOSE, largest_difference, latents, picture, with_hos
 from host_graphs import Graph, node, sample
 from host_models import filled, flux_config, flux_model
 from host_process import Host, NodeFailed
-from random_weights import SPECS, prefixed, random_controlnet
+from random_weights import NARROW, SPECS, prefixed, random_controlnet
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 FELT = 1e-3  # by what a control moves them at least
-ADAPTED = replace(SPECS["thin"], channel_mult=(1, 2), num_res_blocks=(2, 2))  # has the places of a T2I-Adapter
+ADAPTED = replace(SPECS["narrow"], channel_mult=(1, 2), num_res_blocks=(2, 2))  # has the places of a T2I-Adapter
 Net = Callable[[], dict[str, Any]]
 
 
@@ -50,17 +50,17 @@ def control_net(network: nn.Module, **options: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def union(host: Host) -> Any:
-    """A thin union net of SDXL with six types."""
+    """A thin union net of SDXL with six types; the host makes them for 320 channels alone."""
     with torch.inference_mode():
         return control_net(cldm("thinxl", union_types=6))
 
 
 @pytest.fixture(scope="session")
 def control_lora_name(host: Host) -> str:
-    """A thin Control-LoRA: rank 8 for every layer of the encoder, everything else whole."""
+    """A narrow Control-LoRA: rank 8 for every layer of the encoder, everything else whole."""
     rank = 8
     weights: dict[str, Tensor] = {"lora_controlnet": torch.tensor([])}
-    for key, value in random_controlnet("thin", seed=5).items():
+    for key, value in random_controlnet("narrow", seed=5).items():
         whole = value.ndim == 1 or key.startswith(("zero_convs", "middle_block_out", "input_hint_block"))
         if whole:
             weights[key] = value
@@ -69,8 +69,8 @@ def control_lora_name(host: Host) -> str:
         path, tail = key.removesuffix("weight"), value.shape[2:]
         weights[f"{path}up"] = torch.randn(value.shape[0], rank, *(1 for _ in tail), generator=generator) * 0.05
         weights[f"{path}down"] = torch.randn(rank, *value.shape[1:], generator=generator) * 0.05
-    save_file(weights, host.base / "models" / "controlnet" / "lora-thin.safetensors")
-    return "lora-thin.safetensors"
+    save_file(weights, host.base / "models" / "controlnet" / "lora-narrow.safetensors")
+    return "lora-narrow.safetensors"
 
 
 def adapter(channels: list[int], xl: bool = False) -> Any:
@@ -91,14 +91,16 @@ def adapter(channels: list[int], xl: bool = False) -> Any:
 def t2i(host: Host) -> Any:
     """It acts on two places of the encoder of `ADAPTED`."""
     with torch.inference_mode():
-        return adapter([320, 640])
+        return adapter([NARROW, 2 * NARROW])
 
 
 @pytest.fixture(scope="session")
 def pooling_name(host: Host) -> str:
     """A net that the host averages over space, which it knows by the file's name."""
-    name = "thin_shuffle.safetensors"
-    save_file(prefixed("control_model.", random_controlnet("thin", seed=3)), host.base / "models" / "controlnet" / name)
+    name = "narrow_shuffle.safetensors"
+    save_file(
+        prefixed("control_model.", random_controlnet("narrow", seed=3)), host.base / "models" / "controlnet" / name
+    )
     return name
 
 
@@ -106,11 +108,11 @@ def pooling_name(host: Host) -> str:
 def nets(host, host_net, union, control_lora_name, t2i, pooling_name) -> dict[str, tuple[Any, Net]]:
     """Kind -> the MODEL's preset, and a node that gives such a net."""
     return {
-        "sd15": ("thin", lambda: host_net("thin")),
-        "sd21": ("thin21", lambda: host_net("thin21")),
-        "sdxl": ("thinxl", lambda: host_net("thinxl")),
-        "pooling": ("thin", lambda: node("ControlNetLoader", control_net_name=pooling_name)),
-        "lora": ("thin", lambda: node("ControlNetLoader", control_net_name=control_lora_name)),
+        "sd15": ("narrow", lambda: host_net("narrow")),
+        "sd21": ("narrow21", lambda: host_net("narrow21")),
+        "sdxl": ("narrowxl", lambda: host_net("narrowxl")),
+        "pooling": ("narrow", lambda: node("ControlNetLoader", control_net_name=pooling_name)),
+        "lora": ("narrow", lambda: node("ControlNetLoader", control_net_name=control_lora_name)),
         "union": ("thinxl", lambda: host.give(union)),
         "t2i": (ADAPTED, lambda: host.give(t2i)),
     }
@@ -181,14 +183,14 @@ def test_a_union_type_that_the_net_does_not_have_is_refused(host, foreign_of) ->
 
 def test_two_foreign_nets_and_one_of_ours_equal_the_hosts_chain(host, foreign_of, our_net, host_net) -> None:
     graph, lora = foreign_of("lora")
-    nets = [(lora, 0.6), (host_net("thin"), 0.9)]
+    nets = [(lora, 0.6), (host_net("narrow"), 0.9)]
     images = [host.give(picture(seed=seed)) for seed in range(3)]
     theirs, ours = graph, graph
     for place, (net, strength) in enumerate(nets):
         theirs = with_host_control(theirs, net, images[place], name=f"n{place}", strength=strength)
         ours = with_our_control(ours, net, images[place], name=f"n{place}", strength=strength)
-    theirs = with_host_control(theirs, host_net("thin", 1), images[2], name="n2")
-    ours = with_our_control(ours, host.give(our_net("thin", 1)), images[2], name="n2")
+    theirs = with_host_control(theirs, host_net("narrow", 1), images[2], name="n2")
+    ours = with_our_control(ours, host.give(our_net("narrow", 1)), images[2], name="n2")
     assert largest_difference(latents(host, theirs), latents(host, ours)) <= CLOSE
 
 
@@ -202,7 +204,7 @@ def half_mask() -> Tensor:
     return mask
 
 
-WEIGHTS = "0.1, -0.2, 0.3, 0.4, 1.5"  # thin has four skips and a middle
+WEIGHTS = "0.1, -0.2, 0.3, 0.4, 1.5"  # it has four skips and a middle
 
 
 def weighted(custom: str = "", rule: str = "uniform", base: str = "auto") -> dict[str, Any]:
@@ -234,10 +236,10 @@ SAME_AS_OURS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", SAME_AS_OURS)
 def test_what_ours_adds_acts_on_foreign_nets_alike(host, graph_of, our_net, host_net, case) -> None:
     graph, image = graph_of(steps=3), host.give(picture(96, 64))
-    own = latents(host, with_our_control(graph, host.give(our_net("thin")), image, **SAME_AS_OURS[case]))
-    foreign = latents(host, with_our_control(graph, host_net("thin"), image, **SAME_AS_OURS[case]))
+    own = latents(host, with_our_control(graph, host.give(our_net("narrow")), image, **SAME_AS_OURS[case]))
+    foreign = latents(host, with_our_control(graph, host_net("narrow"), image, **SAME_AS_OURS[case]))
     assert largest_difference(own, foreign) <= CLOSE
-    assert largest_difference(own, latents(host, with_our_control(graph, host_net("thin"), image))) > FELT / 2
+    assert largest_difference(own, latents(host, with_our_control(graph, host_net("narrow"), image))) > FELT / 2
 
 
 @pytest.mark.parametrize(
@@ -248,10 +250,10 @@ def test_what_ours_adds_acts_on_foreign_nets_alike(host, graph_of, our_net, host
 def test_a_mask_acts_alike(host, graph_of, our_net, host_net, inputs) -> None:
     graph, image = graph_of(batch=2), host.give(picture(96, 64, batch=2))
     inputs = {**inputs, "extra": {"mask": host.give(half_mask())}, "mask": ["mask", 0]}
-    own = latents(host, with_our_control(graph, host.give(our_net("thin")), image, **inputs))
-    foreign = latents(host, with_our_control(graph, host_net("thin"), image, **inputs))
+    own = latents(host, with_our_control(graph, host.give(our_net("narrow")), image, **inputs))
+    foreign = latents(host, with_our_control(graph, host_net("narrow"), image, **inputs))
     assert largest_difference(own, foreign) <= CLOSE
-    assert largest_difference(own, latents(host, with_our_control(graph, host_net("thin"), image))) > FELT
+    assert largest_difference(own, latents(host, with_our_control(graph, host_net("narrow"), image))) > FELT
 
 
 def test_a_mask_cuts_an_adapter_off_where_it_is_zero(host, foreign_of) -> None:
@@ -285,10 +287,10 @@ def with_areas(graph: Graph) -> Graph:
 def test_areas_see_their_crop_of_the_condition(host, graph_of, our_net, host_net) -> None:
     graph, image = with_areas(graph_of(size=96, batch=2)), host.give(picture(96, 96, batch=2))
     for inputs in ({}, {"branches": "cond", "extra": {"mask": host.give(half_mask())}, "mask": ["mask", 0]}):
-        own = latents(host, with_our_control(graph, host.give(our_net("thin")), image, **inputs))
-        foreign = latents(host, with_our_control(graph, host_net("thin"), image, **inputs))
+        own = latents(host, with_our_control(graph, host.give(our_net("narrow")), image, **inputs))
+        foreign = latents(host, with_our_control(graph, host_net("narrow"), image, **inputs))
         assert largest_difference(own, foreign) <= CLOSE
-    squeezed = latents(host, with_host_control(graph, host_net("thin"), image))
+    squeezed = latents(host, with_host_control(graph, host_net("narrow"), image))
     assert largest_difference(own, squeezed) > FELT  # the host gives each area the whole image
 
 
@@ -309,8 +311,8 @@ def test_images_follow_their_rows_in_a_context_window_over_the_batch(host, graph
         },
     )
     graph["sampler"]["inputs"]["model"] = ["window", 0]
-    own = latents(host, with_our_control(graph, host.give(our_net("thin")), image))
-    foreign = latents(host, with_our_control(graph, host_net("thin"), image))
+    own = latents(host, with_our_control(graph, host.give(our_net("narrow")), image))
+    foreign = latents(host, with_our_control(graph, host_net("narrow"), image))
     assert largest_difference(own, foreign) <= CLOSE
 
 
@@ -356,12 +358,12 @@ def test_an_adapters_weights_go_from_shallow_to_deep(host, foreign_of, t2i) -> N
 @pytest.mark.parametrize(
     ("kind", "preset", "pattern"),
     [
-        ("sd15", "thinxl", "SD 1.5 .*SDXL .*Load a control that was trained for SDXL"),
-        ("sdxl", "thin", "SDXL .*SD15 .*Load a control that was trained for SD15"),
-        ("sd21", "thin", "SD 2.*SD15 .*"),
-        ("lora", "thinxl", "ControlLora.* SD 1.5 .*SDXL"),
-        ("union", "thin", "SDXL .*SD15"),
-        ("t2i", "thin", "does not fit the MODEL"),
+        ("sd15", "narrowxl", "SD 1.5 .*SDXL .*Load a control that was trained for SDXL"),
+        ("sdxl", "narrow", "SDXL .*SD15 .*Load a control that was trained for SD15"),
+        ("sd21", "narrow", "SD 2.*SD15 .*"),
+        ("lora", "narrowxl", "ControlLora.* SD 1.5 .*SDXL"),
+        ("union", "narrow", "SDXL .*SD15"),
+        ("t2i", "narrow", "does not fit the MODEL"),
     ],
 )
 def test_a_foreign_net_of_another_family_is_refused(host, nets, graph_of, kind, preset, pattern) -> None:
@@ -371,10 +373,10 @@ def test_a_foreign_net_of_another_family_is_refused(host, nets, graph_of, kind, 
 
 def test_an_adapter_on_an_odd_latent_acts(host, graph_of) -> None:
     """Its picture is rounded up to tiles of 16 px: the host drops what then is a cell too large."""
-    spec = replace(SPECS["thinxl"], channel_mult=(1, 2), num_res_blocks=(2, 2), transformer_depth=(0, 1))
+    spec = replace(SPECS["narrowxl"], channel_mult=(1, 2), num_res_blocks=(2, 2), transformer_depth=(0, 1))
     graph = graph_of(spec, size=72)
     with torch.inference_mode():
-        net, image = host.give(adapter([320, 640], xl=True)), host.give(picture(72, 72))
+        net, image = host.give(adapter([NARROW, 2 * NARROW], xl=True)), host.give(picture(72, 72))
     assert largest_difference(latents(host, graph), latents(host, with_our_control(graph, net, image))) > FELT
 
 
@@ -382,16 +384,16 @@ def test_an_adapter_on_an_odd_latent_acts(host, graph_of) -> None:
 
 
 class LatentHint(nn.Module):
-    """A thin SD 1.5 net whose condition is a latent and not a picture."""
+    """A narrow SD 1.5 net whose condition is a latent and not a picture."""
 
     def __init__(self) -> None:
         import comfy.ops
 
         super().__init__()
-        self.inner = cldm("thin")
+        self.inner = cldm("narrow")
         self.dtype = torch.float32
         self.inner.input_hint_block = type(self.inner.middle_block)(
-            filled(comfy.ops.disable_weight_init.Conv2d(4, 320, 3, padding=1))
+            filled(comfy.ops.disable_weight_init.Conv2d(4, NARROW, 3, padding=1))
         )
 
     def forward(self, **call: Any) -> Any:
@@ -499,7 +501,7 @@ def test_one_of_ours_on_a_transformer_is_refused(host, flux_graph, our_net) -> N
     with pytest.raises(
         NodeFailed, match=r"is a control for SD 1.5 .*the MODEL is FluxSchnell \(no Stable Diffusion UNet\)"
     ):
-        latents(host, with_our_control(flux_graph(), host.give(our_net("thin")), host.give(picture())))
+        latents(host, with_our_control(flux_graph(), host.give(our_net("narrow")), host.give(picture())))
 
 
 # ---- other packs
@@ -518,7 +520,7 @@ def acn(host: Host) -> Host:
 @pytest.mark.parametrize("negative", [True, False], ids=["both", "cond"])
 def test_advanced_controlnet_equals_the_hosts_apply(acn, graph_of, controlnet_file, negative) -> None:
     graph, image = graph_of(steps=3), acn.give(picture())
-    file = {"cnet": controlnet_file("thin", 0, torch.float32).name}
+    file = {"cnet": controlnet_file("narrow", 0, torch.float32).name}
     classes = acn.nodes.NODE_CLASS_MAPPINGS
     loader = next(name for name in ("ACN_ControlNetLoaderAdvanced", "ControlNetLoaderAdvanced") if name in classes)
     name = next(iter(classes[loader].INPUT_TYPES()["required"]))
@@ -533,8 +535,8 @@ def test_advanced_controlnet_equals_the_hosts_apply(acn, graph_of, controlnet_fi
 
 def test_a_stack_of_other_packs_comes_back_as_it_went(host, graph_of, our_net, host_net) -> None:
     graph, images = graph_of(), [host.give(picture(seed=seed)) for seed in (0, 1)]
-    chained = with_our_control(graph, host.give(our_net("thin")), images[0], name="a", strength=0.7, end=0.8)
-    chained = with_our_control(chained, host_net("thin", 1), images[1], name="b", stack=["a control", 0])
+    chained = with_our_control(graph, host.give(our_net("narrow")), images[0], name="a", strength=0.7, end=0.8)
+    chained = with_our_control(chained, host_net("narrow", 1), images[1], name="b", stack=["a control", 0])
     chained["b"]["inputs"]["model"] = ["model", 0]
     there = {**chained, "to": node("ZeroctlStackToLegacy", stack=["b control", 0])}
     back = {**there, "from": node("ZeroctlStackFromLegacy", control_net_stack=["to", 0])}
@@ -555,7 +557,7 @@ def test_what_the_plain_stack_cannot_say_is_named(host, our_net) -> None:
     base = {"model": host.give(None), "sampler": {"class_type": "", "inputs": {"model": ["model", 0]}}}
     graph = with_our_control(
         base,
-        host.give(our_net("thin")),
+        host.give(our_net("narrow")),
         host.give(picture()),
         name="a",
         mode="paper",
@@ -565,7 +567,7 @@ def test_what_the_plain_stack_cannot_say_is_named(host, our_net) -> None:
         extra=extra,
     )
     graph = with_our_control(
-        graph, host.give(our_net("thin")), host.give(picture()), name="b", enabled=False, stack=["a control", 0]
+        graph, host.give(our_net("narrow")), host.give(picture()), name="b", enabled=False, stack=["a control", 0]
     )
     del graph["a"], graph["b"], graph["sampler"], graph["model"]
     graph["to"] = node("ZeroctlStackToLegacy", stack=["b control", 0])

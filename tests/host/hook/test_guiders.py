@@ -100,7 +100,7 @@ def contexts(net: Any) -> Iterator[list[torch.Tensor]]:
 @pytest.fixture
 def third(host, graph_of, conditioning_of):
     """A KSampler graph with a third cond, `middle`, for guiders that take one."""
-    return {**graph_of(), "middle": host.give(conditioning_of("thin", seed=3))}
+    return {**graph_of(), "middle": host.give(conditioning_of("narrow", seed=3))}
 
 
 @pytest.mark.parametrize("name", GUIDERS)
@@ -108,17 +108,17 @@ def third(host, graph_of, conditioning_of):
 def test_a_guider_equals_the_hosts_apply(
     host, third, our_net, host_net, model_of, conditioning_of, name, branches
 ) -> None:
-    image, net = host.give(picture()), our_net("thin")
-    theirs = with_host_control(third, host_net("thin"), image, negative=branches == "both")
+    image, net = host.give(picture()), our_net("narrow")
+    theirs = with_host_control(third, host_net("narrow"), image, negative=branches == "both")
     if branches == "both":
         theirs = host_control_on_middle(theirs)
     ours = with_our_control(third, host.give(net), image, branches=branches)
-    unet = model_of("thin", v_prediction=False).model.diffusion_model
+    unet = model_of("narrow", v_prediction=False).model.diffusion_model
     with counted(unet) as calls, contexts(net) as contexts_of_net:
         result = host.run(guided(ours, *GUIDERS[name]), keep={"latent": ["sampler", 0]})
     assert largest_difference(latents(host, guided(theirs, *GUIDERS[name])), result["latent"]["samples"]) <= CLOSE
     assert list(calls) == [ROWS[name]] * 2
-    positive = conditioning_of("thin", seed=1)[0][0]
+    positive = conditioning_of("narrow", seed=1)[0][0]
     for context in contexts_of_net:
         assert context.shape[0] == (ROWS[name] if branches == "both" else 1)
         assert sum(torch.equal(row, positive[0]) for row in context) == 1
@@ -126,11 +126,11 @@ def test_a_guider_equals_the_hosts_apply(
 
 
 def test_uncond_is_everything_but_positive(host, third, our_net, conditioning_of) -> None:
-    net = our_net("thin")
+    net = our_net("narrow")
     graph = with_our_control(third, host.give(net), host.give(picture()), branches="uncond")
     with contexts(net) as contexts_of_net:
         latents(host, guided(graph, *GUIDERS["dual cfg"]))
-    others = [conditioning_of("thin", seed=seed)[0][0][0] for seed in (2, 3)]
+    others = [conditioning_of("narrow", seed=seed)[0][0][0] for seed in (2, 3)]
     for context in contexts_of_net:
         assert len(context) == 2 and all(any(torch.equal(row, other) for other in others) for row in context)
     assert len(contexts_of_net) == 2
@@ -167,11 +167,11 @@ def test_a_guidance_patch_equals_the_hosts_apply(
 ) -> None:
     """SAG runs [negative] alone, PAG and SLG [positive]: their index says nothing."""
     class_type, inputs = PATCHES[name]
-    graph, image, net = graph_of(), host.give(picture()), our_net("thin")
+    graph, image, net = graph_of(), host.give(picture()), our_net("narrow")
     theirs = with_patch(
-        with_host_control(graph, host_net("thin"), image, negative=branches == "both"), class_type, **inputs
+        with_host_control(graph, host_net("narrow"), image, negative=branches == "both"), class_type, **inputs
     )
-    unet = model_of("thin", v_prediction=False).model.diffusion_model
+    unet = model_of("narrow", v_prediction=False).model.diffusion_model
     with counted(unet) as calls, contexts(net) as contexts_of_net:
         ours = host.run(
             with_patch(with_our_control(graph, host.give(net), image, branches=branches), class_type, **inputs),
@@ -183,7 +183,7 @@ def test_a_guidance_patch_equals_the_hosts_apply(
     assert torch.equal(latents(host, before), result)
     assert len(calls) == 2 * EXTRA[name][0]
     if branches == "cond":
-        positive = conditioning_of("thin", seed=1)[0][0]
+        positive = conditioning_of("narrow", seed=1)[0][0]
         assert len(contexts_of_net) == 2 * EXTRA[name][1]
         assert all(torch.equal(context, positive) for context in contexts_of_net)
     assert not ours.sent("zeroctl.notice")
@@ -195,7 +195,7 @@ def old_perp_neg(graph: Graph) -> Graph:
 
 def test_a_list_that_nobody_owns_is_said_where_it_matters(host, third, our_net, conditioning_of) -> None:
     """The old Perp-Neg runs a cond of its own, index 0 of its call."""
-    net, image = our_net("thin"), host.give(picture())
+    net, image = our_net("narrow"), host.give(picture())
     with contexts(net) as contexts_of_net:
         ours = host.run(
             old_perp_neg(with_our_control(third, host.give(net), image, branches="cond")),
@@ -210,7 +210,7 @@ def test_a_list_that_nobody_owns_is_said_where_it_matters(host, third, our_net, 
 
 def test_the_old_perp_neg_equals_its_guider(host, third, our_net) -> None:
     """The host's own Apply cannot be put on its empty cond: it is never made ready for the run."""
-    graph = with_our_control(third, host.give(our_net("thin")), host.give(picture()))
+    graph = with_our_control(third, host.give(our_net("narrow")), host.give(picture()))
     class_type, inputs = GUIDERS["perp neg"]
     theirs = latents(host, guided(graph, class_type, {**inputs, "cfg": 7.0}))
     assert largest_difference(theirs, latents(host, old_perp_neg(graph))) <= CLOSE
@@ -223,8 +223,8 @@ def test_differential_diffusion_equals_the_host(host, graph_of, our_net, host_ne
     graph["sampler"]["inputs"]["latent_image"] = ["noise mask", 0]
     graph = with_patch(graph, "DifferentialDiffusion")
     for branches in ("both", "cond"):
-        theirs = latents(host, with_host_control(graph, host_net("thin"), image, negative=branches == "both"))
-        ours = latents(host, with_our_control(graph, host.give(our_net("thin")), image, branches=branches))
+        theirs = latents(host, with_host_control(graph, host_net("narrow"), image, negative=branches == "both"))
+        ours = latents(host, with_our_control(graph, host.give(our_net("narrow")), image, branches=branches))
         assert largest_difference(theirs, ours) <= CLOSE
 
 
@@ -239,14 +239,14 @@ def second_model(host, graph_of, model_of):
     """A graph for the guider that runs the negative on a second MODEL (a different one)."""
     if "DualModelGuider" not in host.nodes.NODE_CLASS_MAPPINGS:
         pytest.skip(f"ComfyUI {host.version} has no guider with a second MODEL")
-    return {**graph_of(), "other": host.give(model_of("thin", seed=5))}
+    return {**graph_of(), "other": host.give(model_of("narrow", seed=5))}
 
 
 @pytest.mark.parametrize("branches", ["both", "cond"])
 def test_a_second_model_gets_the_roles_right(host, second_model, our_net, host_net, branches) -> None:
     """The negative list is a copy there, index 0 of its call; the host runs it with what the first MODEL carries."""
-    image, net = host.give(picture()), our_net("thin")
-    theirs = with_host_control(second_model, host_net("thin"), image, negative=branches == "both")
+    image, net = host.give(picture()), our_net("narrow")
+    theirs = with_host_control(second_model, host_net("narrow"), image, negative=branches == "both")
     ours = with_our_control(second_model, host.give(net), image, branches=branches)
     with counted(net.control_model.net) as calls:
         result = host.run(guided(ours, *DUAL_MODEL), keep={"latent": ["sampler", 0]})
@@ -256,7 +256,7 @@ def test_a_second_model_gets_the_roles_right(host, second_model, our_net, host_n
 
 
 def test_a_second_model_of_another_family_is_refused_in_our_words(host, second_model, our_net, model_of) -> None:
-    second_model["other"] = host.give(model_of("thin21"))
-    graph = with_our_control(second_model, host.give(our_net("thin")), host.give(picture()))
+    second_model["other"] = host.give(model_of("narrow21"))
+    graph = with_our_control(second_model, host.give(our_net("narrow")), host.give(picture()))
     with pytest.raises(NodeFailed, match="is a control for SD 1.5 .*, the MODEL is SD20"):
         latents(host, guided(graph, *DUAL_MODEL))

@@ -61,7 +61,7 @@ def test_a_mask_of_nothing_is_named(host, graph_of, our_net, invert) -> None:
     mask = {"m": host.give(torch.full((1, 64, 64), float(invert)))}
     graph = with_our_control(
         graph_of(),
-        host.give(our_net("thin")),
+        host.give(our_net("narrow")),
         host.give(picture()),
         extra=mask,
         mask=["m", 0],
@@ -80,7 +80,7 @@ class CallsPast:
 
 
 def test_a_node_that_calls_the_unet_past_the_hook_is_the_cause_that_is_said(host, graph_of, our_net) -> None:
-    graph = with_our_control(graph_of(), host.give(our_net("thin")), host.give(picture()))
+    graph = with_our_control(graph_of(), host.give(our_net("narrow")), host.give(picture()))
     model = host.run(graph, keep={"model": ["ours", 0]})["model"].clone()
     model.set_model_unet_function_wrapper(CallsPast())
     graph["sampler"]["inputs"]["model"] = ["past", 0]
@@ -90,12 +90,12 @@ def test_a_node_that_calls_the_unet_past_the_hook_is_the_cause_that_is_said(host
 
 
 def test_a_branch_that_never_came_is_named(host, graph_of, our_net) -> None:
-    graph = with_our_control(graph_of(cfg=1.0), host.give(our_net("thin")), host.give(picture()), branches="uncond")
+    graph = with_our_control(graph_of(cfg=1.0), host.give(our_net("narrow")), host.give(picture()), branches="uncond")
     (notice,) = host.run(graph, keep={"latent": ["sampler", 0]}).sent("zeroctl.notice")
     assert "its branches are uncond" in notice["text"] and "window" not in notice["text"]
     closed = node("ZeroctlSchedule", start=20.0, end=15.0, unit="sigma", curve="", interpolation="linear")
     graph = with_our_control(
-        graph_of(), host.give(our_net("thin")), host.give(picture()), extra={"s": closed}, schedule=["s", 0]
+        graph_of(), host.give(our_net("narrow")), host.give(picture()), extra={"s": closed}, schedule=["s", 0]
     )
     (notice,) = host.run(graph, keep={"latent": ["sampler", 0]}).sent("zeroctl.notice")
     assert "holds none of the run's 2 steps" in notice["text"] and "branch" not in notice["text"]

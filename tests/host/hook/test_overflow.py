@@ -77,11 +77,11 @@ def test_on_the_rows_of_the_other_branch(host: Host) -> None:
 
 @pytest.mark.parametrize("kind", ["ours", "foreign"])
 def test_a_control_that_overflows_is_named_once_after_the_run(host: Host, graph_of, our_net, host_net, kind) -> None:
-    good = host.give(our_net("thin"))
+    good = host.give(our_net("narrow"))
     if kind == "ours":
-        bad = our_net("thin", seed=77)  # of no other test
+        bad = our_net("narrow", seed=77)  # of no other test
     else:
-        bad = host.run({"net": host_net("thin", seed=78)}, keep={"net": ["net", 0]})["net"]
+        bad = host.run({"net": host_net("narrow", seed=78)}, keep={"net": ["net", 0]})["net"]
     list(bad.control_model.parameters())[-1].data.fill_(torch.inf)
     graph = with_our_control(graph_of(steps=3), good, host.give(picture()), name="a")
     graph = with_our_control(graph, host.give(bad), host.give(picture(seed=1)), name="b")

@@ -52,7 +52,7 @@ def in_stages(graph: Graph, cuts: tuple[int, ...], steps: Any = N) -> Graph:
 
 @pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
 def test_stages_equal_the_one_run(host, graph_of, our_net, window) -> None:
-    graph = scheduled(host, graph_of(steps=N), our_net("thin"), **window)
+    graph = scheduled(host, graph_of(steps=N), our_net("narrow"), **window)
     whole = latents(host, graph)
     for cuts in ((0, 3, N), tuple(range(N + 1))):
         result = host.run(in_stages(graph, cuts), keep={"latent": ["sampler", 0]})
@@ -72,7 +72,7 @@ TEN = {
 @pytest.mark.parametrize("window", TEN.values(), ids=TEN)
 def test_ten_stages_of_one_step_equal_the_one_run(host, graph_of, our_net, window) -> None:
     """Also where a control that never acts would be an error: it acts in some stage."""
-    graph = scheduled(host, graph_of(steps=10), our_net("thin"), **window)
+    graph = scheduled(host, graph_of(steps=10), our_net("narrow"), **window)
     whole = latents(host, graph)
     result = host.run(in_stages(graph, tuple(range(11)), steps=10), keep={"latent": ["sampler", 0]})
     assert largest_difference(whole, result["latent"]["samples"]) <= CLOSE
@@ -81,7 +81,7 @@ def test_ten_stages_of_one_step_equal_the_one_run(host, graph_of, our_net, windo
 
 
 def test_the_number_of_steps_is_followed_to_the_node_that_holds_it(host, graph_of, our_net) -> None:
-    graph = scheduled(host, graph_of(steps=N), our_net("thin"), **WINDOWS["diffusers"])
+    graph = scheduled(host, graph_of(steps=N), our_net("narrow"), **WINDOWS["diffusers"])
     linked = {**graph, "number": node("PrimitiveInt", value=N)}
     result = host.run(in_stages(linked, (0, 4, N), ["number", 0]), keep={"latent": ["sampler", 0]})
     assert largest_difference(latents(host, graph), result["latent"]["samples"]) <= CLOSE
@@ -115,7 +115,7 @@ THREE = [["split", 0], ["split again", 0], ["split again", 1]]
 
 
 def test_split_sigmas_are_followed_to_their_scheduler(host, graph_of, our_net) -> None:
-    graph = scheduled(host, graph_of(steps=N), our_net("thin"), **WINDOWS["middle"])
+    graph = scheduled(host, graph_of(steps=N), our_net("narrow"), **WINDOWS["middle"])
     result = host.run(custom(graph, THREE), keep={"latent": ["sampler", 0]})
     assert largest_difference(latents(host, graph), result["latent"]["samples"]) <= CLOSE
     assert titles(result) == []
@@ -125,8 +125,8 @@ def test_split_sigmas_are_followed_to_their_scheduler(host, graph_of, our_net) -
 def test_parts_that_nobody_names_are_said_or_told_by_the_schedule(host, graph_of, our_net, steps) -> None:
     """SIGMAS out of nowhere: the schedule's own number of steps places the first and the last part."""
     graph = graph_of(steps=N)
-    whole = latents(host, scheduled(host, graph, our_net("thin"), **WINDOWS["diffusers"]))
-    graph = scheduled(host, graph, our_net("thin"), **WINDOWS["diffusers"], steps=steps)
+    whole = latents(host, scheduled(host, graph, our_net("narrow"), **WINDOWS["diffusers"]))
+    graph = scheduled(host, graph, our_net("narrow"), **WINDOWS["diffusers"], steps=steps)
     parts = custom(graph, [["split", 0], ["split", 1]])
     sigmas = host.run({key: parts[key] for key in ("model", "levels")} | _bare(graph), keep={"s": ["levels", 0]})["s"]
     parts["split"] = {**parts["split"], "inputs": {"sigmas": ["given", 0], "step": 2}}
@@ -146,7 +146,7 @@ def _bare(graph: Graph) -> Graph:
 
 
 def test_a_number_of_steps_below_the_run_is_refused_before_sampling(host, graph_of, our_net) -> None:
-    net = our_net("thin")
+    net = our_net("narrow")
     graph = scheduled(host, graph_of(steps=N), net, **WINDOWS["steps"], steps=N - 1)
     with counted(net.control_model.net) as calls, pytest.raises(NodeFailed, match="control 1.*5 steps by its settings"):
         latents(host, graph)
@@ -157,7 +157,7 @@ def test_a_number_of_steps_below_the_run_is_refused_before_sampling(host, graph_
 def test_a_second_pass_behind_the_window_is_no_alarm(host, graph_of, our_net, policy) -> None:
     """Window to 0.3, the second pass begins at 0.6: it acted in the first pass."""
     graph = with_our_control(
-        graph_of(steps=4), host.give(our_net("thin")), host.give(picture()), end=0.3, if_never_applied=policy
+        graph_of(steps=4), host.give(our_net("narrow")), host.give(picture()), end=0.3, if_never_applied=policy
     )
     first = graph["sampler"]
     graph["first"] = first
@@ -168,24 +168,24 @@ def test_a_second_pass_behind_the_window_is_no_alarm(host, graph_of, our_net, po
 
 def test_image_to_image_that_never_acts_is_said_once_and_stops_nothing(host, graph_of, our_net) -> None:
     graph = with_our_control(
-        graph_of(steps=4), host.give(our_net("thin")), host.give(picture()), end=0.3, if_never_applied="error"
+        graph_of(steps=4), host.give(our_net("narrow")), host.give(picture()), end=0.3, if_never_applied="error"
     )
     graph["sampler"]["inputs"]["denoise"] = 0.5
     assert titles(host.run(graph, keep={"latent": ["sampler", 0]})) == ["Control never acted"]
 
 
 def test_a_window_between_the_steps_of_all_stages_is_said_at_the_last(host, graph_of, our_net) -> None:
-    graph = scheduled(host, graph_of(steps=N), our_net("thin"), start=0.51, end=0.52)
+    graph = scheduled(host, graph_of(steps=N), our_net("narrow"), start=0.51, end=0.52)
     assert titles(host.run(in_stages(graph, (0, 3, N)), keep={"l": ["sampler", 0]})) == ["Control never acted"]
 
 
 def test_rising_levels_are_counted_in_their_order(host, graph_of, our_net, model_of) -> None:
     """Noise is put back step by step, as an unsampler does: the window holds the first half of the calls."""
-    net = our_net("thin")
+    net = our_net("narrow")
     graph = scheduled(host, graph_of(steps=N), net, end=0.4)
     graph = custom(graph, [["risen", 0]])
     graph["risen"] = node("FlipSigmas", sigmas=["levels", 0])
-    unet, order = model_of("thin").model.diffusion_model, []
+    unet, order = model_of("narrow").model.diffusion_model, []
     handles = [
         net.control_model.net.register_forward_pre_hook(lambda *_: order.append("control")),
         unet.input_blocks[0][0].register_forward_pre_hook(lambda *_: order.append("unet")),
@@ -202,10 +202,10 @@ def test_levels_that_are_raised_before_each_step_count_as_that_step(host, graph_
     """Churn adds noise, so that the network sees levels above those of the run."""
     from comfy.samplers import ksampler
 
-    net = our_net("thin")
+    net = our_net("narrow")
     graph = custom(scheduled(host, graph_of(steps=N), net, end=0.4), [["levels", 0]])
     graph["method"] = host.give(ksampler("euler", {"s_churn": 3.0}))
-    with counted(net.control_model.net) as calls, counted(model_of("thin").model.diffusion_model) as of_unet:
+    with counted(net.control_model.net) as calls, counted(model_of("narrow").model.diffusion_model) as of_unet:
         result = host.run(graph, keep={"latent": ["sampler", 0]})
     assert len(of_unet) == N and len(calls) == 3
     assert titles(result) == []

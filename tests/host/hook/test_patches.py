@@ -45,10 +45,10 @@ PATCHES: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.fixture(scope="session")
 def lora(bare_host, model_of) -> Path:
-    """A random LoRA of every attention query of the thin UNet, where the host lists it."""
+    """A random LoRA of every attention query of the narrow UNet, where the host lists it."""
     generator = torch.Generator().manual_seed(0)
     weights = {}
-    for key, weight in model_of("thin").model.diffusion_model.state_dict().items():
+    for key, weight in model_of("narrow").model.diffusion_model.state_dict().items():
         if key.endswith("to_q.weight"):
             name = "lora_unet_" + key.removesuffix(".weight").replace(".", "_")
             weights[f"{name}.lora_up.weight"] = torch.randn(weight.shape[0], 4, generator=generator) * 0.2
@@ -64,7 +64,9 @@ def lora(bare_host, model_of) -> Path:
 @pytest.mark.parametrize("name", PATCHES)
 def test_a_patch_equals_the_hosts_apply_in_both_orders(host, graph_of, our_net, host_net, lora, name) -> None:
     class_type, inputs = PATCHES[name]
-    preset = "thinxl" if name.startswith("freeu") else "thin"  # FreeU acts on twice and four times the model's width
+    preset = (
+        "narrowxl" if name.startswith("freeu") else "narrow"
+    )  # FreeU acts on twice and four times the model's width
     image, net = host.give(picture()), host.give(our_net(preset))
     graph = graph_of(preset)
     patched = with_patch(graph, class_type, **inputs)
@@ -78,7 +80,7 @@ def test_a_patch_equals_the_hosts_apply_in_both_orders(host, graph_of, our_net, 
 
 def test_lora_hooks_on_one_cond_equal_the_host(host, graph_of, our_net, host_net, lora, model_of) -> None:
     """Conds with different hooks run in calls of their own, with other weights in the UNet."""
-    graph, image, net = graph_of(), host.give(picture()), our_net("thin")
+    graph, image, net = graph_of(), host.give(picture()), our_net("narrow")
     graph["hook"] = node("CreateHookLora", lora_name="random.safetensors", strength_model=0.8, strength_clip=0.0)
     graph["hooked"] = node(
         "ConditioningSetProperties", cond_NEW=["positive", 0], strength=1.0, set_cond_area="default", hooks=["hook", 0]
@@ -88,7 +90,7 @@ def test_lora_hooks_on_one_cond_equal_the_host(host, graph_of, our_net, host_net
         "sampler": {**graph["sampler"], "inputs": {**graph["sampler"]["inputs"], "positive": ["hooked", 0]}},
     }
     for branches in ("both", "cond"):
-        theirs = latents(host, with_host_control(hooked, host_net("thin"), image, negative=branches == "both"))
+        theirs = latents(host, with_host_control(hooked, host_net("narrow"), image, negative=branches == "both"))
         with counted(net.control_model.net) as calls:
             ours = latents(host, with_our_control(hooked, host.give(net), image, branches=branches))
         assert largest_difference(theirs, ours) <= CLOSE
@@ -98,7 +100,7 @@ def test_lora_hooks_on_one_cond_equal_the_host(host, graph_of, our_net, host_net
     )
 
 
-# block, factor, after the skip; block 2 of the thin UNet is its first downsampling
+# block, factor, after the skip; block 2 of the narrow UNet is its first downsampling
 SHRINKS = [(1, 2.0, True), (1, 2.0, False), (2, 2.0, True), (3, 1.5, True), (3, 2.0, False)]
 
 
@@ -135,7 +137,7 @@ def test_deep_shrink_drops_no_residual(
         return out
 
     monkeypatch.setattr(openaimodel, "apply_control", spied)
-    net, image = host.give(our_net("thin")), host.give(picture(128, 128))
+    net, image = host.give(our_net("narrow")), host.give(picture(128, 128))
     graph = graph_of(size=128)
     controlled = (
         with_our_control(shrunk(graph, block, factor, after), net, image)
@@ -146,7 +148,7 @@ def test_deep_shrink_drops_no_residual(
         result = host.run(controlled, keep={"latent": ["sampler", 0]})
     assert "control could not be applied" not in caplog.text
     assert len({size for _, size, _ in shapes}) > 1 and all(changed for *_, changed in shapes)
-    assert len(shapes) == 2 * len(our_net("thin").control_model.net.base.connections)
+    assert len(shapes) == 2 * len(our_net("narrow").control_model.net.base.connections)
     (notice,) = result.sent("zeroctl.notice")
     assert notice["title"] == "Control resized"
     ours = result["latent"]["samples"]
@@ -158,7 +160,7 @@ def test_two_deep_shrinks_in_one_model(host, graph_of, our_net, caplog) -> None:
     graph = shrunk(shrunk(graph_of(size=128), 1, 1.5, True, "one"), 3, 1.5, False, "two")
     with caplog.at_level(logging.WARNING):
         result = host.run(
-            with_our_control(graph, host.give(our_net("thin")), host.give(picture(128, 128))),
+            with_our_control(graph, host.give(our_net("narrow")), host.give(picture(128, 128))),
             keep={"latent": ["sampler", 0]},
         )
     assert "control could not be applied" not in caplog.text
@@ -179,21 +181,21 @@ def test_where_deep_shrink_changes_no_size_the_result_equals_the_hosts(host, gra
         downscale_method="bilinear",
         upscale_method="bilinear",
     )
-    theirs = with_host_control(graph, host_net("thin"), image)
-    result = host.run(with_our_control(graph, host.give(our_net("thin")), image), keep={"latent": ["sampler", 0]})
+    theirs = with_host_control(graph, host_net("narrow"), image)
+    result = host.run(with_our_control(graph, host.give(our_net("narrow")), image), keep={"latent": ["sampler", 0]})
     assert largest_difference(latents(host, theirs), result["latent"]["samples"]) <= CLOSE
 
 
 def test_a_function_wrapper_equals_the_host(host, graph_of, our_net, host_net, model_of) -> None:
     """A wrapper around apply_model, as packs set it."""
-    model = model_of("thin").clone()
+    model = model_of("narrow").clone()
     model.set_model_unet_function_wrapper(
         lambda apply_model, args: apply_model(args["input"], args["timestep"], **args["c"]) * 0.9
     )
     graph, image = {**graph_of(), "model": host.give(model)}, host.give(picture())
     for branches in ("both", "cond"):
-        theirs = latents(host, with_host_control(graph, host_net("thin"), image, negative=branches == "both"))
-        ours = latents(host, with_our_control(graph, host.give(our_net("thin")), image, branches=branches))
+        theirs = latents(host, with_host_control(graph, host_net("narrow"), image, negative=branches == "both"))
+        ours = latents(host, with_our_control(graph, host.give(our_net("narrow")), image, branches=branches))
         assert largest_difference(theirs, ours) <= CLOSE
 
 
@@ -210,9 +212,9 @@ def test_tiles_made_in_the_unet_call_are_said(host, graph_of, our_net, model_of)
         half = apply_model(args["input"][..., :8], args["timestep"], **args["c"])
         return torch.cat([half, half], dim=-1)
 
-    graph = wrapped(host, graph_of(size=128), model_of("thin"), left_half_twice)
+    graph = wrapped(host, graph_of(size=128), model_of("narrow"), left_half_twice)
     result = host.run(
-        with_our_control(graph, host.give(our_net("thin")), host.give(picture(128, 128))),
+        with_our_control(graph, host.give(our_net("narrow")), host.give(picture(128, 128))),
         keep={"latent": ["sampler", 0]},
     )
     (notice,) = result.sent("zeroctl.notice")
@@ -233,9 +235,9 @@ def test_a_call_split_by_rows_without_saying_so_is_an_error(host, graph_of, our_
             ]
         )
 
-    graph = wrapped(host, graph_of(), model_of("thin"), row_by_row)
+    graph = wrapped(host, graph_of(), model_of("narrow"), row_by_row)
     with pytest.raises(NodeFailed, match="1 latent for 2 conditionings.*use ComfyUI's own Apply ControlNet"):
-        latents(host, with_our_control(graph, host.give(our_net("thin")), host.give(picture())))
+        latents(host, with_our_control(graph, host.give(our_net("narrow")), host.give(picture())))
 
 
 EASY = {"reuse_threshold": 0.5, "start_percent": 0.0, "end_percent": 1.0, "verbose": False}
@@ -244,17 +246,17 @@ EASY = {"reuse_threshold": 0.5, "start_percent": 0.0, "end_percent": 1.0, "verbo
 @pytest.mark.parametrize("cache", ["EasyCache", "LazyCache"])
 @pytest.mark.parametrize("first", ["cache", "control"])
 def test_a_skipped_step_costs_no_control(host, graph_of, our_net, host_net, model_of, cache, first) -> None:
-    graph, image, net = graph_of(steps=12), host.give(picture()), our_net("thin")
+    graph, image, net = graph_of(steps=12), host.give(picture()), our_net("narrow")
     ours = (
         with_our_control(with_patch(graph, cache, **EASY), host.give(net), image)
         if first == "cache"
         else with_patch(with_our_control(graph, host.give(net), image), cache, **EASY)
     )
-    unet = model_of("thin").model.diffusion_model
+    unet = model_of("narrow").model.diffusion_model
     with counted(unet.input_blocks[0][0]) as calls, counted(net.control_model.net) as net_called:
         result = latents(host, ours)
     assert 0 < len(calls) < 12 and list(net_called) == list(calls)
-    theirs = latents(host, with_host_control(with_patch(graph, cache, **EASY), host_net("thin"), image))
+    theirs = latents(host, with_host_control(with_patch(graph, cache, **EASY), host_net("narrow"), image))
     assert largest_difference(theirs, result) <= CLOSE
 
 
@@ -282,7 +284,7 @@ def test_context_windows_see_the_images_of_their_samples(host, graph_of, our_net
             "causal_window_fix": True,
         }
     for branches in ("both", "cond"):
-        without = with_our_control(graph, host.give(our_net("thin")), host.give(images), branches=branches)
+        without = with_our_control(graph, host.give(our_net("narrow")), host.give(images), branches=branches)
         result = host.run(with_patch(without, "ContextWindowsManual", **inputs), keep={"latent": ["sampler", 0]})
         assert largest_difference(latents(host, without), result["latent"]["samples"]) <= CLOSE
         assert not result.sent("zeroctl.notice")
@@ -290,7 +292,7 @@ def test_context_windows_see_the_images_of_their_samples(host, graph_of, our_net
 
 @pytest.mark.parametrize("first", ["compile", "control"])
 def test_a_compiled_unet_gives_the_same_image(host, graph_of, our_net, model_of, first) -> None:
-    graph, image, net = graph_of(), host.give(picture()), our_net("thin")
+    graph, image, net = graph_of(), host.give(picture()), our_net("narrow")
     eager = latents(host, with_our_control(graph, host.give(net), image))
     options = {"backend": "inductor"}
     compiled = (

@@ -42,7 +42,7 @@ def counted_placing(module: Any, monkeypatch: Any) -> list[tuple[int, ...]]:
 
 def test_an_unchanged_graph_places_its_image_once(host, graph_of, our_net, module, monkeypatch) -> None:
     shapes = counted_placing(module, monkeypatch)
-    graph = with_our_control(graph_of(), host.give(our_net("thin")), host.give(picture(80, 96)), resize="fit")
+    graph = with_our_control(graph_of(), host.give(our_net("narrow")), host.give(picture(80, 96)), resize="fit")
     model = host.run(graph, keep={"model": ["ours", 0]})["model"]
     again = {**graph, "ours": host.give(model)}
     first = latents(host, again)
@@ -59,7 +59,7 @@ def test_another_strength_places_neither_image_nor_mask_anew(host, graph_of, our
     shapes, masks = counted_placing(module, monkeypatch), []
     place = module.prepared_mask
     monkeypatch.setattr(module, "prepared_mask", lambda mask, **options: masks.append(mask) or place(mask, **options))
-    net, image = host.give(our_net("thin")), host.give(picture(80, 96))
+    net, image = host.give(our_net("narrow")), host.give(picture(80, 96))
     graph = {**graph_of(), "mask": host.give(torch.rand(1, 40, 48))}
     for strength in (1.0, 0.5, 0.25):
         latents(host, with_our_control(graph, net, image, resize="fit", mask=["mask", 0], strength=strength))
@@ -159,7 +159,7 @@ def test_an_interruption_is_heard_between_two_pictures(host, graph_of, our_net, 
 
     monkeypatch.setattr(module._Progress, "__call__", interrupting)
     image = host.give(picture(80, 96, batch=3))
-    graph = with_our_control(graph_of(batch=3), host.give(our_net("thin")), image, resize="stretch")
+    graph = with_our_control(graph_of(batch=3), host.give(our_net("narrow")), image, resize="stretch")
     with pytest.raises(NodeFailed, match="interrupted"):
         latents(host, graph)
     assert numbers == [0, 1]
@@ -177,7 +177,7 @@ def test_a_long_batch_is_announced_once(module, monkeypatch) -> None:
 
 def test_a_long_feather_of_one_mask_is_announced_and_heard(host, module, our_net, monkeypatch) -> None:
     unit = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.units"].Unit(
-        control_net=our_net("thin"), image=torch.zeros(1, 3, 8, 600), mask_feather=40.0
+        control_net=our_net("narrow"), image=torch.zeros(1, 3, 8, 600), mask_feather=40.0
     )
     notices, pauses = [], []
     monkeypatch.setattr(module, "notice", lambda *words: notices.append(words))

@@ -66,7 +66,7 @@ def broken() -> None:
 
 @pytest.mark.parametrize("end", ["normal", "interrupt", "error"])
 def test_nothing_of_a_run_outlives_it(host, graph_of, our_net, model_of, end) -> None:
-    model, net = model_of("thin"), our_net("thin")
+    model, net = model_of("narrow"), our_net("narrow")
     if end != "normal":
         model = failing(model, host.nodes.interrupt_processing if end == "interrupt" else broken)
     graph = {**graph_of(steps=4), "model": host.give(model)}
@@ -99,7 +99,7 @@ def test_an_interruption_is_heard_between_two_masks(host, graph_of, our_net, mon
     monkeypatch.setattr(module, "prepared_mask", interrupting)
     masks = {"masks": host.give(torch.rand(3, 64, 64))}
     graph = with_our_control(
-        graph_of(batch=3), host.give(our_net("thin")), host.give(picture()), extra=masks, mask=["masks", 0]
+        graph_of(batch=3), host.give(our_net("narrow")), host.give(picture()), extra=masks, mask=["masks", 0]
     )
     with pytest.raises(NodeFailed, match="interrupted"):
         latents(host, graph)
@@ -108,7 +108,7 @@ def test_an_interruption_is_heard_between_two_masks(host, graph_of, our_net, mon
 
 @pytest.mark.parametrize("sampler", ["euler", "heun"])
 def test_the_condition_is_encoded_once_a_run(host, graph_of, our_net, sampler) -> None:
-    net = our_net("thin")
+    net = our_net("narrow")
     graph = with_our_control(graph_of(steps=5, sampler=sampler), host.give(net), host.give(picture()))
     with features(net) as refs, counted(net.control_model.net) as calls:
         latents(host, graph)
@@ -116,7 +116,7 @@ def test_the_condition_is_encoded_once_a_run(host, graph_of, our_net, sampler) -
 
 
 def test_a_net_on_one_image_in_two_units_runs_once_a_step(host, graph_of, our_net, host_net) -> None:
-    graph, net = graph_of(), our_net("thin")
+    graph, net = graph_of(), our_net("narrow")
     one = with_our_control(graph, host.give(net), host.give(picture()), strength=0.7)
     two = with_our_control(graph, host.give(net), host.give(picture()), name="first", strength=0.3)
     two["second"] = node(
@@ -135,10 +135,10 @@ def test_a_net_on_one_image_in_two_units_runs_once_a_step(host, graph_of, our_ne
 
 def test_two_runs_of_other_sizes_one_after_the_other(host, graph_of, our_net, host_net) -> None:
     """The second is the same without the first, and the first comes out the same again."""
-    net, image = host.give(our_net("thin")), host.give(picture())
+    net, image = host.give(our_net("narrow")), host.give(picture())
     sizes = (64, 96, 64)
     ours = [latents(host, with_our_control(graph_of(size=size), net, image)) for size in sizes]
-    theirs = [latents(host, with_host_control(graph_of(size=size), host_net("thin"), image)) for size in sizes]
+    theirs = [latents(host, with_host_control(graph_of(size=size), host_net("narrow"), image)) for size in sizes]
     for one, other in zip(theirs, ours, strict=True):
         assert largest_difference(one, other) <= CLOSE
     assert torch.equal(ours[0], ours[2])
@@ -148,8 +148,8 @@ def test_image_to_image_equals_the_host(host, graph_of, our_net, host_net) -> No
     graph, image = graph_of(steps=3), host.give(picture())
     graph["latent"] = host.give({"samples": torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3))})
     graph["sampler"]["inputs"]["denoise"] = 0.5
-    theirs = latents(host, with_host_control(graph, host_net("thin"), image, start_percent=0.6, end_percent=0.9))
-    ours = latents(host, with_our_control(graph, host.give(our_net("thin")), image, start=0.6, end=0.9))
+    theirs = latents(host, with_host_control(graph, host_net("narrow"), image, start_percent=0.6, end_percent=0.9))
+    ours = latents(host, with_our_control(graph, host.give(our_net("narrow")), image, start=0.6, end=0.9))
     assert largest_difference(theirs, ours) <= CLOSE
     assert largest_difference(latents(host, graph), ours) > 1e-3
 
@@ -172,7 +172,7 @@ def advanced(graph: Graph, start: int, end: int) -> Graph:
 
 def test_a_part_of_the_steps_counts_those_of_the_whole_run(host, graph_of, our_net, host_net) -> None:
     """0.5..0.7 of 8 steps are numbers 4 and 5; of the 4 steps of this part alone it would be one."""
-    net, image = our_net("thin"), host.give(picture())
+    net, image = our_net("narrow"), host.give(picture())
     window = node("ZeroctlSchedule", start=0.5, end=0.7, unit="steps", curve="", interpolation="linear")
     graph = advanced(graph_of(steps=8), 2, 6)
     ours = with_our_control(graph, host.give(net), image, schedule=["window", 0], extra={"window": window})
@@ -180,20 +180,20 @@ def test_a_part_of_the_steps_counts_those_of_the_whole_run(host, graph_of, our_n
         result = latents(host, ours)
     assert len(calls) == 2
     whole = latents(host, with_our_control(graph, host.give(net), image))
-    assert largest_difference(whole, latents(host, with_host_control(graph, host_net("thin"), image))) <= CLOSE
+    assert largest_difference(whole, latents(host, with_host_control(graph, host_net("narrow"), image))) <= CLOSE
     assert largest_difference(whole, result) > 1e-3
 
 
 def test_another_aspect_is_said_once(host, graph_of, our_net) -> None:
     graph = graph_of(steps=3)
     result = host.run(
-        with_our_control(graph, host.give(our_net("thin")), host.give(picture(64, 128))),
+        with_our_control(graph, host.give(our_net("narrow")), host.give(picture(64, 128))),
         keep={"latent": ["sampler", 0]},
     )
     (notice,) = result.sent("zeroctl.notice")
     assert notice["title"] == "Condition image" and "8x8 cells" in notice["text"]
     fine = host.run(
-        with_our_control(graph, host.give(our_net("thin")), host.give(picture(128, 128))),
+        with_our_control(graph, host.give(our_net("narrow")), host.give(picture(128, 128))),
         keep={"latent": ["sampler", 0]},
     )
     assert not fine.sent("zeroctl.notice")
@@ -202,14 +202,14 @@ def test_another_aspect_is_said_once(host, graph_of, our_net) -> None:
 @pytest.mark.parametrize("sampler", ["lcm", "euler_ancestral"])
 def test_one_step_equals_the_host(host, graph_of, our_net, host_net, sampler) -> None:
     graph, image = graph_of(steps=1, sampler=sampler, scheduler="sgm_uniform", cfg=1.0), host.give(picture())
-    theirs = latents(host, with_host_control(graph, host_net("thin"), image))
+    theirs = latents(host, with_host_control(graph, host_net("narrow"), image))
     assert (
-        largest_difference(theirs, latents(host, with_our_control(graph, host.give(our_net("thin")), image))) <= CLOSE
+        largest_difference(theirs, latents(host, with_our_control(graph, host.give(our_net("narrow")), image))) <= CLOSE
     )
 
 
 def test_a_batch_of_seeds_equals_its_single_runs(host, graph_of, our_net) -> None:
-    net, image = host.give(our_net("thin")), host.give(picture())
+    net, image = host.give(our_net("narrow")), host.give(picture())
     noise = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(2)) * 80
 
     def run(start: torch.Tensor) -> torch.Tensor:
@@ -241,7 +241,7 @@ def test_the_host_loads_counts_and_unloads_the_net(host, graph_of, our_net, monk
 
     monkeypatch.setattr(comfy.sampler_helpers, "_prepare_sampling", spied)
     comfy.model_management.unload_all_models()
-    net = our_net("thin")
+    net = our_net("narrow")
     latents(host, with_our_control(graph_of(batch=2), host.give(net), host.give(picture())))
     assert any(model.model is net.control_model for model in loaded())
     (rows,) = batches
@@ -265,8 +265,8 @@ def with_nodes(graph: Graph, *patches: tuple[str, dict[str, Any]]) -> Graph:
 def test_a_chain_of_clones_after_apply_keeps_the_control(host, graph_of, our_net) -> None:
     """Two Applies, then clones by other nodes: one half merged into itself, and rescaled by nothing."""
     image = host.give(picture())
-    graph = with_our_control(graph_of(), host.give(our_net("thin", 0)), image, name="a", strength=0.6)
-    graph = with_our_control(graph, host.give(our_net("thin", 1)), image, name="b", strength=0.7)
+    graph = with_our_control(graph_of(), host.give(our_net("narrow", 0)), image, name="a", strength=0.6)
+    graph = with_our_control(graph, host.give(our_net("narrow", 1)), image, name="b", strength=0.7)
     chained = with_nodes(
         graph, ("ModelMergeSimple", {"model2": ["model", 0], "ratio": 0.5}), ("RescaleCFG", {"multiplier": 0.0})
     )
@@ -276,14 +276,14 @@ def test_a_chain_of_clones_after_apply_keeps_the_control(host, graph_of, our_net
 
 def test_a_merged_model_without_control_stays_without(host, graph_of, our_net) -> None:
     """Control comes with the MODEL that is cloned, the first input of the merge."""
-    graph = with_our_control(graph_of(), host.give(our_net("thin")), host.give(picture()))
+    graph = with_our_control(graph_of(), host.give(our_net("narrow")), host.give(picture()))
     merged = {**graph, "merge": node("ModelMergeSimple", model1=["model", 0], model2=["ours", 0], ratio=1.0)}
     merged["sampler"] = {**graph["sampler"], "inputs": {**graph["sampler"]["inputs"], "model": ["merge", 0]}}
     assert largest_difference(latents(host, graph_of()), latents(host, merged)) <= CLOSE
 
 
 def test_the_module_deep_copies_without_its_hint(our_net) -> None:
-    net = our_net("thin")
+    net = our_net("narrow")
     hint, x = picture().movedim(-1, 1), torch.randn(1, 4, 8, 8)
     call = {"x": x, "hint": hint, "timesteps": torch.tensor([500.0]), "context": torch.randn(1, 77, 768)}
     first = net.control_model(**call)
@@ -298,7 +298,7 @@ def test_the_module_deep_copies_without_its_hint(our_net) -> None:
 @pytest.mark.parametrize("disable_dynamic", [False, True])
 def test_the_patcher_can_be_made_again(host, our_net, disable_dynamic) -> None:
     """Newer hosts clone models for further devices, and for torch.compile, through `cached_patcher_init`."""
-    wrapped = our_net("thin").control_model_wrapped
+    wrapped = our_net("narrow").control_model_wrapped
     make, arguments = wrapped.cached_patcher_init
     further = make(*arguments, disable_dynamic=disable_dynamic)
     assert further.model is not wrapped.model and type(further.model) is type(wrapped.model)
@@ -316,9 +316,9 @@ def test_clones_for_further_devices_control_their_rows(host, graph_of, our_net, 
         pytest.skip(f"ComfyUI {host.version} samples on one device")
     from host_models import cut_model
 
-    net, image, graph = our_net("thin"), host.give(picture()), graph_of()
-    model = model_of("thin").clone()
-    model.cached_patcher_init = (lambda disable_dynamic=False: cut_model("thin"), ())
+    net, image, graph = our_net("narrow"), host.give(picture()), graph_of()
+    model = model_of("narrow").clone()
+    model.cached_patcher_init = (lambda disable_dynamic=False: cut_model("narrow"), ())
     ours = with_our_control({**graph, "model": host.give(model)}, host.give(net), image, branches=branches)
     patched = host.run(
         {key: ours[key] for key in ("model", "ours net", "ours image", "ours control", "ours")},
@@ -333,7 +333,7 @@ def test_clones_for_further_devices_control_their_rows(host, graph_of, our_net, 
     both.set_additional_models("multigpu", [clone])
     with counted(net.control_model.net) as first_called, counted(second.model.net) as second_called:
         result = latents(host, {**ours, "ours": host.give(both)})
-    theirs = latents(host, with_host_control(graph, host_net("thin"), image, negative=branches == "both"))
+    theirs = latents(host, with_host_control(graph, host_net("narrow"), image, negative=branches == "both"))
     assert largest_difference(theirs, result) <= CLOSE
     rows = sorted([sum(first_called), sum(second_called)])
     assert rows == ([2, 2] if branches == "both" else [0, 2])

@@ -157,7 +157,7 @@ def inputs_of(graph: Graph) -> tuple[dict[str, Any], Any]:
 @pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
 @pytest.mark.parametrize("one_by_one", [True])
 def test_slices_of_own_levels_equal_the_one_run(host, graph_of, our_net, window, one_by_one) -> None:
-    graph = scheduled(host, graph_of(steps=N), our_net("thin"), **window)
+    graph = scheduled(host, graph_of(steps=N), our_net("narrow"), **window)
     sampler, latent = inputs_of(graph)
     whole = latents(host, graph)
     values = {"steps": N, "one_by_one": one_by_one}
@@ -199,7 +199,7 @@ def calls_of(host: Any, graph: Graph, net: Any) -> tuple[int, list[str]]:
 @pytest.mark.parametrize(("window", "steps"), [("steps", 3), ("middle", 3), ("timestep", 2)])
 def test_steps_of_regions_count_in_the_run_of_the_node(host, graph_of, our_net, window, steps) -> None:
     """Sampler and scheduler are behind the node that samples: twice as many calls as in the one run, in silence."""
-    net = our_net("thin")
+    net = our_net("narrow")
     graph = scheduled(host, graph_of(steps=N), net, **WINDOWS[window])
     once, _ = calls_of(host, graph, net)
     calls, notices = calls_of(host, regional(host, graph), net)
@@ -209,7 +209,7 @@ def test_steps_of_regions_count_in_the_run_of_the_node(host, graph_of, our_net, 
 @pytest.mark.parametrize("window", [{"end": 0.5, "unit": "timestep"}, {"end": 0.5}], ids=["timestep", "steps"])
 def test_levels_that_a_pack_scales_are_no_alarm(host, graph_of, our_net, window) -> None:
     """As the recovery of Impact Pack does: no part is one of the scheduler's."""
-    net = our_net("thin")
+    net = our_net("narrow")
     graph = scheduled(host, graph_of(steps=N), net, **window)
     calls, notices = calls_of(host, regional(host, graph, ratio=0.7), net)
     assert calls > 0 and set(notices) <= {"Part of a run"}
@@ -217,7 +217,7 @@ def test_levels_that_a_pack_scales_are_no_alarm(host, graph_of, our_net, window)
 
 
 def test_a_control_that_never_acts_in_regions_is_said_once(host, graph_of, our_net) -> None:
-    net = our_net("thin")
+    net = our_net("narrow")
     graph = scheduled(host, graph_of(steps=N), net, "warn", start=0.51, end=0.52)
     calls, notices = calls_of(host, regional(host, graph), net)
     assert calls == 0 and notices.count("Control never acted") in (1, 2) and len(notices) <= 2
@@ -225,7 +225,7 @@ def test_a_control_that_never_acts_in_regions_is_said_once(host, graph_of, our_n
 
 @pytest.mark.parametrize("end_at_step", [0, 2])
 def test_an_unsampler_counts_upwards(host, graph_of, our_net, end_at_step) -> None:
-    net = our_net("thin")
+    net = our_net("narrow")
     graph = scheduled(host, graph_of(steps=N), net, "warn", end=0.4)
     sampler, latent = inputs_of(graph)
     graph["sampler"] = node("TestUnsampler", **sampler, steps=N, end_at_step=end_at_step, latent_image=latent)

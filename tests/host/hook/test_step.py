@@ -38,8 +38,8 @@ def transfers_of(host: Host, controlnet_file: Callable[..., Any], conditioning_o
     """`transfers_of(device, *controls)`: what crosses in each step of a run, and the number of residuals."""
 
     def run(device: str, *controls: dict[str, Any], extra: Graph | None = None) -> tuple[list[Transfers], list[int]]:
-        path = controlnet_file("thin", 0, torch.float32)
-        graph: Graph = {"sampler": node("KSampler", model=["model", 0]), "model": host.give(cut_model("thin"))}
+        path = controlnet_file("narrow", 0, torch.float32)
+        graph: Graph = {"sampler": node("KSampler", model=["model", 0]), "model": host.give(cut_model("narrow"))}
         for number, control in enumerate(controls):
             net = node("ZeroctlLoadControlNet", control_net_name=path.name)
             inputs = {"net": net, "name": f"c{number}", "resize": "fit", **control}
@@ -54,7 +54,7 @@ def transfers_of(host: Host, controlnet_file: Callable[..., Any], conditioning_o
         hook = patched.get_attachment("zeroctl")
         guider = SimpleNamespace(model_patcher=patched, model_options={}, inner_model=model, conds=None)
         sigmas = torch.tensor([14.0, 3.0, 1.0, 0.0])
-        context = conditioning_of("thin")[0][0].repeat(2, 1, 1).to(device)
+        context = conditioning_of("narrow")[0][0].repeat(2, 1, 1).to(device)
         steps: list[Transfers] = []
         residuals: list[int] = []
 
@@ -108,7 +108,7 @@ def test_an_open_control_reads_nothing_back_and_moves_nothing(host, transfers_of
 
 def test_the_rows_of_a_foreign_net_are_picked_without_a_copy(host, transfers_of, host_net) -> None:
     """Its own code may read back what it likes."""
-    steps, residuals = transfers_of("cpu", {"net": host_net("thin"), "branches": "cond"})
+    steps, residuals = transfers_of("cpu", {"net": host_net("narrow"), "branches": "cond"})
     assert residuals == [CONNECTIONS] * STEPS
     transfers = [transfer for step in steps[1:] for transfer in (*step.read_backs, *step.copies)]
     assert not [str(transfer) for transfer in transfers if transfer.is_below(ROOT)]

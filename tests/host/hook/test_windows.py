@@ -63,36 +63,36 @@ def test_rows_of_a_window_see_images_and_masks_of_their_samples(
     host, graph_of, our_net, model_of, conditioning_of, windows, branches
 ) -> None:
     """Samples are independent of each other, so the windowed run must be the plain one."""
-    graph = with_two_conds(graph_of(batch=FRAMES), host, conditioning_of("thin", seed=3))
+    graph = with_two_conds(graph_of(batch=FRAMES), host, conditioning_of("narrow", seed=3))
     masks = torch.rand(FRAMES, 64, 64, generator=torch.Generator().manual_seed(4))
 
     def run(graph: Graph) -> Any:
-        net, images = host.give(our_net("thin")), host.give(picture(batch=FRAMES))
+        net, images = host.give(our_net("narrow")), host.give(picture(batch=FRAMES))
         mask = {"mask": ["masks", 0], "extra": {"masks": host.give(masks)}}
         return host.run(
             with_our_control(graph, net, images, branches=branches, **mask), keep={"latent": ["sampler", 0]}
         )
 
     plain = run(graph)["latent"]["samples"]
-    result = run(windowed(host, graph, model_of("thin"), windows))
+    result = run(windowed(host, graph, model_of("narrow"), windows))
     assert largest_difference(plain, result["latent"]["samples"]) <= CLOSE
     assert not result.sent("zeroctl.notice")
 
 
 @pytest.mark.parametrize("per_sample", ["4 condition images", "4 masks"])
 def test_windows_that_nobody_names_are_refused(host, graph_of, our_net, model_of, per_sample) -> None:
-    graph = windowed(host, graph_of(batch=FRAMES), model_of("thin"), WINDOWS["overlapping"], names=False)
+    graph = windowed(host, graph_of(batch=FRAMES), model_of("narrow"), WINDOWS["overlapping"], names=False)
     images = picture(batch=4 if "image" in per_sample else 1)
     mask = {} if "image" in per_sample else {"mask": ["masks", 0], "extra": {"masks": host.give(torch.ones(4, 64, 64))}}
     with pytest.raises(NodeFailed, match=f"3 latents of each conditioning, in a run of 4.*control 1 has {per_sample}"):
-        latents(host, with_our_control(graph, host.give(our_net("thin")), host.give(images), **mask))
+        latents(host, with_our_control(graph, host.give(our_net("narrow")), host.give(images), **mask))
 
 
 def test_windows_are_no_matter_where_all_samples_have_one_image(host, graph_of, our_net, model_of) -> None:
     graph = graph_of(batch=FRAMES)
-    net, image = host.give(our_net("thin")), host.give(picture())
+    net, image = host.give(our_net("narrow")), host.give(picture())
     plain = latents(host, with_our_control(graph, net, image))
-    unnamed = windowed(host, graph, model_of("thin"), WINDOWS["overlapping"], names=False)
+    unnamed = windowed(host, graph, model_of("narrow"), WINDOWS["overlapping"], names=False)
     result = host.run(with_our_control(unnamed, net, image), keep={"latent": ["sampler", 0]})
     assert largest_difference(plain, result["latent"]["samples"]) <= CLOSE
     assert not result.sent("zeroctl.notice")
@@ -100,8 +100,8 @@ def test_windows_are_no_matter_where_all_samples_have_one_image(host, graph_of, 
 
 def test_a_window_of_another_length_says_nothing_about_the_whole_batch(host, graph_of, our_net, model_of) -> None:
     """Parameters of an earlier window lie about while the whole batch runs."""
-    net, images = host.give(our_net("thin")), host.give(picture(batch=FRAMES))
-    stale = model_of("thin").clone()
+    net, images = host.give(our_net("narrow")), host.give(picture(batch=FRAMES))
+    stale = model_of("narrow").clone()
     stale.model_options["transformer_options"]["ad_params"] = {"full_length": 4, "sub_idxs": [3, 1]}
     graph = graph_of(batch=FRAMES)
     plain = latents(host, with_our_control(graph, net, images))

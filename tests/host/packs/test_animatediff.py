@@ -68,7 +68,7 @@ def test_a_windowed_run_is_the_plain_one(host, graph_of, our_net, options, first
     net, pictures = host.give(our_net("thin")), host.give(picture(batch=images))
     masks = torch.rand(images, 64, 64, generator=torch.Generator().manual_seed(4))
     mask = {"mask": ["masks", 0], "extra": {"masks": host.give(masks)}}
-    graph = graph_of(batch=FRAMES, steps=2)
+    graph = graph_of("thin", batch=FRAMES, steps=2)
     if first == "apply":
         both = evolved(host, with_our_control(graph, net, pictures, **mask), *OPTIONS[options])
     else:
