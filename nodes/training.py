@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from zeroctl_core.files.key_faults import short
@@ -15,7 +14,6 @@ from zeroctl_core.train.prepare.fault import Fault, lines_of
 from zeroctl_core.train.prepare.pairs import find_samples
 from zeroctl_core.train.prepare.sample import Sample
 
-from .host.preview import preview
 from .host.schema import LARGEST_SEED, ComfyNode, NodeOutput, TrainingDataSocket, io, option, schema
 from .host.training.data import TrainingData, checked, prepared, samples_of
 from .host.training.folders import data_folder, input_folder
@@ -231,8 +229,7 @@ class ZeroctlTrainControlNet(ComfyNode):
     ) -> NodeOutput:
         config = ControlConfig(run=run, steps=steps, learning_rate=learning_rate, batch_size=batch_size, seed=seed)
         result = train(model, data, config, str(cls.hidden.unique_id))
-        sheet = torch.cat(tuple(result.samples))[None]  # below one another, as they showed while it trained
-        return NodeOutput(result.control_net, result.samples, result.report, ui=preview(sheet, cls))
+        return NodeOutput(result.control_net, result.samples, result.report)
 
 
 def _report(data: TrainingData, faults: list[Fault]) -> str:
