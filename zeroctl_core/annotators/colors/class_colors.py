@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..pictures.pause import pause
 from ..pictures.pixels import from_uint8
 from .palette import palette_colors
 
@@ -15,6 +16,10 @@ NO_CLASS = -1
 
 CHUNK = 1 << 12
 """Colours compared at a time: their distances to 150 classes, 2.5 MB, stay in the processor's cache."""
+QUICK = 1 << 20
+"""Pixels that are sorted in less time than a table of all colours takes."""
+BAND = 1 << 21
+"""Pixels looked at between two pauses."""
 
 
 def paint_classes(ids: Tensor, palette: str = "ade20k") -> Tensor:
@@ -43,9 +48,7 @@ def nearest_classes(pixels: np.ndarray, colors: np.ndarray, smallest: int = 1) -
     """
     targets = np.concatenate([colors, np.zeros((1, 3), np.uint8)])  # black last
     # every colour is decided once, however many pixels have it
-    packed = pixels.astype(np.int64) @ (1 << 16, 1 << 8, 1)
-    codes, where = np.unique(packed, return_inverse=True)
-    where = where.reshape(packed.shape)  # flat in some versions of NumPy
+    codes, where = _distinct(pixels)
     distinct = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
     rows = _nearest(distinct, targets)
     if smallest > 1 and not np.array_equal(targets[rows], distinct):
@@ -57,6 +60,36 @@ def nearest_classes(pixels: np.ndarray, colors: np.ndarray, smallest: int = 1) -
     return np.where(ids == len(colors), NO_CLASS, ids)
 
 
+def _distinct(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[H, W, 3] uint8 -> its colours as red * 65536 + green * 256 + blue, sorted, and which of them each pixel has.
+
+    Of a large picture by a table of all colours, which takes less than sorting its pixels and can be interrupted.
+    """
+    if pixels.size <= 3 * QUICK:
+        packed = pixels.astype(np.int64) @ (1 << 16, 1 << 8, 1)
+        codes, where = np.unique(packed, return_inverse=True)
+        return codes, where.reshape(packed.shape)  # flat in some versions of NumPy
+    where = np.empty(pixels.shape[:2], np.int32)
+    table = np.zeros(1 << 24, np.int32)
+    for rows in _bands(*where.shape):
+        pause()
+        red, green, blue = np.moveaxis(pixels[rows].astype(np.int32), -1, 0)
+        where[rows] = red << 16 | green << 8 | blue
+        table[where[rows]] = 1
+    codes = np.flatnonzero(table)
+    table[codes] = np.arange(len(codes))
+    for rows in _bands(*where.shape):
+        pause()
+        where[rows] = table[where[rows]]
+    return codes, where
+
+
+def _bands(height: int, width: int) -> list[slice]:
+    """Rows of a picture, so many at a time that nobody waits long between two."""
+    step = max(1, BAND // width)
+    return [slice(top, min(top + step, height)) for top in range(0, height, step)]
+
+
 def _nearest(colors: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """[N, 3], [T, 3] of 8-bit values -> [N] int64, the row of the nearest target, the first of equals.
 
@@ -65,13 +98,20 @@ def _nearest(colors: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """
     wide, near = colors.astype(np.float32), targets.astype(np.float32)
     squares = (near**2).sum(axis=1)
-    rows = [(squares - 2 * wide[at : at + CHUNK] @ near.T).argmin(axis=1) for at in range(0, len(wide), CHUNK)]
+    rows = []
+    for at in range(0, len(wide), CHUNK):
+        pause()
+        rows.append((squares - 2 * wide[at : at + CHUNK] @ near.T).argmin(axis=1))
     return np.concatenate(rows)
 
 
 def _that_fill_a_square(rows: np.ndarray, side: int) -> np.ndarray:
     """[H, W] -> those numbers in it, sorted, that fill a square of `side` pixels; of a narrower map, one as wide."""
     side = min(side, *rows.shape)
-    plane = torch.from_numpy(rows).float()[None, None]
-    high, low = F.max_pool2d(plane, side, stride=1), -F.max_pool2d(-plane, side, stride=1)
-    return np.unique(high[high == low].numpy()).astype(np.int64)
+    numbers: set[int] = set()
+    for band in _bands(rows.shape[0] - side + 1, rows.shape[1]):
+        pause()
+        plane = torch.from_numpy(rows[band.start : band.stop + side - 1]).float()[None, None]
+        high, low = F.max_pool2d(plane, side, stride=1), -F.max_pool2d(-plane, side, stride=1)
+        numbers.update(np.unique(high[high == low].numpy()).astype(np.int64).tolist())
+    return np.array(sorted(numbers), np.int64)

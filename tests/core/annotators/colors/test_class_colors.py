@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from zeroctl_core.annotators import ANNOTATORS
+from zeroctl_core.annotators.colors import class_colors
 from zeroctl_core.annotators.colors.class_colors import nearest_classes, paint_classes
 from zeroctl_core.annotators.colors.palette import ADE20K, palette_colors
+from zeroctl_core.annotators.pictures.pause import pausing
 from zeroctl_core.annotators.pictures.pixels import to_uint8
 
 snap = ANNOTATORS["segment_snap"]
@@ -145,3 +147,18 @@ def test_a_map_without_any_wide_region_keeps_its_classes():
     stripes = np.tile([2, 4, 12], (30, 10))
     exact = paint_classes(torch.from_numpy(stripes)[None])
     assert torch.equal(snap((exact + 2 / 255).clamp(0, 1), smallest=5), exact)
+
+
+@pytest.mark.parametrize("band", [1, 700, 5000])
+@pytest.mark.parametrize("smallest", [1, 5, 64])
+def test_a_large_picture_is_decided_as_a_small_one_and_can_be_stopped(monkeypatch, band, smallest):
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 40, 50, 3), dtype=np.uint8)
+    pictures[1] = np.repeat(np.repeat(pictures[1, ::10, ::10], 10, 0), 10, 1)
+    colors, pauses = palette_colors("ade20k"), []
+    expected = [nearest_classes(one, colors, smallest) for one in pictures]
+    monkeypatch.setattr(class_colors, "QUICK", 0)
+    monkeypatch.setattr(class_colors, "BAND", band)
+    with pausing(lambda: pauses.append(1)):
+        results = [nearest_classes(one, colors, smallest) for one in pictures]
+    assert all(np.array_equal(one, other) for one, other in zip(results, expected, strict=True))
+    assert len(pauses) >= 3 * 2 * 2000 // max(band, 50)
