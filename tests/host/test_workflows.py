@@ -179,7 +179,7 @@ def test_a_first_control_is_trained_from_nothing_but_the_pack(server: HostServer
     (training,), (data,) = (_by_type(graph, kind) for kind in ("ZeroctlTrainControlNet", "ZeroctlTrainingData"))
     graph[graph[data]["inputs"]["images"][0]]["inputs"]["count"] = 12
     graph[data]["inputs"].update(held_out=2, name="few_scenes")
-    graph[training]["inputs"].update(steps=2, run="few_steps")
+    graph[training]["inputs"].update(steps=2, batch_size=4, run="few_steps")
     _, report = _trained(server, graph, timeout=600)
     assert "2 steps on 10 samples" in report and "following" in report
 
