@@ -230,7 +230,7 @@ def test_our_own_frames_are_drawn_as_they_are():
             "pose_keypoints_2d holds 57 numbers; expected 17, 18, 20 or 25 points, each x, y, score or x, y.*body off",
         ),
         ([frame({"hand_left_keypoints_2d": [1.0] * 60})], "hand_left_keypoints_2d holds 60.*21 points.*hands off"),
-        ([frame({"face_keypoints_2d": ["a", "b", "c"]})], "face_keypoints_2d is a list"),
+        ([frame({"face_keypoints_2d": ["a", "b", "c"]})], "face_keypoints_2d holds the text 'a' at 0; expected a list"),
         ([frame({"face_keypoints_2d": [1.0] * 216})], "face_keypoints_2d holds 216.*68 or 70 points.*face off"),
     ],
 )
