@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from zeroctl_core.annotators.pose.wording import some
 from zeroctl_core.canvas.black_on_white import is_black_on_white
+from zeroctl_core.files.plural import some
 
 from .control_kind import reads_colours, reads_depth, reads_lines
 

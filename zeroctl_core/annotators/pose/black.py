@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from ...files.plural import some
 from .person import Frame
-from .wording import some
 
 
 def why_black(frame: Frame, parts: Collection[str], threshold: float) -> str:

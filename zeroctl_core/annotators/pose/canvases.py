@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...files.plural import some
 from .keypoints import PARTS
 from .person import Frame, Person
 from .tell import Tell, say_nothing
-from .wording import some
 
 
 def canvas_of(frames: Sequence[Frame]) -> tuple[int, int]:

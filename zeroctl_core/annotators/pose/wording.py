@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-SHORT, SOME = 40, 6
-"""So long may a value be that is repeated, and so many names or numbers are listed."""
+from ...files.plural import SOME
+
+SHORT = 40
+"""So long may a value be that is repeated."""
 
 
 def a_thing(value: object) -> str:
@@ -52,12 +54,6 @@ def entries_of(value: Mapping[Any, Any]) -> str:
     """The names in an object, a few of them, for `has the entries ...`."""
     names = [str(name)[:SHORT] for name in value]
     return (", ".join(names[:SOME]) + (", ..." if len(names) > SOME else "")) if names else "none"
-
-
-def some(numbers: Sequence[int]) -> str:
-    """`0, 3`, and of many `0, 1, 2, 3, 4, 5 and 14 more`."""
-    rest = len(numbers) - SOME
-    return ", ".join(map(str, numbers[:SOME])) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _plain(noun: str, text: str) -> str:
