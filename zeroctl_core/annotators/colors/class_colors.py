@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..pictures.bands import bands
 from ..pictures.pause import pause
 from ..pictures.pixels import from_uint8
 from .palette import palette_colors
@@ -71,23 +72,17 @@ def _distinct(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return codes, where.reshape(packed.shape)  # flat in some versions of NumPy
     where = np.empty(pixels.shape[:2], np.int32)
     table = np.zeros(1 << 24, np.int32)
-    for rows in _bands(*where.shape):
+    for rows in bands(len(where), BAND // where.shape[1]):
         pause()
         red, green, blue = np.moveaxis(pixels[rows].astype(np.int32), -1, 0)
         where[rows] = red << 16 | green << 8 | blue
         table[where[rows]] = 1
     codes = np.flatnonzero(table)
     table[codes] = np.arange(len(codes))
-    for rows in _bands(*where.shape):
+    for rows in bands(len(where), BAND // where.shape[1]):
         pause()
         where[rows] = table[where[rows]]
     return codes, where
-
-
-def _bands(height: int, width: int) -> list[slice]:
-    """Rows of a picture, so many at a time that nobody waits long between two."""
-    step = max(1, BAND // width)
-    return [slice(top, min(top + step, height)) for top in range(0, height, step)]
 
 
 def _nearest(colors: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -109,7 +104,7 @@ def _that_fill_a_square(rows: np.ndarray, side: int) -> np.ndarray:
     """[H, W] -> those numbers in it, sorted, that fill a square of `side` pixels; of a narrower map, one as wide."""
     side = min(side, *rows.shape)
     numbers: set[int] = set()
-    for band in _bands(rows.shape[0] - side + 1, rows.shape[1]):
+    for band in bands(len(rows) - side + 1, BAND // rows.shape[1]):
         pause()
         plane = torch.from_numpy(rows[band.start : band.stop + side - 1]).float()[None, None]
         high, low = F.max_pool2d(plane, side, stride=1), -F.max_pool2d(-plane, side, stride=1)

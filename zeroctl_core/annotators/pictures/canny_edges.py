@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .bands import bands
 from .pause import pause
 
 QUICK = 1 << 24
@@ -29,8 +30,8 @@ def canny_edges(picture: np.ndarray, low: int, high: int) -> np.ndarray:
         return cv2.Canny(picture, low, high, apertureSize=3, L2gradient=False)
     low, high = min(low, high), max(low, high)
     faint, strong = np.empty((height, width), np.uint8), np.empty((height, width), np.uint8)
-    bands = [slice(top, top + max(1, ROWS // width)) for top in range(0, height, max(1, ROWS // width))]
-    for band in bands:
+    parts = bands(height, ROWS // width)
+    for band in parts:
         top = max(band.start - REACH, 0)
         part, rows = picture[top : band.stop + REACH], slice(band.start - top, band.stop - top)
         for edges, threshold in ((faint, low), (strong, high)):
@@ -38,10 +39,10 @@ def canny_edges(picture: np.ndarray, low: int, high: int) -> np.ndarray:
             edges[band] = cv2.Canny(part, threshold, threshold, apertureSize=3, L2gradient=False)[rows]
     count, numbers = cv2.connectedComponents(faint, connectivity=8, ltype=cv2.CV_32S)
     has_strong = np.zeros(count, bool)
-    for band in bands:
+    for band in parts:
         pause()
         has_strong[numbers[band][strong[band] > 0]] = True
-    for band in bands:
+    for band in parts:
         pause()
         faint[band] *= has_strong[numbers[band]]
     return faint

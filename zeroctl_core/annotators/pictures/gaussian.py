@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .bands import bands
 from .pause import pause
 
 QUICK = 2_000_000_000
@@ -30,9 +31,9 @@ def gaussian_blur(picture: np.ndarray, sigma: float) -> np.ndarray:
         return cv2.merge([gaussian_blur(plane, sigma) for plane in cv2.split(picture)])
     rows = max(height * QUICK // products, HALOS * reach)
     blurred = np.empty_like(picture)
-    for first in range(0, height, rows):
+    for band in bands(height, rows):
         pause()
-        last = min(first + rows, height)
-        top, bottom = max(first - reach, 0), min(last + reach, height)
-        blurred[first:last] = cv2.GaussianBlur(picture[top:bottom], (0, 0), float(sigma))[first - top : last - top]
+        top = max(band.start - reach, 0)
+        part = cv2.GaussianBlur(picture[top : band.stop + reach], (0, 0), float(sigma))
+        blurred[band] = part[band.start - top : band.stop - top]
     return blurred
