@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from zeroctl_core.annotators.pictures.sheet import LABEL, MARGIN, PAGE, Tile, write_sheet
-
-Image = pytest.importorskip("PIL.Image")
 
 DARK = 160  # of 255: letters on white
 
