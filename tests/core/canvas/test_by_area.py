@@ -38,7 +38,8 @@ def test_the_mean_of_what_is_covered(seed, last):
 def test_a_plane_is_not_resized_by_the_others():
     image = noise(1, 4, 60, 50)
     planes = torch.cat([resize_by_area(image[:, [n]], 17, 23) for n in range(4)], dim=1)
-    assert torch.equal(resize_by_area(image, 17, 23), planes)
+    # not to the bit: a matrix product of more rows may add in another order on several threads
+    assert (resize_by_area(image, 17, 23) - planes).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -362,7 +362,8 @@ def test_what_a_filter_overshot_gives_the_picture_of_the_range(edges, mode):
     square_edges = edges[:, :, :200, :200]
     for image in (one_pixel, overshot(disc, 140, 140), overshot(square_edges, 230, 230), photo() * 1.2 - 0.1):
         result, expected = (resize_condition(one, 192, 256, mode) for one in (image, image.clamp(0, 1)))
-        assert torch.equal(result.image, expected.image)
+        # not to the bit: where an image lies in memory may decide the order of a matrix product on several threads
+        assert (result.image - expected.image).abs().max() < 1e-6
         low, high = float(image.min()), float(image.max())
         assert result.note == f"{expected.note}; values from {low:.3g} to {high:.3g} were cut to 0..1"
 
