@@ -9,6 +9,7 @@ from .host.annotators.roots import add_folder
 from .host.schema import ComfyExtension, ComfyNode
 
 FAMILIES = (
+    "control_net",
     "annotate",
     "segment",
     "pose",

@@ -17,6 +17,8 @@ __all__ = ["check_stack", "net_name"]
 
 def net_name(unit: Unit) -> str:
     """A control in messages: its file where it has one, else what it is."""
+    if unit.control_net is None:
+        return "no ControlNet is loaded"
     if not is_ours(unit.control_net):
         return foreign_name(unit.control_net)
     net = unit.control_net.control_model.net

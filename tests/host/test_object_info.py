@@ -31,6 +31,7 @@ TOLD_BY_ALL = (
     "experimental",
 )
 FILES_OF_THIS_MACHINE = {
+    ("ZeroctlControlNet", "control_net_name"),
     ("ZeroctlLoadControlNet", "control_net_name"),
     ("ZeroctlDepth", "model"),
     ("ZeroctlSegment", "model"),
@@ -84,7 +85,8 @@ def test_every_input_and_output_has_a_tooltip(object_info: dict[str, Any]) -> No
 def test_every_node_describes_itself_and_sits_below_our_name(object_info: dict[str, Any]) -> None:
     for node_id, node in object_info.items():
         assert node["description"] and node["display_name"] != node_id, node_id
-        assert node["category"].startswith("zeroctl/"), node_id
+        assert node["category"].startswith("zeroctl/") or node_id == "ZeroctlControlNet", node_id
+    assert object_info["ZeroctlControlNet"]["category"] == "zeroctl"
 
 
 def test_every_widget_has_a_default(object_info: dict[str, Any]) -> None:
