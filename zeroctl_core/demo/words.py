@@ -68,7 +68,7 @@ def tokenise(text: str) -> Tokens:
     )
 
 
-def unknown_message(tokens: Tokens) -> str:
+def unknown_message(tokens: Tokens, vocabulary: Sequence[str] = VOCABULARY[2:]) -> str:
     """What became of the unknown words of a prompt, and which words the model knows, the nearest first; empty where all
     are known."""
     if not tokens.unknown:
@@ -78,17 +78,17 @@ def unknown_message(tokens: Tokens) -> str:
         for word in tokens.unknown
     ]
     return (
-        f"the model does not know {', '.join(fates)}. It knows, the nearest first: {', '.join(nearest(tokens.unknown))}"
+        f"the model does not know {', '.join(fates)}. It knows, the nearest first: {', '.join(nearest(tokens.unknown, vocabulary))}"
     )
 
 
-def nearest(unknown: Sequence[str]) -> list[str]:
+def nearest(unknown: Sequence[str], vocabulary: Sequence[str] = VOCABULARY[2:]) -> list[str]:
     """Every word of the model, those first that are written like one of the given."""
 
     def likeness(word: str) -> float:
         return max(SequenceMatcher(None, word, other).ratio() for other in unknown)
 
-    return sorted(VOCABULARY[2:], key=likeness, reverse=True)
+    return sorted(vocabulary, key=likeness, reverse=True)
 
 
 Sentence = list[tuple[int | None, str]]
