@@ -1,25 +1,28 @@
-"""Scenes of the things as samples of a preparation: drawn when they are encoded, and known by their numbers."""
+"""Scenes of the things as training data: those with pictures prepared in a folder, drawn shapes encoded into memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
+from ...train.data import ControlBatch, Prompts
 from ...train.prepare.cache import CachedData
 from ...train.prepare.keys import key_of
 from ...train.prepare.preparing import Drawing, prepare
 from ...train.prepare.sample import Sample
 from ...train.source import TrainingBase
+from ..data import CHUNK, encoded
+from ..model import DemoModel
 from ..world import SIZE
 from .captions import damaged_caption
 from .conditions import training_condition
-from .pictures import SHA256, emoji_path, read_cutouts
+from .pictures import SHA256, read_cutouts
 from .rendering import Rendering, render
-from .scene import scene
+from .scene import Scene, scene, scenes
 
 DRAWN_BY = 1
 """Of what is drawn for the same numbers: a change of scenes, pictures or conditions makes every cache anew."""
@@ -43,15 +46,19 @@ class ScenePicture:
         return self.draw(render([scene(self.seed, self.index)], read_cutouts(self.emoji)))[0]
 
 
+def said_of(one: Scene, seed: int, index: int) -> str:
+    """What training says of a scene, the same every time."""
+    return damaged_caption(one, np.random.Generator(np.random.Philox(key=[seed, index])))
+
+
 def sample_of(condition: str, seed: int, index: int, emoji: Path) -> Sample:
-    text = damaged_caption(scene(seed, index), np.random.Generator(np.random.Philox(key=[seed, index])))
     return Sample(
         name=f"{seed}-{index:06}",
         picture=ScenePicture("picture", seed, index, emoji, lambda rendering: rendering.image),
         condition=ScenePicture(
             condition, seed, index, emoji, lambda rendering: training_condition(condition, rendering)
         ),
-        caption=text,
+        caption=said_of(scene(seed, index), seed, index),
     )
 
 
@@ -60,7 +67,39 @@ def prepared(base: TrainingBase, condition: str, *, seed: int, count: int, folde
 
     Conditions share the folder: the pictures are encoded for the first of them.
     """
-    emoji = emoji_path(package)
-    samples = [sample_of(condition, seed, index, emoji) for index in range(count)]
+    samples = [sample_of(condition, seed, index, package) for index in range(count)]
     index = prepare(samples, Drawing(size=(SIZE, SIZE)), base, folder, held_out=0)
     return CachedData(folder, index)
+
+
+class DrawnData:
+    """Training scenes 0..count-1 of drawn shapes, which need no package: latents in memory, conditions drawn anew."""
+
+    def __init__(self, condition: str, seed: int, count: int, model: DemoModel, cache: Path | None = None) -> None:
+        self.condition, self.seed, self.count = condition, seed, count
+
+        def pictures(start: int) -> Tensor:
+            return render(scenes(seed, start, CHUNK, drawn=True)).image
+
+        self._latents = encoded(model.autoencoder, pictures, f"latents-drawn-{seed}", count, cache)
+        self._scenes = scenes(seed, 0, count, drawn=True)
+        captions = [said_of(one, seed, index) for index, one in enumerate(self._scenes)]
+        rows = {text: row for row, text in enumerate(dict.fromkeys(captions))}
+        self._captions = [rows[text] for text in captions]
+        self._contexts = model.context(list(rows))
+        self.empty = Prompts(model.context([""]))
+
+    @property
+    def name(self) -> str:
+        return f"drawn things {self.condition} seed {self.seed} count {self.count} version {DRAWN_BY}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, indices: Sequence[int]) -> ControlBatch:
+        rows = list(indices)
+        return ControlBatch(
+            latent=self._latents[rows],
+            prompts=Prompts(self._contexts[[self._captions[row] for row in rows]]),
+            condition=training_condition(self.condition, render([self._scenes[row] for row in rows])),
+        )

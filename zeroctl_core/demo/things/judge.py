@@ -87,15 +87,6 @@ def judge_scores(judge: ThingsJudge, images: Tensor, world: Sequence[Scene]) -> 
     return {name: sum(values) / len(values) for name, values in right.items()}
 
 
-@torch.no_grad()
-def covered_iou(judge: ThingsJudge, images: Tensor, number: Tensor) -> float:
-    """Intersection over union of the cells where the judge sees any thing, and those where the scenes have one."""
-    verdict = judge(images).argmax(dim=1) > 0
-    there = number[:, CELL // 2 :: CELL, CELL // 2 :: CELL] > 0
-    both, either = (verdict & there).sum(dim=(1, 2)), (verdict | there).sum(dim=(1, 2))
-    return float((both / either.clamp(min=1)).mean())
-
-
 def _seen(cell: Tensor, count: int) -> set[str]:
     """The names of the `count` classes that take the most of a picture, of those that take enough."""
     areas = cell.sum(dim=(1, 2))

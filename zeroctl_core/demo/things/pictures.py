@@ -55,6 +55,21 @@ def emoji_path(folder: Path) -> Path:
     return path
 
 
+def package_of(emoji: Path | None) -> Path | None:
+    """The package that is named: by a file, by a folder that holds it or is it, or by the environment variable; None
+    where nothing is named.
+
+    Raises `FileNotFoundError` for a name that leads nowhere.
+    """
+    if emoji is None:
+        return emoji_path(Path()) if os.environ.get(VARIABLE) else None
+    if emoji.is_dir() and not any(emoji.rglob("*.webp")):
+        return emoji_path(emoji)
+    if not emoji.exists():
+        raise FileNotFoundError(f"{emoji} is missing: expected {PACKAGE} {VERSION} of npm, as a file or unpacked")
+    return emoji
+
+
 def get_package(folder: Path) -> Path:
     """Get the package by npm into a folder, unless it is there, or the environment variable names one.
 

@@ -34,8 +34,9 @@ class Rendering:
     height: Tensor  # 1: pixels above the ground
 
 
-def render(world: Sequence[Scene], cutouts: Mapping[str, Cutout]) -> Rendering:
-    """Draw scenes: ground, soft shadows, things; deterministic on one machine."""
+def render(world: Sequence[Scene], cutouts: Mapping[str, Cutout] | None = None) -> Rendering:
+    """Draw scenes: ground, soft shadows, things; deterministic on one machine. Drawn shapes need no cutouts."""
+    cutouts = cutouts or {}
     pictures, numbers, masks, heights = zip(*(_draw(one, cutouts) for one in world), strict=True)
 
     def batch(planes: Sequence[Pixels]) -> Tensor:

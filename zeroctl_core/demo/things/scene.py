@@ -80,20 +80,23 @@ def _tenth(every: Sequence[tuple[str, str]], stream: int) -> frozenset[tuple[str
     return frozenset(every[i] for i in order[: len(every) // 10])
 
 
-def scene(seed: int, index: int, split: Split = "train") -> Scene:
-    """Scene `index` of `seed`: a pure function of its arguments.
+def scene(seed: int, index: int, split: Split = "train", *, drawn: bool = False) -> Scene:
+    """Scene `index` of `seed`: a pure function of its arguments. `drawn`: of shapes alone, which need no picture;
+    six of them leave few pairs to hold out, so held-out scenes are then those of other numbers.
 
-    Raises `ValueError` for a split that is not known.
+    Raises `ValueError` for a split that is not known, and for new things that shall be drawn.
     """
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}; expected one of {', '.join(SPLITS)}")
+    if drawn and split == "new_things":
+        raise ValueError("every shape that is drawn was trained on: new_things are pictures")
     draw = np.random.Generator(np.random.Philox(key=[seed * len(SPLITS) + SPLITS.index(split), index]))
     count = 1 + int(draw.choice(len(COUNTS), p=COUNTS))
     while True:
-        names = [_name(draw, split) for _ in range(count)]
+        names = [_name(draw, split, drawn) for _ in range(count)]
         grounds = list(NEW_GROUNDS if split == "new_grounds" else COLOURS)
         ground = grounds[int(draw.integers(len(grounds)))]
-        if _belongs(names, ground, split):
+        if _belongs(names, ground, "any" if drawn and split == "held_out" else split):
             break
     across = bool(draw.integers(2))
     things = tuple(
@@ -108,8 +111,8 @@ def scene(seed: int, index: int, split: Split = "train") -> Scene:
     )
 
 
-def scenes(seed: int, start: int, count: int, split: Split = "train") -> list[Scene]:
-    return [scene(seed, index, split) for index in range(start, start + count)]
+def scenes(seed: int, start: int, count: int, split: Split = "train", *, drawn: bool = False) -> list[Scene]:
+    return [scene(seed, index, split, drawn=drawn) for index in range(start, start + count)]
 
 
 def pair_of(first: str, second: str) -> tuple[str, str]:
@@ -117,17 +120,17 @@ def pair_of(first: str, second: str) -> tuple[str, str]:
     return (first, second) if first <= second else (second, first)
 
 
-def _name(draw: np.random.Generator, split: Split) -> str:
+def _name(draw: np.random.Generator, split: Split, drawn: bool) -> str:
     if split == "new_things":
         names: Sequence[str] = list(NEW_THINGS)
     else:
-        names = DRAWN if draw.uniform() < DRAWN_SHARE else list(THINGS)
+        names = DRAWN if drawn or draw.uniform() < DRAWN_SHARE else list(THINGS)
     return names[int(draw.integers(len(names)))]
 
 
-def _belongs(names: Sequence[str], ground: str, split: Split) -> bool:
+def _belongs(names: Sequence[str], ground: str, split: Split | Literal["any"]) -> bool:
     """Whether such a scene is one of the split: in `held_out` the one pair of two is new, or the ground of one."""
-    if split in ("new_things", "new_grounds"):
+    if split in ("new_things", "new_grounds", "any"):
         return True
     pairs = [pair_of(a, b) for n, a in enumerate(names) for b in names[n + 1 :]]
     new_pairs = [pair in held_out_pairs() for pair in pairs]
