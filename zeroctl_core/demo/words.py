@@ -77,8 +77,8 @@ def unknown_message(tokens: Tokens, vocabulary: Sequence[str] = VOCABULARY[2:]) 
         f"{word!r} (read as {tokens.read_as[word]!r})" if word in tokens.read_as else f"{word!r} (left out)"
         for word in tokens.unknown
     ]
-    known = ", ".join(nearest(tokens.unknown, vocabulary))
-    return f"the model does not know {', '.join(fates)}. It knows, the nearest first: {known}"
+    words = ", ".join(nearest(tokens.unknown, vocabulary))
+    return f"the model does not know {', '.join(fates)}. It knows, the nearest first: {words}"
 
 
 def nearest(unknown: Sequence[str], vocabulary: Sequence[str] = VOCABULARY[2:]) -> list[str]:

@@ -40,9 +40,9 @@ def drawn_score(judge: ThingsJudge, pictures: Tensor, conditions: Tensor) -> Ten
 @CONDITION_SCORES.register("normals")
 def place_score(judge: ThingsJudge, pictures: Tensor, conditions: Tensor) -> Tensor:
     """The cells in which the judge sees a thing, beside those that the condition marks."""
-    seen = judge(pictures).argmax(dim=1) > 0
+    cells = judge(pictures).argmax(dim=1) > 0
     marked = conditions.amax(dim=1)[:, CELL // 2 :: CELL, CELL // 2 :: CELL] > MARKED
-    return class_score(_map(seen), _map(marked))
+    return class_score(_map(cells), _map(marked))
 
 
 @CONDITION_SCORES.register("colours")

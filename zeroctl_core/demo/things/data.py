@@ -79,10 +79,10 @@ class DrawnData:
         self.condition, self.seed, self.count = condition, seed, count
 
         def pictures(start: int) -> Tensor:
-            return render(scenes(seed, start, CHUNK, drawn=True)).image
+            return render(scenes(seed, start, CHUNK, shapes_only=True)).image
 
         self._latents = encoded(model.autoencoder, pictures, f"latents-drawn-{seed}", count, cache)
-        self._scenes = scenes(seed, 0, count, drawn=True)
+        self._scenes = scenes(seed, 0, count, shapes_only=True)
         captions = [said_of(one, seed, index) for index, one in enumerate(self._scenes)]
         rows = {text: row for row, text in enumerate(dict.fromkeys(captions))}
         self._captions = [rows[text] for text in captions]

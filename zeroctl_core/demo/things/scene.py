@@ -80,23 +80,23 @@ def _tenth(every: Sequence[tuple[str, str]], stream: int) -> frozenset[tuple[str
     return frozenset(every[i] for i in order[: len(every) // 10])
 
 
-def scene(seed: int, index: int, split: Split = "train", *, drawn: bool = False) -> Scene:
-    """Scene `index` of `seed`: a pure function of its arguments. `drawn`: of shapes alone, which need no picture;
+def scene(seed: int, index: int, split: Split = "train", *, shapes_only: bool = False) -> Scene:
+    """Scene `index` of `seed`: a pure function of its arguments. `shapes_only`: of shapes alone, which need no picture;
     six of them leave few pairs to hold out, so held-out scenes are then those of other numbers.
 
     Raises `ValueError` for a split that is not known, and for new things that shall be drawn.
     """
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}; expected one of {', '.join(SPLITS)}")
-    if drawn and split == "new_things":
+    if shapes_only and split == "new_things":
         raise ValueError("every shape that is drawn was trained on: new_things are pictures")
     draw = np.random.Generator(np.random.Philox(key=[seed * len(SPLITS) + SPLITS.index(split), index]))
     count = 1 + int(draw.choice(len(COUNTS), p=COUNTS))
     while True:
-        names = [_name(draw, split, drawn) for _ in range(count)]
+        names = [_name(draw, split, shapes_only) for _ in range(count)]
         grounds = list(NEW_GROUNDS if split == "new_grounds" else COLOURS)
         ground = grounds[int(draw.integers(len(grounds)))]
-        if _belongs(names, ground, "any" if drawn and split == "held_out" else split):
+        if _belongs(names, ground, "any" if shapes_only and split == "held_out" else split):
             break
     across = bool(draw.integers(2))
     things = tuple(
@@ -111,8 +111,8 @@ def scene(seed: int, index: int, split: Split = "train", *, drawn: bool = False)
     )
 
 
-def scenes(seed: int, start: int, count: int, split: Split = "train", *, drawn: bool = False) -> list[Scene]:
-    return [scene(seed, index, split, drawn=drawn) for index in range(start, start + count)]
+def scenes(seed: int, start: int, count: int, split: Split = "train", *, shapes_only: bool = False) -> list[Scene]:
+    return [scene(seed, index, split, shapes_only=shapes_only) for index in range(start, start + count)]
 
 
 def pair_of(first: str, second: str) -> tuple[str, str]:
@@ -120,11 +120,11 @@ def pair_of(first: str, second: str) -> tuple[str, str]:
     return (first, second) if first <= second else (second, first)
 
 
-def _name(draw: np.random.Generator, split: Split, drawn: bool) -> str:
+def _name(draw: np.random.Generator, split: Split, shapes_only: bool) -> str:
     if split == "new_things":
         names: Sequence[str] = list(NEW_THINGS)
     else:
-        names = DRAWN if drawn or draw.uniform() < DRAWN_SHARE else list(THINGS)
+        names = DRAWN if shapes_only or draw.uniform() < DRAWN_SHARE else list(THINGS)
     return names[int(draw.integers(len(names)))]
 
 

@@ -86,7 +86,7 @@ class Things(World):
         return tuple(CONDITIONS)
 
     def scenes(self, seed: int, start: int, count: int, split: Split = "train") -> list[Scene]:
-        return scenes(seed, start, count, split, drawn=self.package is None)
+        return scenes(seed, start, count, split, shapes_only=self.package is None)
 
     def render(self, world: Sequence[Scene]) -> Rendering:
         """Raises what `read_cutouts` raises."""

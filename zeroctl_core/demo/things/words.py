@@ -61,7 +61,7 @@ def tokenise(text: str) -> Tokens:
     thing has no other noun, which is read as `thing`.
     """
     words = words_of(text)
-    read_as = {word: known for word in words if (known := _known_as(word)) not in (None, word)}
+    read_as = {word: other for word in words if (other := _known_as(word)) not in (None, word)}
     places = [place for place, word in enumerate(words) if word not in SILENT]
     sentence = [_known_as(words[place]) for place in places]
     if any(sentence):
@@ -75,7 +75,7 @@ def tokenise(text: str) -> Tokens:
         numbers=tuple(numbers),
         places=tuple(place for place, _ in pairs[:room]),
         unknown=tuple(dict.fromkeys(words[place] for place in places if words[place] not in NUMBERS)),
-        read_as={word: known for word, known in read_as.items() if known is not None},
+        read_as={word: other for word, other in read_as.items() if other is not None},
         cut=tuple(word for _, word in pairs[room:]),
     )
 

@@ -189,8 +189,8 @@ def test_a_synonym_and_a_plural_are_read_as_a_word_of_the_model_and_said():
 
 
 def test_every_synonym_stands_for_a_word_of_the_model_and_is_none():
-    for word, known in SYNONYMS.items():
-        assert word not in NUMBERS and known in NUMBERS and words_of(word) == [word]
+    for word, read_as in SYNONYMS.items():
+        assert word not in NUMBERS and read_as in NUMBERS and words_of(word) == [word]
 
 
 def test_places_name_the_words_that_a_weight_is_for():

@@ -98,12 +98,12 @@ def test_what_a_control_does_not_change_follows_by_nothing(source, net):
 @pytest.mark.parametrize("name", list(CONDITIONS))
 def test_every_condition_has_a_score_that_the_picture_itself_reaches(source, name):
     """Without the autoencoder and, where the judge is asked, with one that sees every drawn pixel."""
-    truth = render(scenes(7, 0, 6, drawn=True))
+    truth = render(scenes(7, 0, 6, shapes_only=True))
     conditions = CONDITIONS[name](truth)
 
     def judge(images):
-        seen = (truth.number[:, 4::8, 4::8] > 0).float()[:, None]
-        return torch.cat((0.5 * torch.ones_like(seen), seen), dim=1)
+        cells = (truth.number[:, 4::8, 4::8] > 0).float()[:, None]
+        return torch.cat((0.5 * torch.ones_like(cells), cells), dim=1)
 
     own = CONDITION_SCORES[name](judge, truth.image, conditions)
     other = CONDITION_SCORES[name](judge, truth.image, conditions.roll(1, dims=0))
@@ -116,8 +116,8 @@ def test_samples_and_scores_depend_on_the_request_alone(source, folder, net):
     other.package = None
     assert torch.equal(source.without(FEW), other.without(FEW))
     assert source.follow(net, "edges", FEW) == other.follow(net, "edges", FEW)
-    said = replace(FEW, prompt="a red thing on a white background")
-    assert not torch.equal(source.without(FEW), source.without(said))
+    in_red = replace(FEW, prompt="a red thing on a white background")
+    assert not torch.equal(source.without(FEW), source.without(in_red))
 
 
 def test_drawn_data_is_the_scenes_that_it_says(source):
@@ -125,7 +125,7 @@ def test_drawn_data_is_the_scenes_that_it_says(source):
     assert len(data) == 70 and data.name == "drawn things edges seed 4 count 70 version 1"
     batch = data.batch([0, 69, 3])
     assert batch.latent.shape == (3, 4, 16, 16) and batch.prompts.context.shape == (3, 16, 64)
-    truth = render([scene(4, row, drawn=True) for row in (0, 69, 3)])
+    truth = render([scene(4, row, shapes_only=True) for row in (0, 69, 3)])
     mean, _ = source.encode(truth.image)
     assert torch.allclose(batch.latent, mean, atol=1e-4)
     assert torch.equal(data.batch([69]).condition, batch.condition[1:2])
