@@ -30,9 +30,9 @@ class Autoencoder(nn.Module):
     The latent is Stable Diffusion's: times `SCALE` it has a mean of 0 and a spread of 1 in every channel.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, widths: tuple[int, int, int] = WIDTHS) -> None:
         super().__init__()
-        half, quarter, eighth = WIDTHS
+        half, quarter, eighth = widths
         self.encoder = nn.Sequential(
             nn.Conv2d(3, half, 4, stride=2, padding=1),
             Residual(half),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -20,7 +20,7 @@ from ..files.streamed_safetensors import n_bytes_of, stream_safetensors
 from ..files.written_whole import written_whole
 from ..network.controlnet import ControlNet
 from ..network.unet import UNet
-from .autoencoder import SCALE, Autoencoder
+from .autoencoder import SCALE, WIDTHS, Autoencoder
 from .judge import Judge
 from .text import TextEncoder
 from .words import Tokens, tokenise
@@ -41,6 +41,7 @@ class DemoModel:
     unet: UNet
     text: TextEncoder
     autoencoder: Autoencoder
+    autoencoder_widths: ClassVar[tuple[int, int, int]] = WIDTHS
 
     @staticmethod
     def new_text() -> TextEncoder:
@@ -61,7 +62,8 @@ class DemoModel:
         """
         unet, text = UNet(BASES["tiny"]), cls.new_text()
         read_weights(folder / MODEL, {UNET_PREFIX: unet, TEXT_PREFIX: text})
-        return cls(unet.eval().requires_grad_(False), text.eval().requires_grad_(False), load_autoencoder(folder))
+        autoencoder = load_autoencoder(folder, cls.autoencoder_widths)
+        return cls(unet.eval().requires_grad_(False), text.eval().requires_grad_(False), autoencoder)
 
     @torch.no_grad()
     def context(self, prompts: Sequence[str]) -> Tensor:
@@ -74,8 +76,8 @@ class DemoModel:
         return self.autoencoder.decode(latent / SCALE).clamp(0, 1)
 
 
-def load_autoencoder(folder: Path = WEIGHTS) -> Autoencoder:
-    autoencoder = Autoencoder()
+def load_autoencoder(folder: Path = WEIGHTS, widths: tuple[int, int, int] = WIDTHS) -> Autoencoder:
+    autoencoder = Autoencoder(widths)
     read_weights(folder / AUTOENCODER, {"": autoencoder})
     return autoencoder.eval().requires_grad_(False)
 

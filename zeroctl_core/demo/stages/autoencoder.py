@@ -36,13 +36,21 @@ def scenes_of(step: int) -> Tensor:
 
 class AutoencoderTask:
     """L1 + 2 MSE + half the L1 distance of the gradients, which keeps edges sharp, + 0.001 KL divergence, which keeps
-    latents near a unit ball, as in Rombach et al. 2022 without the discriminator."""
+    latents near a unit ball, as in Rombach et al. 2022 without the discriminator. The weights of MSE and of the
+    divergence may be others."""
 
     def __init__(
-        self, autoencoder: Autoencoder, pictures: PicturesOf = scenes_of, name: str = f"autoencoder seed {SEED}"
+        self,
+        autoencoder: Autoencoder,
+        pictures: PicturesOf = scenes_of,
+        name: str = f"autoencoder seed {SEED}",
+        *,
+        square_weight: float = 2.0,
+        kl_weight: float = KL_WEIGHT,
     ) -> None:
         self.autoencoder = channels_last(autoencoder).requires_grad_(True).train()
         self.pictures, self.name = pictures, name
+        self.square_weight, self.kl_weight = square_weight, kl_weight
 
     @property
     def modules(self) -> Mapping[str, nn.Module]:
@@ -61,7 +69,7 @@ class AutoencoderTask:
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         error = decoded - image
         across = sum(error.diff(dim=axis).abs().mean() for axis in (2, 3))
-        return error.abs().mean() + 2 * error.square().mean() + 0.5 * across + KL_WEIGHT * kl
+        return error.abs().mean() + self.square_weight * error.square().mean() + 0.5 * across + self.kl_weight * kl
 
 
 def new(weights: Path, work: Path) -> AutoencoderTask:

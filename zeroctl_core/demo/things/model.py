@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
-from ..model import JUDGE, DemoModel, read_weights
+from ..autoencoder import Autoencoder
+from ..model import JUDGE, DemoModel, load_autoencoder, read_weights
 from ..text import TextEncoder
 from ..words import Tokens
 from .judge import ThingsJudge
@@ -17,8 +19,14 @@ WORK = Path("build/things")
 WEIGHTS = WORK / "weights"
 
 
+AUTOENCODER_WIDTHS = (48, 96, 128)
+"""Wider than that of the shapes: eyes and stripes are more than corners."""
+
+
 class ThingsModel(DemoModel):
     """The UNet, its text encoder and its autoencoder, for inference in float32."""
+
+    autoencoder_widths: ClassVar[tuple[int, int, int]] = AUTOENCODER_WIDTHS
 
     @staticmethod
     def new_text() -> TextEncoder:
@@ -27,6 +35,10 @@ class ThingsModel(DemoModel):
     @staticmethod
     def tokens(prompt: str) -> Tokens:
         return tokenise(prompt)
+
+
+def load_things_autoencoder(folder: Path = WEIGHTS) -> Autoencoder:
+    return load_autoencoder(folder, AUTOENCODER_WIDTHS)
 
 
 def load_things_judge(folder: Path = WEIGHTS) -> ThingsJudge:

@@ -14,6 +14,7 @@ from zeroctl_core.demo.things.conditions import CONDITIONS, SKETCHES, training_c
 from zeroctl_core.demo.things.judge import CELL, NUMBERS, class_cells
 from zeroctl_core.demo.things.rendering import Rendering, render
 from zeroctl_core.demo.things.scene import BALL, DRAWN, NEW_GROUNDS, scenes
+from zeroctl_core.demo.things.stages import autoencoder
 from zeroctl_core.demo.things.stages.autoencoder import BATCH, PART, parts_of
 
 
@@ -114,7 +115,10 @@ def test_a_soft_shadow_has_no_line(package):
 
 
 def test_the_autoencoder_sees_parts_with_things_that_repeat(package, monkeypatch):
+    monkeypatch.setattr(autoencoder, "SCENES", 64)
+    autoencoder.drawn_once.cache_clear()
     batch = parts_of(Path(), 3)
     assert batch.shape == (BATCH, 3, PART, PART)
     assert torch.equal(batch, parts_of(Path(), 3)) and not torch.equal(batch, parts_of(Path(), 4))
     assert float(batch.flatten(2).std(dim=2).mean()) > 0.1  # a ground alone has .02
+    autoencoder.drawn_once.cache_clear()

@@ -15,6 +15,7 @@ from zeroctl_core.demo.things import pictures
 from zeroctl_core.demo.things.condition_scores import CONDITION_SCORES
 from zeroctl_core.demo.things.conditions import CONDITIONS
 from zeroctl_core.demo.things.judge import ThingsJudge
+from zeroctl_core.demo.things.model import AUTOENCODER_WIDTHS
 from zeroctl_core.demo.things.names import PICTURES
 from zeroctl_core.demo.things.rendering import render
 from zeroctl_core.demo.things.scene import DRAWN, scene, scenes
@@ -34,7 +35,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("things")
     torch.manual_seed(0)
     write_weights(folder / MODEL, {UNET_PREFIX: UNet(BASES["tiny"]), TEXT_PREFIX: ThingsTextEncoder()}, {})
-    write_weights(folder / AUTOENCODER, {"": Autoencoder()}, {})
+    write_weights(folder / AUTOENCODER, {"": Autoencoder(AUTOENCODER_WIDTHS)}, {})
     write_weights(folder / JUDGE, {"": ThingsJudge()}, {})
     return folder
 

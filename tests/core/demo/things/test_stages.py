@@ -9,7 +9,7 @@ import torch
 
 from zeroctl_core.bases import BASES
 from zeroctl_core.demo.stages import base as shapes_base
-from zeroctl_core.demo.things.model import ThingsModel
+from zeroctl_core.demo.things.model import AUTOENCODER_WIDTHS, ThingsModel
 from zeroctl_core.demo.things.stages import STAGES, base
 from zeroctl_core.demo.things.stages.controls import CONTROLS, config_of
 from zeroctl_core.demo.things.text import ThingsTextEncoder
@@ -27,8 +27,9 @@ def test_stages_have_the_files_of_both_worlds_apart():
 
 
 def test_every_stage_writes_checkpoints_often():
-    for stage in STAGES.values():
-        assert stage.how.checkpoint_every <= 100
+    """A step of the autoencoder takes a twentieth of the others' time."""
+    for name, stage in STAGES.items():
+        assert stage.how.checkpoint_every <= (500 if name == "autoencoder" else 100)
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_all_weights_together_fit_the_repository():
 
     unet = UNet(BASES["tiny"])
     control = ControlNet.trainable_copy(unet, dtype=torch.float32)
-    networks = [unet, ThingsTextEncoder(), Autoencoder(), ThingsJudge(), *[control] * len(CONTROLS)]
+    networks = [unet, ThingsTextEncoder(), Autoencoder(AUTOENCODER_WIDTHS), ThingsJudge(), *[control] * len(CONTROLS)]
     assert sum(2 * value.numel() for network in networks for value in network.state_dict().values()) < MOST_BYTES
 
 

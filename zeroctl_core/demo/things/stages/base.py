@@ -14,13 +14,13 @@ from ....network.unet import UNet
 from ....train.optimisation import Optimisation
 from ...autoencoder import Autoencoder
 from ...data import CHUNK, encoded
-from ...model import MODEL, TEXT_PREFIX, UNET_PREFIX, load_autoencoder, write_weights
+from ...model import MODEL, TEXT_PREFIX, UNET_PREFIX, write_weights
 from ...scoring import control_samples
 from ...stages.base import BATCH, BaseTask, quiet_branches
 from ...stages.stage import SEED, Scores, Stage
 from ..captions import caption, damaged_caption
 from ..judge import judge_scores
-from ..model import ThingsModel, load_things_judge
+from ..model import ThingsModel, load_things_autoencoder, load_things_judge
 from ..scene import scenes
 from ..text import ThingsTextEncoder
 from ..words import tokenise
@@ -47,7 +47,7 @@ def new(weights: Path, work: Path) -> BaseTask:
     torch.manual_seed(SEED)
     unet, text = UNet(BASES["tiny"]), ThingsTextEncoder()
     quiet_branches(unet)
-    return BaseTask(unet, text, latents_of(load_autoencoder(weights), work), DamagedCaptions(), NAME)
+    return BaseTask(unet, text, latents_of(load_things_autoencoder(weights), work), DamagedCaptions(), NAME)
 
 
 def shipped(weights: Path, work: Path) -> BaseTask:

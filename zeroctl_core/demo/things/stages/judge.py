@@ -14,11 +14,11 @@ from ....train.memory import channels_last
 from ....train.optimisation import Optimisation
 from ...autoencoder import Autoencoder
 from ...model import JUDGE as FILE
-from ...model import load_autoencoder, write_weights
+from ...model import write_weights
 from ...stages.autoencoder import reconstructions
 from ...stages.stage import SEED, Scores, Stage
 from ..judge import ThingsJudge, class_cells, judge_scores
-from ..model import load_things_judge
+from ..model import load_things_autoencoder, load_things_judge
 from ..scene import Split, scenes
 from .drawn import drawn, drawn_scenes
 
@@ -60,11 +60,11 @@ class ThingsJudgeTask:
 
 def new(weights: Path, work: Path) -> ThingsJudgeTask:
     torch.manual_seed(SEED)
-    return ThingsJudgeTask(ThingsJudge(), load_autoencoder(weights), work)
+    return ThingsJudgeTask(ThingsJudge(), load_things_autoencoder(weights), work)
 
 
 def shipped(weights: Path, work: Path) -> ThingsJudgeTask:
-    return ThingsJudgeTask(load_things_judge(weights), load_autoencoder(weights), work)
+    return ThingsJudgeTask(load_things_judge(weights), load_things_autoencoder(weights), work)
 
 
 def save(task: ThingsJudgeTask, weights: Path, work: Path, record: Mapping[str, object]) -> Path:
@@ -74,7 +74,7 @@ def save(task: ThingsJudgeTask, weights: Path, work: Path, record: Mapping[str, 
 
 def score(weights: Path, work: Path) -> Scores:
     """The judge's own ceiling: what it finds in scenes and in reconstructions."""
-    autoencoder, judge = load_autoencoder(weights), load_things_judge(weights)
+    autoencoder, judge = load_things_autoencoder(weights), load_things_judge(weights)
     marks: dict[Split, str] = {"held_out": "", "new_things": "new_"}
     scores: Scores = {}
     for split, mark in marks.items():
