@@ -17,7 +17,7 @@ CORE, NODES, HOST = ROOT / "zeroctl_core", ROOT / "nodes", ROOT / "nodes" / "hos
 CORE_ORDER = (
     {"files", "canvas", "command_line", "connections", "registry", "version"},
     {"residuals", "annotators"},
-    {"network", "control"},
+    {"annotator_files", "network", "control"},
     {"bases", "weighting", "sampling"},
     {"checkpoint"},
     {"train"},

@@ -18,7 +18,7 @@ from rooms import CORE, HOST, NODES, ROOT, Import, arrows, circle, core_offences
 HOST_MODULES = {"comfy", "comfy_api", "comfy_config", "comfy_execution", "comfy_extras"}
 HOST_MODULES |= {"app", "execution", "folder_paths", "latent_preview", "node_helpers", "nodes", "server"}
 CORE_LIBRARIES = {"torch", "numpy", "safetensors"}
-INSIDE_FUNCTIONS = {"cv2", "skimage", "PIL"}  # an extra, asked for by who calls the function
+INSIDE_FUNCTIONS = {"cv2", "huggingface_hub", "skimage", "PIL"}  # an extra, asked for by who calls the function
 EXTRAS = {
     "train": {"accelerate", "datasets", "ray", "tensorboard", "tqdm"},
     "command_line.py": {"tyro"},

@@ -27,7 +27,7 @@ class Annotator:
     [B, 3, H, W] in 0..1  ->  [B, 3, H, W] float32 on the same device, in 0..1 (inpaint: -1..1)
 
     name: in `ANNOTATORS`. kind: what `fn` gets with any settings besides the image and the settings: `image` nothing,
-    `masked` a `mask` [B, 1, H, W], `model` a `net` that the caller has loaded (the core finds no files).
+    `masked` a `mask` [B, 1, H, W], `model` a `net` that the caller has loaded (annotators find no files).
     params: the settings, and what a user may set them to.
     needs: the packages beyond torch and numpy that it uses with any settings (`cv2`).
     networks: the network of `NETWORKS` that is the `net`, by the option of a `Choice` that needs it; "" stands for any.

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import folder_paths
 
+from zeroctl_core.annotator_files.finding import missing_network, network_copies
 from zeroctl_core.annotators.networks import Network
 
-from .download import repository
-from .hub_cache import in_hub_cache
-from .roots import files_named, roots, target_of
+from .roots import roots, target_of
 
 __all__ = ["copies", "missing"]
 
@@ -30,25 +29,12 @@ AUX_CONFIG, AUX_KEY = "config.yaml", "annotator_ckpts_path"  # so does a file of
 
 def copies(network: Network) -> Iterator[Path]:
     """The files of a network's name, in any subfolder, and the one in Hugging Face's cache; links may lead nowhere."""
-    for folder in _folders():
-        yield from files_named(network.file, folder)
-    if (parts := repository(network)) and (path := in_hub_cache(parts["repo"], parts["file"], parts["revision"])):
-        yield path
+    return network_copies(network, _folders())
 
 
 def missing(network: Network) -> FileNotFoundError:
     """The error to raise where there is no copy: it names URL, path, size and licence."""
-    names, urls, places = (
-        " and ".join(words)
-        for words in zip(*((file.file, file.url, str(target_of(file.file))) for file in network.files), strict=True)
-    )
-    needs, are, them = ("the files", "are", "them") if network.beside else ("the file", "is", "it")
-    size = sum(file.size for file in network.files)
-    return FileNotFoundError(
-        f"The annotator network {network.name!r} needs {needs} {names}, {size / 1e6:.1f} MB, which {are} not in "
-        f"{', '.join(map(str, _folders())) or 'any folder'}. Download {urls} and put {them} at {places}, or set "
-        f"download to true. Licence of the weights: {network.licence}."
-    )
+    return missing_network(network, _folders(), target_of, "or set download to true")
 
 
 def _folders() -> list[Path]:

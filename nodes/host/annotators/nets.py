@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,15 @@ import comfy.model_patcher
 import torch
 from torch import nn
 
+from zeroctl_core.annotator_files.finding import first_that_loads
 from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.networks.loading import load_network
 from zeroctl_core.annotators.transformers_models import load_model
-from zeroctl_core.files.weight_file import CheckpointError
 
 from ..paths import fingerprint
-from .download import download, link_to_nothing
+from .download import download, download_folder
 from .files import copies, missing
-from .folders import download_folder, folder_copies, is_published, missing_folder
+from .folders import folder_copies, is_published, missing_folder
 
 __all__ = ["load_folders", "load_networks"]
 
@@ -64,11 +64,13 @@ def _patcher_of_network(name: str, may_download: bool) -> Any:
         files = ",".join(fingerprint(place) for place in places if place.exists() or place == path)
         return _patcher(name, files, lambda: load_network(name, path))
 
-    return _first_that_loads(
+    return first_that_loads(
         copies(network),
         load,
         fetch=(lambda broken: download(network)) if may_download else None,
         missing=lambda: missing(network),
+        remedy="or set download to true to fetch it again",
+        say=_say,
     )
 
 
@@ -78,41 +80,18 @@ def _patcher_of_folder(task: str, name: str, may_download: bool) -> Any:
         return _patcher(task, files, lambda: load_model(folder, task))
 
     published = is_published(task, name)
-    return _first_that_loads(
+    return first_that_loads(
         folder_copies(task, name),
         load,
         fetch=(lambda broken: download_folder(task, broken)) if may_download and published else None,
         missing=lambda: missing_folder(task),
         remedy="or set download to true to fetch it again" if published else "and download it again",
+        say=_say,
     )
 
 
-def _first_that_loads(
-    paths: Iterable[Path],
-    load: Callable[[Path], Any],
-    *,
-    fetch: Callable[[list[Path]], Path] | None,
-    missing: Callable[[], FileNotFoundError],
-    remedy: str = "or set download to true to fetch it again",
-) -> Any:
-    """What `load` makes of the first copy that can be read, or else of what `fetch` brings; it gets the broken ones.
-
-    Raises what `missing` returns where there is no copy, and `CheckpointError` where all are broken and nothing may be
-    fetched.
-    """
-    faults: dict[Path, str] = {}
-    for path in paths:
-        try:
-            return load(path)
-        except (CheckpointError, OSError) as error:
-            faults[path] = link_to_nothing(path) or str(error)
-            log.warning("[zeroctl] passed over: %s", faults[path])
-    if fetch is not None:
-        return load(fetch(list(faults)))
-    if not faults:
-        raise missing()
-    path = next(iter(faults))
-    raise CheckpointError(f"{faults[path].rstrip('.')}. Delete {path}, {remedy}.")
+def _say(text: str) -> None:
+    log.warning("[zeroctl] %s", text)
 
 
 def _device() -> torch.device:

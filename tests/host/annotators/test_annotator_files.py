@@ -25,6 +25,8 @@ from safetensors.torch import load_file, save_file
 from tiny_transformers import write_tiny
 from torch import Tensor
 
+from zeroctl_core.annotator_files import finding
+from zeroctl_core.annotator_files.published import FILES, repository
 from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.annotators.networks import NETWORKS
 
@@ -172,9 +174,8 @@ def test_a_missing_folder_is_named_with_its_source_and_place(host, images, files
 def test_a_listing_of_the_nodes_walks_the_folders_once_and_the_next_one_anew(host, files, monkeypatch) -> None:
     """Four inputs ask for four tasks; a folder that comes in between is in the next listing, as after pressing R."""
     pytest.importorskip("transformers", reason="the host has no transformers")
-    folders = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.annotators.folders"]
-    walk, walks = folders.files_named, []
-    monkeypatch.setattr(folders, "files_named", lambda *arguments: walks.append(arguments) or walk(*arguments))
+    walk, walks = finding.files_named, []
+    monkeypatch.setattr(finding, "files_named", lambda *arguments: walks.append(arguments) or walk(*arguments))
 
     def listing() -> list[str]:
         with host.folder_paths.cache_helper:  # as the host's /object_info
@@ -363,7 +364,7 @@ def test_the_cache_of_the_hub_is_looked_into_without_network(host, images, files
     for module in (constants, file_download):
         if module is not None and hasattr(module, "HF_HUB_CACHE"):
             monkeypatch.setattr(module, "HF_HUB_CACHE", str(tmp_path))
-    parts = module_of(host, "download").repository(NETWORKS["hed"])
+    parts = repository(NETWORKS["hed"])
     repo = tmp_path / f"models--{parts['repo'].replace('/', '--')}"
     snapshot = repo / "snapshots" / ("a" * 40)
     snapshot.mkdir(parents=True)
@@ -451,7 +452,7 @@ def test_every_path_of_a_download_is_shorter_than_windows_allows(host) -> None:
     root = "C:\\" + "x" * 117
     files = [file.file for network in NETWORKS.values() for file in network.files]
     names = [published.name for published in folders.OFFERED.values()]
-    places = [*files, *(f"{name}/{file}" for name in names for file in folders.FILES)]
+    places = [*files, *(f"{name}/{file}" for name in names for file in FILES)]
     parts = {name: new_part(Path(name)).name for name in (*files, *names)}
     for part in parts.values():
         release_part(Path(part))

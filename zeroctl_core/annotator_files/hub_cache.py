@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-__all__ = ["in_hub_cache"]
-
 
 def in_hub_cache(repo: str, name: str, revision: str = "main") -> Path | None:
     """A file of a repository where the cache has it; None where it does not, and without huggingface_hub."""
