@@ -14,8 +14,9 @@ from zeroctl_core.train.prepare.fault import Fault, lines_of
 from zeroctl_core.train.prepare.pairs import find_samples
 from zeroctl_core.train.prepare.sample import Sample
 
+from .host.annotators.inputs import download_input
 from .host.schema import LARGEST_SEED, ComfyNode, NodeOutput, TrainingDataSocket, io, option, schema
-from .host.training.data import TrainingData, checked, prepared, samples_of
+from .host.training.data import TrainingData, checked, prepared, samples_of, with_net
 from .host.training.folders import data_folder, input_folder
 from .host.training.run import train
 
@@ -58,8 +59,8 @@ class ZeroctlTrainingData(ComfyNode):
                     "annotator",
                     options=[*usable_annotators(), GIVEN],
                     default="canny",
-                    tooltip="What draws the conditions from the pictures. given: they are connected, or in "
-                    "conditions_folder.",
+                    tooltip="What draws the conditions from the pictures; the help page says which need a file. given: "
+                    "they are connected, or in conditions_folder.",
                 ),
                 io.String.Input(
                     "settings", default="", tooltip="Settings of the annotator: low=50, high=150. Empty: its defaults."
@@ -89,6 +90,7 @@ class ZeroctlTrainingData(ComfyNode):
                     tooltip="One for each picture, or one for all.",
                 ),
                 io.Image.Input("conditions", optional=True, tooltip="One for each picture, in the same order."),
+                download_input(optional=True),
             ],
             outputs=[
                 TrainingDataSocket.Output(display_name="data", tooltip="For Train ControlNet."),
@@ -116,6 +118,7 @@ class ZeroctlTrainingData(ComfyNode):
         images: list[Tensor] | None = None,
         captions: list[str] | None = None,
         conditions: list[Tensor] | None = None,
+        download: list[bool] | None = None,
     ) -> NodeOutput:
         is_given = annotator[0] == GIVEN
         if bool(folder[0]) == bool(images):
@@ -135,12 +138,13 @@ class ZeroctlTrainingData(ComfyNode):
             held_out=held_out[0],
         )
         target = data_folder(name[0])
+        drawing = with_net(config.drawing, bool(download and download[0]))
         if folder[0]:
             samples, faults = _samples(config)
         else:
             samples, faults = samples_of(images or [], conditions or [], captions or []), []
         lines: list[str] = []
-        samples, more = checked(samples, config.drawing, target, clip=clip[0], vae=vae[0], say=lines.append)
+        samples, more = checked(samples, drawing, target, clip=clip[0], vae=vae[0], say=lines.append)
         faults += more
         if len(samples) <= config.held_out and any(fault.is_unusable for fault in faults):
             raise ValueError(
@@ -149,7 +153,7 @@ class ZeroctlTrainingData(ComfyNode):
             )
         data = prepared(
             samples,
-            config.drawing,
+            drawing,
             target,
             held_out=config.held_out,
             clip=clip[0],

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from annotator_graphs import random_state
 from control_graphs import latents
 from demo_graphs import demo_graph
 from host_graphs import Graph, node
@@ -23,6 +24,9 @@ from scene_files import write_scenes
 from torch import Tensor
 
 from zeroctl_core import UNet, load_controlnet
+from zeroctl_core.annotator_files.annotator_net import AnnotatorFolder
+from zeroctl_core.annotators import ANNOTATORS
+from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.train import run as running
 from zeroctl_core.train.__main__ import Options, of_data
 from zeroctl_core.train.prepare import cache
@@ -398,6 +402,43 @@ def test_what_cannot_be_used_is_skipped_and_named_in_the_report(host: Host, pict
 def test_what_cannot_be_prepared_is_refused_in_words(host: Host, pictures: Path, inputs: Any, message: str) -> None:
     with pytest.raises(NodeFailed, match=message):
         host.run(training_graph("x", 1, **inputs), keep={"data": ["data", 0]})
+
+
+# ---- conditions that a network draws
+
+
+@pytest.fixture
+def teed(host: Host) -> Iterator[Path]:
+    """The file of a network with random weights, where the annotators' nodes find theirs."""
+    path = Path(host.folder_paths.models_dir) / "annotators" / NETWORKS["teed"].file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(random_state("teed"), path)
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def test_a_network_draws_the_conditions_and_scores_as_by_the_command(
+    host: Host, pictures: Path, teed: Path, tmp_path: Path
+) -> None:
+    graph = training_graph("drawn", 1, annotator="teed", name="drawn")
+    data, _ = outputs(host, graph, "data", 2)
+    net = AnnotatorFolder(teed.parent).net(ANNOTATORS["teed"], {})
+    drawing = Drawing(size=(128, 128), annotator="teed", net=net)
+    index = prepare(find_samples(pictures).samples, drawing, load_source(WORLD), tmp_path, held_out=4)
+    assert index == data.index and index.network
+    report = outputs(host, graph, "train", 3)[2]
+    assert "step 1/1" in report and "has no score, nothing draws it again" not in report
+
+    torch.save({key: value * 0.5 for key, value in random_state("teed").items()}, teed)
+    changed, _ = outputs(host, graph, "data", 2)
+    assert changed.index.latents == index.latents and changed.index.conditions != index.conditions
+
+
+def test_a_network_that_is_nowhere_is_named_before_anything_is_encoded(host: Host, pictures: Path) -> None:
+    for download in ({}, {"download": False}):
+        with pytest.raises(NodeFailed, match=f"needs the file {NETWORKS['teed'].file}, .*set download to true"):
+            outputs(host, training_graph("x", 1, annotator="teed", name="nowhere", **download), "data", 2)
+    assert not (Path(host.folder_paths.get_output_directory()) / "zeroctl" / "data" / "nowhere").exists()
 
 
 # ---- the whole chain

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..annotator_files.annotator_net import AnnotatorFolder, default_folder
+from ..annotators import ANNOTATORS
+from ..annotators.settings_text import parse_settings
 from ..command_line import read_options, run_command
 from .config import ControlConfig
 from .memory import keep_memory
 from .prepare.source import PreparedSource
 from .run import train_control
+from .score import SCORES
 from .source import WORLD, Source, load_source
 
 
@@ -32,6 +36,10 @@ class Options(ControlConfig):
     data: Path | None = None
     """Folder that `python -m zeroctl_core.train.prepare` wrote: what is trained on, and what the control follows.
     `None`: the data of the source."""
+
+    annotators: Path | None = None
+    """Folder with the files of the annotators' networks, as for the preparation: scores draw the conditions again.
+    `None`: ComfyUI's models/annotators where this is one of its custom nodes, else models/annotators."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def of_data(options: Options, base: Source) -> tuple[Options, Source]:
     """The options and the source of a run: with `data`, the condition is that of the data.
 
-    Raises `ValueError` for another condition than that.
+    Raises `ValueError` for another condition than that, and where scores need a network that is not there.
     """
     if options.data is None:
         return options, base
@@ -67,6 +75,11 @@ def of_data(options: Options, base: Source) -> tuple[Options, Source]:
     own = source.index.condition
     if options.condition not in (own, ControlConfig.condition):
         raise ValueError(f"condition is {options.condition!r}, and {options.data} holds {own!r}; leave the option out")
+    index = source.index
+    if index.network and index.annotator in SCORES and index.held_out and options.score_every:
+        annotator = ANNOTATORS[index.annotator]
+        files = AnnotatorFolder(options.annotators or default_folder())
+        source.net = files.same_net(annotator, parse_settings(annotator, index.settings), index.network)
     return replace(options, condition=own), source
 
 

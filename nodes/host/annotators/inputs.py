@@ -57,10 +57,12 @@ def resolution_input(
     return io.Int.Input("resolution", default=default, min=0, max=RESOLUTIONS[1], step=8, tooltip=tooltip)
 
 
-def download_input() -> Any:
+def download_input(*, optional: bool = False) -> Any:
+    more: dict[str, Any] = {"optional": True} if optional else {}
     return io.Boolean.Input(
         "download",
         default=False,
+        **more,
         tooltip="Fetch the files of the network when they are not on disk. Off: nothing is ever fetched, and what is "
         "missing is an error that says where it belongs.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,20 @@ import comfy.model_patcher
 import torch
 from torch import nn
 
+from zeroctl_core.annotator_files.annotator_net import AnnotatorNet, digest_of, folder_files, network_files
 from zeroctl_core.annotator_files.finding import first_that_loads
+from zeroctl_core.annotators import Annotator
 from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.networks.loading import load_network
+from zeroctl_core.annotators.params import Value
 from zeroctl_core.annotators.transformers_models import load_model
 
 from ..paths import fingerprint
 from .download import download, download_folder
 from .files import copies, missing
-from .folders import folder_copies, is_published, missing_folder
+from .folders import first_folder, folder_copies, is_published, missing_folder
 
-__all__ = ["load_folders", "load_networks"]
+__all__ = ["annotator_net", "load_folders", "load_networks"]
 
 log = logging.getLogger("zeroctl")
 
@@ -56,13 +60,49 @@ def load_folders(
     return _on_device([*folders, *(_patcher_of_network(name, may_download) for name in networks)], pixels)
 
 
+def annotator_net(
+    annotator: Annotator, settings: Mapping[str, Value], may_download: bool, size: tuple[int, int]
+) -> AnnotatorNet | None:
+    """The network of an annotator with these settings for pictures of this height and width, found and loaded; None
+    where it needs none. It comes to the host's device whenever it is used.
+
+    Raises what `load_networks` and `load_folders` raise.
+    """
+    if annotator.task:
+        name = first_folder(annotator.task)
+        located = _located_folder(annotator.task, name, may_download)
+    elif (network := annotator.network(**settings)) is not None:
+        name, located = network, _located_network(network, may_download)
+    else:
+        return None
+    height, width = size
+    pixels = annotator.seen_pixels(height, width, **settings)
+    return AnnotatorNet(name, digest_of(located.files), lambda: _on_device([located.patcher], pixels)[0])
+
+
+@dataclass(frozen=True)
+class _Located:
+    """The files that hold a network, and the host's ModelPatcher of it."""
+
+    files: Sequence[Path]
+    patcher: Any
+
+
 def _patcher_of_network(name: str, may_download: bool) -> Any:
+    return _located_network(name, may_download).patcher
+
+
+def _patcher_of_folder(task: str, name: str, may_download: bool) -> Any:
+    return _located_folder(task, name, may_download).patcher
+
+
+def _located_network(name: str, may_download: bool) -> _Located:
     network = NETWORKS[name]
 
-    def load(path: Path) -> Any:
-        places = (path, *(path.with_name(file.file) for file in network.beside))
-        files = ",".join(fingerprint(place) for place in places if place.exists() or place == path)
-        return _patcher(name, files, lambda: load_network(name, path))
+    def load(path: Path) -> _Located:
+        places = network_files(network, path)
+        files = ",".join(fingerprint(place) for place in places)
+        return _Located(places, _patcher(name, files, lambda: load_network(name, path)))
 
     return first_that_loads(
         copies(network),
@@ -74,10 +114,11 @@ def _patcher_of_network(name: str, may_download: bool) -> Any:
     )
 
 
-def _patcher_of_folder(task: str, name: str, may_download: bool) -> Any:
-    def load(folder: Path) -> Any:
+def _located_folder(task: str, name: str, may_download: bool) -> _Located:
+    def load(folder: Path) -> _Located:
         files = ",".join(fingerprint(path) for path in sorted(folder.iterdir()) if path.is_file())
-        return _patcher(task, files, lambda: load_model(folder, task))
+        patcher = _patcher(task, files, lambda: load_model(folder, task))
+        return _Located(folder_files(folder), patcher)
 
     published = is_published(task, name)
     return first_that_loads(

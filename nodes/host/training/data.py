@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import comfy.utils
 import torch
 from torch import Tensor
 
+from zeroctl_core.annotator_files.annotator_net import AnnotatorNet
+from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.files.plural import plural
 from zeroctl_core.train.display import Say
 from zeroctl_core.train.prepare.cache import Index
@@ -21,9 +23,10 @@ from zeroctl_core.train.prepare.preparing import Drawing, Report, prepare
 from zeroctl_core.train.prepare.sample import Sample, TensorPicture
 from zeroctl_core.train.surprise import surprises_said
 
+from ..annotators.nets import annotator_net
 from .base import encoders_of
 
-__all__ = ["TrainingData", "checked", "prepared", "samples_of"]
+__all__ = ["TrainingData", "checked", "prepared", "samples_of", "with_net"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,16 @@ class TrainingData:
     index: Index
     clip: Any
     vae: Any
+    net: AnnotatorNet | None = None  # with which the conditions were drawn, and scores draw them again
+
+
+def with_net(drawing: Drawing, may_download: bool) -> Drawing:
+    """A drawing with the network that its annotator needs, if any. Raises what `annotator_net` raises."""
+    if not drawing.annotator:
+        return drawing
+    with torch.inference_mode(False):
+        net = annotator_net(ANNOTATORS[drawing.annotator], drawing.settings, may_download, drawing.size)
+    return replace(drawing, net=net)
 
 
 def samples_of(images: Sequence[Tensor], conditions: Sequence[Tensor], captions: Sequence[str]) -> list[Sample]:
@@ -94,7 +107,7 @@ def prepared(
     base = encoders_of(clip, vae)
     with torch.inference_mode(False), surprises_said(say):
         index = prepare(samples, drawing, base, folder, held_out=held_out, report=_shown(), say=say)
-    return TrainingData(folder, index, clip, vae)
+    return TrainingData(folder, index, clip, vae, drawing.net)
 
 
 def _shown() -> Report:

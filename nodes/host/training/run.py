@@ -22,6 +22,7 @@ from zeroctl_core.train.prepare.source import PreparedSource
 from zeroctl_core.train.run import TrainedControl, train_control
 from zeroctl_core.train.surprise import surprises_said
 
+from ..annotators.roots import target_of
 from ..loading import load_file
 from .base import base_of
 from .data import TrainingData
@@ -53,7 +54,7 @@ def train(model: Any, data: TrainingData, config: ControlConfig, node_id: str) -
     lines: list[str] = []
     device = comfy.model_management.get_torch_device()
     with torch.inference_mode(False), torch.enable_grad():
-        source = _ShownSource(base_of(model, data.clip, data.vae), data.folder, data.index)
+        source = _ShownSource(base_of(model, data.clip, data.vae), data.folder, data.index, data.net)
         config = replace(config, condition=source.index.condition, work=runs_folder(), device=str(device))
         view = source.view = _View(config, source, node_id, lines)
         with surprises_said(view.say):
@@ -131,5 +132,6 @@ def _summary(result: TrainedControl, config: ControlConfig, data: TrainingData) 
         jump,
         f"to go on without ComfyUI: python -m zeroctl_core.train --data {data.folder} --work {config.work} "
         f"--run {config.run} --steps {config.steps} --batch-size {config.batch_size} --learning-rate "
-        f"{config.learning_rate:g} --seed {config.seed}",
+        f"{config.learning_rate:g} --seed {config.seed}"
+        + (f" --annotators {target_of('')}" if data.index.network else ""),
     ]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ...annotator_files.annotator_net import AnnotatorFolder, default_folder
+from ...annotators import ANNOTATORS
 from ...command_line import read_options, run_command
 from ...files.plural import plural
 from ...files.written_whole import check_writable
@@ -17,7 +19,7 @@ from .contact_sheet import tiles_of, write_contact_sheet
 from .fault import lines_of
 from .looks import looks_of_part
 from .pairs import find_samples, read_leave_out
-from .preparing import prepare, prepare_share, share_of
+from .preparing import Drawing, prepare, prepare_share, share_of
 from .progress import shown_progress
 
 
@@ -39,6 +41,14 @@ class Options(PrepareConfig):
 
     leave_out: Path | None = None
     """Text file of names to leave out, one a line, as the contact sheet shows them."""
+
+    annotators: Path | None = None
+    """Folder with the files of the annotators' networks, subfolders too, beside which Hugging Face's cache is looked
+    into. `None`: ComfyUI's models/annotators where this is one of its custom nodes, else models/annotators."""
+
+    download: bool = False
+    """Fetch the files of the annotator's network into that folder when they are nowhere. By default nothing is ever
+    fetched, and what is missing is an error that says where it belongs."""
 
     sheet: Path | None = None
     """PNG for the contact sheet: every picture beside its condition, numbered and named, marked where something is
@@ -62,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def run() -> int:
         base = load_source(options.source, options.weights)
         check_writable(options.sheet_file)
+        drawing = _with_net(options)
         leave_out = read_leave_out(options.leave_out) if options.leave_out is not None else ()
         folder = find_samples(options.pictures, options.conditions, background=options.background, leave_out=leave_out)
         if options.is_share:
@@ -70,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with shown_progress("picture") as report:
             samples, faults = check_samples(
                 folder.samples,
-                options.drawing,
+                drawing,
                 losses,
                 report,
                 folder=options.output,
@@ -79,25 +90,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         faults = [*folder.faults, *faults]
         print("\n".join(lines_of(faults)) or "nothing is wrong")
         tiles, n_pictures = tiles_of(folder, faults)
-        write_contact_sheet(options.sheet_file, tiles, options.drawing)
+        write_contact_sheet(options.sheet_file, tiles, drawing)
         print(f"{options.sheet_file} shows {len(tiles)} of {plural(n_pictures, 'picture')}")
         if any(fault.is_unusable for fault in faults) and not options.skip_faults:
             raise ValueError("correct what cannot be used, or go on without it with --skip-faults or --leave-out")
         with shown_progress() as report:
             if options.is_share:
-                prepare_share(samples, options.drawing, base, options.output, report)
+                prepare_share(samples, drawing, base, options.output, report)
                 print(f"part {options.part} is in {options.output}")
                 return 0
-            index = prepare(
-                samples, options.drawing, base, options.output, held_out=options.held_out, report=report, say=print
-            )
+            index = prepare(samples, drawing, base, options.output, held_out=options.held_out, report=report, say=print)
         print(
             f"{len(index.names)} samples are in {options.output}, {options.held_out} of them for scores. Train with: "
             f"python -m zeroctl_core.train --data {options.output}"
+            + (f" --annotators {options.annotators}" if index.network and options.annotators else "")
         )
         return 0
 
     return run_command(run)
+
+
+def _with_net(options: Options) -> Drawing:
+    """The drawing of a preparation with the network that its annotator needs, if any; found before anything is read.
+
+    Raises what `AnnotatorFolder.net` raises.
+    """
+    drawing = options.drawing
+    if not drawing.annotator:
+        return drawing
+    files = AnnotatorFolder(options.annotators or default_folder(), options.download)
+    net = files.net(ANNOTATORS[drawing.annotator], drawing.settings, options.model)
+    if net is not None:
+        print(f"{drawing.annotator} draws with {net.name}")
+    return replace(drawing, net=net)
 
 
 if __name__ == "__main__":

@@ -42,11 +42,12 @@ class Index:
     latents: tuple[str, ...]  # the files of the shards in order
     conditions: tuple[str, ...]
     prompts: tuple[str, ...]
+    network: str = ""  # digits of the annotator's network, "" where it needs none
 
     @property
     def key(self) -> str:
         """Of everything that shaped the data: runs on data of the same key see the same numbers."""
-        return key_of(asdict(self))
+        return key_of(self._content())
 
     @property
     def condition(self) -> str:
@@ -54,9 +55,13 @@ class Index:
         return self.annotator or "condition"
 
     def write(self, folder: Path) -> None:
-        content = json.dumps({**asdict(self), "key": self.key}, indent=1).encode()
+        content = json.dumps({**self._content(), "key": self.key}, indent=1).encode()
         with written_whole(folder / INDEX, len(content)) as part:
             part.write_bytes(content)
+
+    def _content(self) -> dict[str, Any]:
+        """Without a network where there is none: data that was prepared before there were any keeps its key."""
+        return {name: value for name, value in asdict(self).items() if name != "network" or value}
 
 
 def read_index(folder: Path) -> Index:

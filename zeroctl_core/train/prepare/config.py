@@ -34,11 +34,15 @@ class PrepareConfig:
     them."""
 
     annotator: str = ""
-    """What draws the conditions from the pictures: canny, scribble, softedge, lineart and others (an unknown name lists
+    """What draws the conditions from the pictures: canny, scribble, softedge, depth and others (an unknown name lists
     all)."""
 
     settings: str = ""
     """Settings of the annotator: low=50, high=150."""
+
+    model: str = ""
+    """Folder of the transformers model that draws depth or segment, its path below the folder of the annotators' files.
+    Empty: the published one where it is there, else the first by name."""
 
     height: int = 128
     """Of the pictures, in pixels, a multiple of 8; the middle of each picture with these proportions is used."""
@@ -68,11 +72,21 @@ class PrepareConfig:
                 "give either conditions, a folder of condition images, or annotator, which draws them; "
                 f"annotators are: {', '.join(usable_annotators())}"
             )
+        if self.annotator in ANNOTATORS and self.annotator not in usable_annotators():
+            raise ValueError(
+                f"annotator is {self.annotator!r}, which needs a mask for every picture: make its pictures first, in "
+                f"ComfyUI by {ANNOTATORS[self.annotator].title}, and give their folder as conditions. A picture keeps "
+                "no value below 0, so fill what is masked with black or grey"
+            )
         if self.annotator and self.annotator not in usable_annotators():
             raise ValueError(
-                f"annotator is {short(repr(self.annotator))}; expected one of {', '.join(usable_annotators())}. Others "
-                "need a mask or a network: make their pictures first, and give them as conditions"
+                f"annotator is {short(repr(self.annotator))}; expected one of {', '.join(usable_annotators())}. "
+                "For poses and whatever else a control is to follow make the pictures first, and give their folder as "
+                "conditions"
             )
+        if self.model and not (self.annotator and ANNOTATORS[self.annotator].task):
+            takers = " and ".join(name for name, annotator in ANNOTATORS.items() if annotator.task)
+            raise ValueError(f"model is {short(repr(self.model))}; it is of {takers} alone")
         _ = self.drawing, self.share
 
     @property
@@ -105,5 +119,5 @@ def check_colour(name: str, colour: str) -> None:
 
 
 def usable_annotators() -> list[str]:
-    """Those that need the picture alone: no mask, and no network with their default settings."""
-    return [name for name in ANNOTATORS if ANNOTATORS[name].kind == "image" and ANNOTATORS[name].network() is None]
+    """Those that need no mask."""
+    return [name for name in ANNOTATORS if ANNOTATORS[name].kind != "masked"]

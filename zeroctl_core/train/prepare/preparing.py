@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...annotator_files.annotator_net import AnnotatorNet
 from ...annotators import ANNOTATORS
 from ...annotators.params import Value
 from ...canvas import resize_condition
@@ -29,13 +30,14 @@ Report = Callable[[int, int], None]
 class Drawing:
     """How a picture and its condition come to their size, and what draws the condition where it is not given.
 
-    `annotator` is a name of `ANNOTATORS`, and `settings` its own. Pictures are cut to the middle of the same
-    proportions as `size`, the pair alike.
+    `annotator` is a name of `ANNOTATORS`, `settings` its own, and `net` what it needs with them. Pictures are cut to
+    the middle of the same proportions as `size`, the pair alike.
     """
 
     size: tuple[int, int]  # height and width in pixels, multiples of 8
     annotator: str = ""
     settings: Mapping[str, Value] = field(default_factory=dict)
+    net: AnnotatorNet | None = None
 
     def picture(self, sample: Sample) -> Tensor:
         """[1, 3, height, width] in 0..1, filtered as it becomes smaller."""
@@ -56,7 +58,8 @@ class Drawing:
     def drawn(self, picture: Tensor) -> Tensor:
         """What the annotator draws from a picture [1, 3, height, width]."""
         annotate: Callable[..., Tensor] = ANNOTATORS[self.annotator]
-        return annotate(picture, **self.settings).clamp(0, 1)
+        net = {} if self.net is None else {"net": self.net.load()}
+        return annotate(picture, **net, **self.settings).clamp(0, 1)
 
     def placed(self, pixels: Tensor) -> Tensor:
         """A given condition [3, H, W] at its size."""
@@ -72,7 +75,8 @@ class Drawing:
     def condition_key(self, sample: Sample) -> str:
         if sample.condition is not None:
             return key_of("condition", sample.condition.key, list(self.size))
-        return key_of("condition", self.picture_key(sample), self.annotator, dict(self.settings))
+        net = [] if self.net is None else [self.net.digest]
+        return key_of("condition", self.picture_key(sample), self.annotator, dict(self.settings), *net)
 
 
 def share_of(samples: Sequence[Sample], part: tuple[int, int]) -> list[Sample]:
@@ -139,6 +143,7 @@ def prepare(
         held_out=held_out,
         annotator=drawing.annotator,
         settings=drawing.settings_text,
+        network="" if drawing.net is None else drawing.net.digest,
         size=drawing.size,
         encoders=base.encoders,
         latents=files["latents"],

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ...annotator_files.annotator_net import AnnotatorNet
 from ...annotators import ANNOTATORS
 from ...annotators.settings_text import parse_settings
 from ...control.stack import ControlStack
@@ -27,13 +28,16 @@ GUIDANCE = 3.0  # of the samples of a score
 class PreparedSource:
     """A base, and a folder that `prepare` wrote for its encoders: a `Source` of `zeroctl_core.train`.
 
-    `index` is of one of the folder's sets; None: the last one.
+    `index` is of one of the folder's sets; None: the last one. `net` is the network that its conditions were drawn
+    with; where that is not given there is no score.
 
     Raises `ValueError` for a folder that was not prepared to the end.
     """
 
-    def __init__(self, base: TrainingBase, folder: Path, index: Index | None = None) -> None:
-        self.base, self.folder = base, folder
+    def __init__(
+        self, base: TrainingBase, folder: Path, index: Index | None = None, net: AnnotatorNet | None = None
+    ) -> None:
+        self.base, self.folder, self.net = base, folder, net
         self.index: Index = read_index(folder) if index is None else index
         self._known_ends: dict[tuple[int, int, int], tuple[Ends, Tensor]] = {}
 
@@ -83,7 +87,8 @@ class PreparedSource:
     def score(self, net: nn.Module, condition: str, *, n: int, seed: int, steps: int) -> dict[str, float]:
         """`following_figures` by the annotator, applied again to samples of the held-out conditions; empty
         where it has no such score."""
-        if self.index.annotator not in SCORES or not self.index.held_out:
+        lacks_net = bool(self.index.network) and self.net is None
+        if self.index.annotator not in SCORES or not self.index.held_out or lacks_net:
             return {}
         held_out = CachedData(self.folder, self.index, held_out=True)
         batch = held_out.batch(range(min(n, len(held_out))))
@@ -108,7 +113,8 @@ class PreparedSource:
         """The conditions that the annotator draws of pictures [B, 3, H, W], with the settings of the data."""
         annotator = ANNOTATORS[self.index.annotator]
         annotate: Callable[..., Tensor] = annotator
-        return annotate(pictures, **parse_settings(annotator, self.index.settings))
+        net = {} if self.net is None else {"net": self.net.load()}
+        return annotate(pictures, **net, **parse_settings(annotator, self.index.settings))
 
     @torch.no_grad()
     def samples(self, net: nn.Module | None, condition: Tensor, prompts: Prompts, *, seed: int, steps: int) -> Tensor:
