@@ -25,7 +25,7 @@ edge controls of the embedded model .27 to .44. `python -m benchmarks.jump` meas
 
 @dataclass(frozen=True)
 class Jump:
-    """A sudden convergence."""
+    """A sudden convergence, as far as it is known: a rise may go on after it was recognised."""
 
     step: int  # the first scored step above half the rise
     before: float  # the score before the rise
@@ -56,6 +56,9 @@ class JumpDetector:
 
     `before` is the first score, that of no control. A score that is lower than an earlier one by more than scores
     scatter is left out of the timing, so that a rise is not taken for a late one because of bad scores on its way.
+
+    A rise is recognised before it is over. `jump` grows with it, as long as all of it is a jump, until `PLATEAU` scores
+    have not raised it.
     """
 
     def __init__(self, perfect: float = 1.0) -> None:
@@ -63,6 +66,12 @@ class JumpDetector:
         self.steps: list[int] = []
         self.scores: list[float] = []
         self.jump: Jump | None = None
+        self._since_grown = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `jump` is the whole rise."""
+        return self.jump is not None and self._since_grown >= PLATEAU
 
     def add(self, step: int, score: float) -> Jump | None:
         """Take the score of a step; the jump, when this score is the first that shows it.
@@ -75,10 +84,16 @@ class JumpDetector:
             raise ValueError(f"the score of step {step} is {score}; expected a finite number")
         self.steps.append(step)
         self.scores.append(score)
-        if self.jump is not None:
+        if self.is_over:
             return None
-        self.jump = self._look()
-        return self.jump
+        jump = self._look()
+        if self.jump is None:
+            self.jump = jump
+            return jump
+        has_grown = jump is not None and jump.after > self.jump.after
+        self._since_grown = 0 if has_grown else self._since_grown + 1
+        self.jump = jump if has_grown else self.jump
+        return None
 
     def _look(self) -> Jump | None:
         last = self.scores[-PLATEAU:]

@@ -27,6 +27,9 @@ from .surprise import Surprise
 BEST = "best.safetensors"  # in the folder of a run: the control of the best score
 SCORE_SEED = 7  # of the held-out scenes and the noise of scores: the same ones at every step and in every run
 
+ANNOUNCEMENT = "*** "
+"""Before what is said of a jump."""
+
 RUINED = 0.05  # share of burnt-out channels, beyond those without control, that is told
 
 UNSCORED = {"step", "lr", "seconds", "loss", "gap"}
@@ -94,6 +97,7 @@ class Watch:
         self.detector = detector_of(self.log)
         self.step = int(self.lines[-1]["step"]) if self.lines else 0
         self._has_told = False  # that there is no score
+        self._announced: Jump | None = None
         self._before: float | None = None  # seconds of training in earlier processes; None until the first call
 
     @property
@@ -190,8 +194,16 @@ class Watch:
             self._has_told = True
             cause = "true pictures score no more than chance" if "saturated" in line else "nothing draws it again"
             self.say(f"this condition has no score, {cause}: the gap and the samples tell what is learnt")
-        if "follow" in line and (jump := self.detector.add(now.step, line["follow"])):
-            self.say(f"*** {jump}{self._samples_at(jump)}")
+        if "follow" in line:
+            self._announce(now, is_new=self.detector.add(now.step, line["follow"]) is not None)
+
+    def _announce(self, now: Progress, *, is_new: bool) -> None:
+        """Say the jump when a score shows it, and all of it once the rise is over; in a run that goes on, once more."""
+        jump = self.detector.jump
+        is_whole = self.detector.is_over or now.step == now.steps
+        if jump is not None and jump != self._announced and (is_new or is_whole):
+            self._announced = jump
+            self.say(f"{ANNOUNCEMENT}{jump}{self._samples_at(jump)}")
 
 
 def following_text(line: Line, *, in_full: bool) -> str:

@@ -58,15 +58,36 @@ def test_two_bad_scores_in_a_row_do_not_make_a_steady_rise_late():
         assert look(STEPS, scores) is None
 
 
-def test_it_is_announced_once_and_read_as_a_sentence():
+def test_it_is_announced_once_grows_to_the_whole_rise_and_reads_as_a_sentence():
     detector = JumpDetector()
     scores = [0.21, 0.20, 0.22, 0.21, 0.22, 0.74, 0.75, 0.80, 0.81]
     jumps = [detector.add(25 * place, score) for place, score in enumerate(scores)]
     assert [place for place, jump in enumerate(jumps) if jump] == [7]  # three scores agree
-    assert detector.jump is jumps[7] == Jump(step=125, before=0.21, after=0.75, foot=100, top=125)
+    assert jumps[7] == Jump(step=125, before=0.21, after=0.75, foot=100, top=125)
+    assert detector.jump == Jump(step=125, before=0.21, after=0.80, foot=100, top=125) and not detector.is_over
     assert str(jumps[7]) == (
         "sudden convergence at step 125: the score went from 0.21 to 0.75, for the most part between steps 100 and 125"
     )
+
+
+def test_a_rise_that_is_recognised_on_its_way_is_whole_once_three_scores_have_not_raised_it():
+    detector = JumpDetector()
+    rise = [0.0, 0.0, 0.01, 0.0, 0.0, 0.46, 0.48, 0.50, 0.70, 0.84, 0.86, 0.87]
+    afters = []
+    for place, score in enumerate([*rise, 0.86, 0.85, 0.86, 0.99, 0.99, 0.99]):
+        detector.add(10 * place, score)
+        afters.append((detector.jump.after if detector.jump else None, detector.is_over))
+    assert afters[7] == (0.48, False) and afters[11] == (0.86, False)
+    assert afters[13] == (0.86, False) and afters[14] == afters[-1] == (0.86, True)
+    assert detector.jump.before == 0 and detector.jump.foot == 40
+
+
+def test_a_slow_rise_after_a_jump_is_no_part_of_it():
+    detector = JumpDetector()
+    scores = [0.0, 0.0, 0.0, 0.0, 0.0, 0.50, 0.50, 0.50] + [0.5 + 0.02 * place for place in range(1, 24)]
+    for place, score in enumerate(scores):
+        detector.add(10 * place, score)
+    assert detector.jump.after < 0.8 and detector.jump.top <= 0.5 * 10 * len(scores)
 
 
 def test_scores_must_come_in_order_and_finite():
