@@ -29,6 +29,7 @@ from zeroctl_core.annotators import ANNOTATORS
 from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.train import run as running
 from zeroctl_core.train.__main__ import Options, of_data
+from zeroctl_core.train.config import ControlConfig
 from zeroctl_core.train.prepare import cache
 from zeroctl_core.train.prepare.cache import CachedData
 from zeroctl_core.train.prepare.pairs import find_samples
@@ -213,6 +214,36 @@ def test_the_node_shows_the_newest_line_first(host: Host, pictures: Path, monkey
     host.run(training_graph("shown", 1))
     assert texts[0] == "preparing the samples" and texts[1] == "16 samples;\npreparing the samples"
     assert texts[3].startswith("step 1/1: ") and "following" in texts[3].splitlines()[0]
+
+
+def test_the_announced_jump_stays_in_view_to_the_end_with_the_whole_rise(
+    host: Host, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is seen before the rise is over, and many lines come after it. One sheet is drawn for each score, no more, and
+    shown."""
+    import comfy.utils
+
+    rise = [*[0.0] * 7, 0.46, 0.48, 0.50, 0.70, 0.84, 0.86, 0.87, 0.86, 0.86, 0.86]
+    scores, texts, sheets = iter(rise), [], []
+    run_module = sys.modules[f"{host.pack_module(ROOT).__name__}.nodes.host.training.run"]
+    sheet = run_module._View.sheet
+    monkeypatch.setattr(ControlConfig, "is_scored", lambda self, step: True)
+    monkeypatch.setattr(PreparedSource, "score", lambda self, *_, **__: {"follow": next(scores)})
+    monkeypatch.setattr(PreparedSource, "samples", lambda self, net, condition, *_, **__: condition * (net is not None))
+    monkeypatch.setattr(run_module._View, "sheet", lambda self, net: (sheets.append(1), sheet(self, net))[1])
+    monkeypatch.setattr(host.server, "send_progress_text", lambda text, node_id, *_: texts.append(text))
+    bar, previews = comfy.utils.ProgressBar, []
+    update = bar.update_absolute
+    monkeypatch.setattr(bar, "update_absolute", lambda self, *now: (previews.extend(now[2:]), update(self, *now))[1])
+    graph = training_graph("jumps", len(rise) - 1)
+    graph["train"]["inputs"]["batch_size"] = 1
+    _, samples, report = outputs(host, graph, "train", 3)
+    first = next(place for place, text in enumerate(texts) if "***" in text)
+    assert all(text.startswith("*** sudden convergence at step ") for text in texts[first:])
+    assert all(text.count("***") == 1 for text in texts[first:]) and len(texts) - first > 6
+    assert "from 0.00 to 0.48" in texts[first] and "from 0.00 to 0.86" in texts[-1].splitlines()[0]
+    assert "from 0.00 to 0.86" in report.splitlines()[1]
+    assert len(sheets) == len(previews) == len(rise) and samples.shape == (3, 128, 3 * 128, 3)
 
 
 def test_what_a_node_says_of_a_run_names_no_option_of_the_command(host: Host, pictures: Path) -> None:

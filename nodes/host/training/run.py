@@ -21,6 +21,7 @@ from zeroctl_core.train.prepare.cache import CachedData
 from zeroctl_core.train.prepare.source import PreparedSource
 from zeroctl_core.train.run import TrainedControl, train_control
 from zeroctl_core.train.surprise import surprises_said
+from zeroctl_core.train.watching import ANNOUNCEMENT
 
 from ..annotators.roots import target_of
 from ..loading import load_file
@@ -59,7 +60,7 @@ def train(model: Any, data: TrainingData, config: ControlConfig, node_id: str) -
         view = source.view = _View(config, source, node_id, lines)
         with surprises_said(view.say):
             result = train_control(config, source, callbacks=[view], say=view.say)
-        samples = view.sheet(result.net)
+        samples = view.sheet(result.net) if view.newest is None else view.newest
         source.unet.to("cpu")
     comfy.model_management.soft_empty_cache()
     report = "\n".join([*_summary(result, config, data), *lines])
@@ -98,18 +99,27 @@ class _View:
         data = CachedData(source.folder, source.index, held_out=bool(source.index.held_out))
         self.batch = data.batch(range(min(SHOWN, len(data))))
         self.without: Tensor | None = None
+        self.newest: Tensor | None = None  # the sheet of the step that the run is at
+        self.announcement = ""
 
     def __call__(self, now: Progress) -> None:
+        if not self.config.is_scored(now.step):
+            self.newest = None
         self.bar.update_absolute(now.step, now.steps)
         comfy.model_management.throw_exception_if_processing_interrupted()
 
     def say(self, text: str) -> None:
-        """The newest line first; Nodes 2.0 runs the lines together."""
-        self.lines.append(text.removeprefix(f"{self.config.condition}: "))
+        """The announced jump before all others to the end, then the newest line first; Nodes 2.0 runs the lines
+        together."""
+        line = text.removeprefix(f"{self.config.condition}: ")
+        self.lines.append(line)
+        if line.startswith(ANNOUNCEMENT):
+            self.announcement = line
         log.info("[zeroctl] %s", text)
         server = getattr(PromptServer, "instance", None)
         if server is not None and self.node_id:
-            server.send_progress_text(";\n".join(reversed(self.lines[-LAST_LINES:])), self.node_id)
+            last = [line for line in reversed(self.lines[-LAST_LINES:]) if line != self.announcement]
+            server.send_progress_text(";\n".join(filter(None, [self.announcement, *last])), self.node_id)
 
     def sheet(self, net: nn.Module) -> Tensor:
         """Condition, without and with the control, side by side: [B, 3, H, 3 W] in 0..1."""
@@ -121,6 +131,7 @@ class _View:
         rows = torch.cat(tuple(sheet), dim=1)
         pixels = (rows.movedim(0, -1) * 255).round().to(torch.uint8).numpy()
         self.bar.update_absolute(self.bar.current, self.bar.total, ("JPEG", Image.fromarray(pixels), PREVIEW_SIZE))
+        self.newest = sheet
         return sheet
 
 
