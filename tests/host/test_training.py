@@ -134,6 +134,22 @@ def test_more_steps_go_on_to_the_bits_of_one_run_and_of_the_command(host: Host, 
         assert_equal_weights(weights_of(host, "whole"), weights_of(host, run))
 
 
+def test_a_run_goes_from_the_graph_to_the_command_and_back_to_the_bits_of_the_command_alone(
+    host: Host, pictures: Path, interrupted_at: Callable[..., None]
+) -> None:
+    """The short form of the thousand pictures below, and the other way round."""
+    interrupted_at(training_graph("to the command", 4), "_View", "__call__", lambda now: now.step == 2)
+    assert checkpoints(host, "to the command") == ["step-00000002"]
+    work = Path(host.folder_paths.get_output_directory()) / "zeroctl" / "train"
+    options = Options(data=work.parent / "data" / "scenes", work=work, steps=4, batch_size=4)
+    for run, steps in (("to the command", 4), ("alone", 4), ("to the graph", 2)):
+        with torch.inference_mode(False), torch.enable_grad():
+            train_control(*of_data(replace(options, run=run, steps=steps), load_source(WORLD)), say=lambda text: None)
+    host.run(training_graph("to the graph", 4))
+    for run in ("to the command", "to the graph"):
+        assert_equal_weights(weights_of(host, "alone"), weights_of(host, run))
+
+
 @pytest.fixture
 def interrupted_at(host: Host, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Run a graph, and interrupt it at a call of a method of the pack's training: where `when` says so."""
