@@ -133,8 +133,12 @@ def apart(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> tuple[flo
 
 
 CASES = [
-    pytest.param(preset, prediction, start, id=f"{preset} {prediction} {start}")
-    for preset in ("narrow", "narrow21", "narrowxl")
+    pytest.param(preset, prediction, start, id=f"{preset} {prediction} {start}", marks=marks)
+    for presets, marks in (
+        (("narrow", "narrow21", "narrowxl"), ()),
+        (("thin", "thin21", "thinxl"), pytest.mark.long),  # of 320 channels: 100 s of a core
+    )
+    for preset in presets
     for prediction in ("eps", "v")
     for start in ("zero", "random")
 ]
