@@ -10,7 +10,7 @@ from zeroctl_core.canvas import RESIZE_MODES
 from .host.expanding import HIDDEN, Expansion, one_of_each
 from .host.inputs import check_choice
 from .host.paths import controlnet_names, controlnet_path, fingerprint
-from .host.schema import ComfyNode, NodeOutput, StackSocket, io, schema
+from .host.schema import ComfyNode, NodeOutput, StackSocket, io, option, schema
 from .host.settings_json import read_settings, setting_inputs
 from .node_classes import ANNOTATOR_NODES
 
@@ -19,6 +19,12 @@ FROM_MODE = "from mode"
 TITLE = "ControlNet"
 SIDE = 512
 """Of the canvas in pixels, where the latent's would not win."""
+
+ANNOTATORS_OF_THE_PANEL = {
+    name: {"node": entry.node.__name__, "unused": sorted(entry.unused), "resizable": entry.resizable}
+    for name, entry in ANNOTATOR_NODES.items()
+}
+"""What web/js/annotator_settings.js makes its rows of, beside the inputs that those nodes declare."""
 
 
 class ZeroctlControlNet(ComfyNode):
@@ -109,10 +115,12 @@ class ZeroctlControlNet(ComfyNode):
                     tooltip="When the image has other proportions than the picture. crop: cut the middle out, as "
                     "ComfyUI does. fit: show all of it with borders. stretch: pull it into shape.",
                 ),
-                io.String.Input(
+                option(
+                    io.String,
                     "settings",
                     default="{}",
                     socketless=True,
+                    zeroctl_annotators=ANNOTATORS_OF_THE_PANEL,
                     tooltip="Settings of the annotator as JSON, by the names that its own node has, such as "
                     '{"low": 50, "high": 150}. Those that are not named have their defaults.',
                 ),

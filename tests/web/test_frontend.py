@@ -67,6 +67,8 @@ def test_every_widget_of_our_nodes_is_there(frontend: Any) -> None:
                 expected.append(name)
                 if len(spec) > 1 and spec[1].get("control_after_generate"):
                     expected.append("control_after_generate")  # the front end's own, beside a seed
+        if node_id == "ZeroctlControlNet":
+            expected.append("zeroctl_settings")  # the rows that stand for its text `settings`
         assert widgets == expected, node_id
         assert set(sockets) >= set(inputs) - set(widgets), node_id
         assert outputs == node["output_name"], node_id
