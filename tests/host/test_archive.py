@@ -37,10 +37,13 @@ def test_all_nodes_load(installed: HostServer) -> None:
     assert "IMPORT FAILED" not in installed.log() and "Traceback" not in installed.log()
 
 
-def test_the_script_is_served_once(installed: HostServer) -> None:
-    ours = [path for path in installed.get("/extensions") if "zeroctl" in path or path.endswith("notice.js")]
-    assert ours == [f"/extensions/{FOLDER}/js/notice.js"]
-    assert installed.get_bytes(ours[0]) == (ROOT / "web" / "js" / "notice.js").read_bytes()
+def test_every_script_is_served_once(installed: HostServer) -> None:
+    scripts = sorted((ROOT / "web" / "js").glob("*.js"))
+    names = {script.name for script in scripts}
+    served = [path for path in installed.get("/extensions") if "zeroctl" in path or path.rsplit("/", 1)[1] in names]
+    assert sorted(served) == [f"/extensions/{FOLDER}/js/{script.name}" for script in scripts]
+    for path, script in zip(sorted(served), scripts, strict=True):
+        assert installed.get_bytes(path) == script.read_bytes()
 
 
 def test_help_pages_and_examples_are_in_it(installed: HostServer) -> None:

@@ -235,7 +235,8 @@ def _widget_values(node: dict[str, Any], described: dict[str, Any]) -> dict[str,
     values = iter(contents)
     inputs: dict[str, Any] = {}
     for name, (kind, *options) in {**described.get("required", {}), **described.get("optional", {})}.items():
-        if not isinstance(kind, list) and kind not in WIDGETS:
+        has_widget = isinstance(kind, list) or (kind in WIDGETS and not (options and options[0].get("forceInput")))
+        if not has_widget:
             continue
         if name in described.get("optional", {}) and len(inputs) >= len(contents):
             continue
