@@ -52,6 +52,10 @@ class Node:
         self.page.wait_for_function("() => app.graph.nodes.length === 0")
         self.page.evaluate("graph => app.loadApiJson(graph, 'control')", copy.deepcopy(graph()))
         self.page.wait_for_function("() => app.graph.nodes.some(n => n.type === 'ZeroctlControlNet')")
+        # as a saved workflow: front end 1.27 writes nodes without widgets otherwise once they were loaded, takes that
+        # for a change, and forgets what was undone
+        self.page.evaluate("async () => app.loadGraphData(JSON.parse(JSON.stringify(app.graph.serialize())))")
+        self.page.wait_for_timeout(500)
         # all of it on the page, at 1x
         self.page.evaluate(
             """() => {
@@ -196,9 +200,6 @@ def test_a_change_is_shown_stored_and_queued_and_undone(node: Node) -> None:
     node.drag("blur_sigma", 0.7)
     blur = node.stored()["blur_sigma"]
     node.agrees(low=low, high=90, blur_sigma=blur)
-    tracker = "app.extensionManager.workflow.activeWorkflow.changeTracker"
-    if node.page.evaluate(f"() => !{tracker}.captureCanvasState"):
-        pytest.skip("undo is not steady on front ends as old as 1.27, for a cause that is not known yet")
     node.undo()
     node.agrees(low=low, high=90)
     node.undo()
