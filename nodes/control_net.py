@@ -7,6 +7,7 @@ from typing import Any
 from zeroctl_core import MODES
 from zeroctl_core.canvas import RESIZE_MODES
 
+from .host.acting_inputs import acting_inputs
 from .host.expanding import HIDDEN, Expansion, one_of_each
 from .host.inputs import check_choice
 from .host.paths import controlnet_names, controlnet_path, fingerprint
@@ -77,44 +78,7 @@ class ZeroctlControlNet(ComfyNode):
                     options=controlnet_names(),
                     tooltip="A file of ComfyUI's controlnet folders, trained on what the annotator draws.",
                 ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=-10.0,
-                    max=10.0,
-                    step=0.01,
-                    tooltip="Multiplies everything that the control adds. 0 switches it off; negative turns it round.",
-                ),
-                io.Float.Input(
-                    "start",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Share of the training timesteps at which it begins, as ComfyUI counts.",
-                ),
-                io.Float.Input(
-                    "end",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Share of the training timesteps at which it ends, as ComfyUI counts.",
-                ),
-                io.Combo.Input(
-                    "mode",
-                    options=list(MODES),
-                    default="balanced",
-                    tooltip="Who sees the control and how it is weighted. balanced: everywhere the same. prompt: my "
-                    "prompt is more important. control: the control is more important. paper: 64/h, cond only.",
-                ),
-                io.Combo.Input(
-                    "resize",
-                    options=list(RESIZE_MODES),
-                    default="crop",
-                    tooltip="When the image has other proportions than the picture. crop: cut the middle out, as "
-                    "ComfyUI does. fit: show all of it with borders. stretch: pull it into shape.",
-                ),
+                *acting_inputs(),
                 option(
                     io.String,
                     "settings",

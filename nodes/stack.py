@@ -8,6 +8,7 @@ from zeroctl_core import MODES, Schedule
 from zeroctl_core.canvas import RESIZE_MODES
 from zeroctl_core.control.rows import BRANCHES, Branches
 
+from .host.acting_inputs import acting_inputs
 from .host.condition_doubts import condition_doubts
 from .host.inputs import check_choice, read_condition, read_mask
 from .host.notices import notice
@@ -35,44 +36,7 @@ class ZeroctlControl(ComfyNode):
                 io.Image.Input(
                     "image", tooltip="The condition image, such as the output of an annotator. Not the photograph."
                 ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=-10.0,
-                    max=10.0,
-                    step=0.01,
-                    tooltip="Multiplies everything that the control adds. 0 switches it off; negative turns it round.",
-                ),
-                io.Float.Input(
-                    "start",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Share of the training timesteps at which it begins, as ComfyUI counts.",
-                ),
-                io.Float.Input(
-                    "end",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.001,
-                    tooltip="Share of the training timesteps at which it ends, as ComfyUI counts.",
-                ),
-                io.Combo.Input(
-                    "mode",
-                    options=list(MODES),
-                    default="balanced",
-                    tooltip="Who sees the control and how it is weighted. balanced: everywhere the same. prompt: my "
-                    "prompt is more important. control: the control is more important. paper: 64/h, cond only.",
-                ),
-                io.Combo.Input(
-                    "resize",
-                    options=list(RESIZE_MODES),
-                    default="crop",
-                    tooltip="When the image has other proportions than the picture. crop: cut the middle out, as "
-                    "ComfyUI does. fit: show all of it with borders. stretch: pull it into shape.",
-                ),
+                *acting_inputs(),
                 io.Boolean.Input(
                     "enabled", default=True, tooltip="Off: this control stays in the graph and does nothing."
                 ),
