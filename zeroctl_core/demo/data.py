@@ -76,30 +76,38 @@ def _digest(latents: Tensor) -> str:
     return hashlib.sha256(f"{latents.dtype} {tuple(latents.shape)}".encode() + latents.numpy().tobytes()).hexdigest()
 
 
-class WorldData:
-    """Scenes of the training split for a ControlNet: the `ControlData` of `zeroctl_core.train`."""
+class SceneData:
+    """Scenes for a ControlNet, the `ControlData` of `zeroctl_core.train`: their latents and captions in memory, every
+    condition drawn anew. `draw` gets scene numbers."""
 
-    def __init__(self, condition: str, seed: int, count: int, model: DemoModel, cache: Path | None = None) -> None:
-        self.condition, self.seed, self.count = condition, seed, count
-        self._draw = CONDITIONS[condition]
-        self._latents = latents_of(model.autoencoder, seed, count, cache)
-        captions = [scene(seed, index).caption for index in range(count)]
-        self._numbers = {caption: row for row, caption in enumerate(dict.fromkeys(captions))}
-        self._captions = [self._numbers[caption] for caption in captions]
-        self._contexts = model.context(list(self._numbers))
+    def __init__(
+        self, name: str, latents: Tensor, captions: Sequence[str], draw: Callable[[list[int]], Tensor], model: DemoModel
+    ) -> None:
+        self.name, self._latents, self._draw = name, latents, draw
+        numbers = {caption: row for row, caption in enumerate(dict.fromkeys(captions))}
+        self._captions = [numbers[caption] for caption in captions]
+        self._contexts = model.context(list(numbers))
         self.empty = Prompts(model.context([""]))
 
-    @property
-    def name(self) -> str:
-        return f"world {self.condition} seed {self.seed} count {self.count}"
-
     def __len__(self) -> int:
-        return self.count
+        return len(self._captions)
 
     def batch(self, indices: Sequence[int]) -> ControlBatch:
         rows = list(indices)
         return ControlBatch(
             latent=self._latents[rows],
             prompts=Prompts(self._contexts[[self._captions[row] for row in rows]]),
-            condition=self._draw(render([scene(self.seed, row) for row in rows])),
+            condition=self._draw(rows),
         )
+
+
+def world_data(condition: str, seed: int, count: int, model: DemoModel, cache: Path | None = None) -> SceneData:
+    """Scenes 0..count-1 of the training split."""
+    draw = CONDITIONS[condition]
+    return SceneData(
+        f"world {condition} seed {seed} count {count}",
+        latents_of(model.autoencoder, seed, count, cache),
+        [scene(seed, index).caption for index in range(count)],
+        lambda rows: draw(render([scene(seed, row) for row in rows])),
+        model,
+    )

@@ -20,7 +20,7 @@ from ..train.objective import STABLE_DIFFUSION
 from .autoencoder import SCALE
 from .condition_scores import CONDITION_SCORES
 from .conditions import CONDITIONS
-from .data import WorldData
+from .data import world_data
 from .following import follow_scores
 from .model import WEIGHTS, DemoModel
 from .scoring import control_samples
@@ -77,7 +77,7 @@ class World:
         return LeftOut(tokens.unknown, tokens.cut)
 
     def data(self, condition: str, *, seed: int, count: int | None, cache: Path | None) -> ControlData:
-        return WorldData(condition, seed, N_SCENES if count is None else count, self.model, cache)
+        return world_data(condition, seed, N_SCENES if count is None else count, self.model, cache)
 
     @torch.no_grad()
     def score(self, net: nn.Module, condition: str, *, n: int, seed: int, steps: int) -> dict[str, float]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from ...train.data import ControlBatch, Prompts
 from ...train.prepare.cache import CachedData
 from ...train.prepare.keys import key_of
 from ...train.prepare.preparing import Drawing, prepare
 from ...train.prepare.sample import Sample
 from ...train.source import TrainingBase
-from ..data import CHUNK, encoded
+from ..data import CHUNK, SceneData, encoded
 from ..model import DemoModel
 from ..world import SIZE
 from .captions import damaged_caption
@@ -72,34 +71,17 @@ def prepared(base: TrainingBase, condition: str, *, seed: int, count: int, folde
     return CachedData(folder, index)
 
 
-class DrawnData:
-    """Training scenes 0..count-1 of drawn shapes, which need no package: latents in memory, conditions drawn anew."""
+def drawn_data(condition: str, seed: int, count: int, model: DemoModel, cache: Path | None = None) -> SceneData:
+    """Training scenes 0..count-1 of drawn shapes, which need no package."""
+    world = scenes(seed, 0, count, shapes_only=True)
 
-    def __init__(self, condition: str, seed: int, count: int, model: DemoModel, cache: Path | None = None) -> None:
-        self.condition, self.seed, self.count = condition, seed, count
+    def pictures(start: int) -> Tensor:
+        return render(scenes(seed, start, CHUNK, shapes_only=True)).image
 
-        def pictures(start: int) -> Tensor:
-            return render(scenes(seed, start, CHUNK, shapes_only=True)).image
-
-        self._latents = encoded(model.autoencoder, pictures, f"latents-drawn-{seed}", count, cache)
-        self._scenes = scenes(seed, 0, count, shapes_only=True)
-        captions = [said_of(one, seed, index) for index, one in enumerate(self._scenes)]
-        rows = {text: row for row, text in enumerate(dict.fromkeys(captions))}
-        self._captions = [rows[text] for text in captions]
-        self._contexts = model.context(list(rows))
-        self.empty = Prompts(model.context([""]))
-
-    @property
-    def name(self) -> str:
-        return f"drawn things {self.condition} seed {self.seed} count {self.count} version {DRAWN_BY}"
-
-    def __len__(self) -> int:
-        return self.count
-
-    def batch(self, indices: Sequence[int]) -> ControlBatch:
-        rows = list(indices)
-        return ControlBatch(
-            latent=self._latents[rows],
-            prompts=Prompts(self._contexts[[self._captions[row] for row in rows]]),
-            condition=training_condition(self.condition, render([self._scenes[row] for row in rows])),
-        )
+    return SceneData(
+        f"drawn things {condition} seed {seed} count {count} version {DRAWN_BY}",
+        encoded(model.autoencoder, pictures, f"latents-drawn-{seed}", count, cache),
+        [said_of(one, seed, index) for index, one in enumerate(world)],
+        lambda rows: training_condition(condition, render([world[row] for row in rows])),
+        model,
+    )

@@ -22,7 +22,7 @@ from ..source import World
 from .captions import caption
 from .condition_scores import CONDITION_SCORES
 from .conditions import CONDITIONS
-from .data import DrawnData, prepared
+from .data import drawn_data, prepared
 from .judge import ThingsJudge, judge_scores
 from .model import WEIGHTS, WORK, ThingsModel, load_things_judge
 from .pictures import package_of, read_cutouts
@@ -95,7 +95,7 @@ class Things(World):
     def data(self, condition: str, *, seed: int, count: int | None, cache: Path | None) -> ControlData:
         """Drawn shapes are encoded into memory, pictures prepared in a folder."""
         if self.package is None:
-            return DrawnData(condition, seed, count or N_DRAWN, self.model, cache)
+            return drawn_data(condition, seed, count or N_DRAWN, self.model, cache)
         folder = (cache or self.work / "latents") / f"things-{seed}"
         return prepared(self, condition, seed=seed, count=count or N_PICTURES, folder=folder, package=self.package)
 
