@@ -9,7 +9,7 @@ from zeroctl_core import ConnectionWeights
 from .family import family_of_model, unet_base
 from .units import Unit
 
-__all__ = ["foreign_name", "foreign_weights", "needs_vae"]
+__all__ = ["check_patching", "foreign_name", "foreign_weights", "needs_vae", "patches_network"]
 
 
 def foreign_name(control_net: Any) -> str:
@@ -22,6 +22,33 @@ def foreign_name(control_net: Any) -> str:
 def needs_vae(control_net: Any) -> bool:
     """Whether the net encodes its condition image with a VAE."""
     return getattr(control_net, "latent_format", None) is not None
+
+
+def patches_network(control_net: Any) -> bool:
+    """Whether the net acts by patches of the MODEL's attention, as ControlLLLite does, and returns nothing to add."""
+    return any(callable(getattr(control_net, name, None)) for name in ("patch_attn1", "patch_attn2"))
+
+
+def check_patching(unit: Unit) -> None:
+    """Refuse what a unit asks of a net that patches the network, which acts on all rows, everywhere and alike.
+
+    Raises `ValueError` with what the unit has.
+    """
+    faults = [
+        text
+        for text, asked in (
+            ("a mask", unit.mask is not None),
+            (f"the weights {unit.weighting.name}", unit.weighting.name != "uniform"),
+            (f"branches {unit.branches}", unit.branches != "both"),
+        )
+        if asked
+    ]
+    if faults:
+        raise ValueError(
+            f"{foreign_name(unit.control_net)} patches the MODEL's attention and returns nothing that could be masked "
+            f"or weighed: it would ignore {', '.join(faults)}. Set mode to balanced and branches to both, and "
+            "disconnect weights and mask."
+        )
 
 
 def foreign_weights(unit: Unit, model: Any) -> ConnectionWeights | None:

@@ -8,8 +8,9 @@ from zeroctl_core.files.plural import plural
 
 from .control_net import is_ours
 from .family import Family, family_of_base, family_of_foreign, family_of_model
-from .foreign_nets import foreign_name, foreign_weights, needs_vae
+from .foreign_nets import check_patching, foreign_name, foreign_weights, needs_vae, patches_network
 from .inputs import naming
+from .network_control import adds_control
 from .units import Unit, UnitStack
 
 __all__ = ["check_stack", "net_name"]
@@ -30,7 +31,8 @@ def check_stack(stack: UnitStack, model: Any) -> None:
 
     stack: numbered, see `numbered`. Raises `ValueError`, with the number of the control, for a stack to which no unit
     was ever added, a net of another family than the MODEL or for images of other channels, a net that needs a VAE and
-    has none, no net at all, and weights that do not fit the net.
+    has none, no net at all, weights that do not fit the net, a MODEL that takes no control, and a net that would ignore
+    what the unit asks.
     """
     if not stack:
         raise ValueError("the stack is empty: no ControlNet Control node ever added a control to it. Connect one.")
@@ -58,6 +60,19 @@ def _check_foreign(unit: Unit, model: Any, family: Family) -> None:
     own = family_of_foreign(unit.control_net)
     if own is not None:
         _check_family(unit, own, family)
+    if hasattr(unit.control_net, "get_extra_hooks") and unit.control_net.get_extra_hooks():
+        raise ValueError(
+            f"{net_name(unit)} acts through hooks that the host takes from the conditioning, and does nothing here. "
+            "Use ComfyUI's own Apply ControlNet for it."
+        )
+    if patches_network(unit.control_net):
+        check_patching(unit)
+    elif adds_control(getattr(model, "model", model).diffusion_model) is False:
+        raise ValueError(
+            f"the MODEL is {family.name}, whose network takes no control: ComfyUI would hand it what {net_name(unit)} "
+            "adds, and it would do nothing. Remove this control; what such a MODEL has instead are model patches, with "
+            "Apply nodes of their own."
+        )
     foreign_weights(unit, model)
 
 

@@ -13,7 +13,7 @@ from zeroctl_core.files.key_faults import short
 
 from .control_net import is_ours
 from .family import family_of_model, unet_base
-from .foreign_nets import foreign_weights
+from .foreign_nets import foreign_weights, patches_network
 from .idle import idle_cause
 from .preflight import net_name
 from .units import Unit, UnitStack, without_control
@@ -63,7 +63,11 @@ def _what(unit: Unit, model: Any) -> list[str]:
     if unit.weights is not None and MODES[unit.mode][0] != choice.name:
         lines.append(f"the weights socket ({choice.name}) wins over the mode's rule ({MODES[unit.mode][0]})")
     if not is_ours(unit.control_net):
-        lines.append("runs through its own get_control on all rows; its cost is not estimated")
+        lines.append(
+            "patches the MODEL's network itself, on all rows; its cost is not estimated"
+            if patches_network(unit.control_net)
+            else "runs through its own get_control, on the rows that see it; its cost is not estimated"
+        )
         weights = foreign_weights(unit, model)
         if weights is not None:
             lines.append(

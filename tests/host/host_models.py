@@ -98,12 +98,107 @@ def flux_config() -> dict[str, Any]:
 
 def flux_model() -> Any:
     """A MODEL of a family without Stable Diffusion's UNet: a small random Flux, float32."""
+    return transformer_model("FluxSchnell", flux_config())
+
+
+QWEN = {
+    "image_model": "qwen_image",
+    "in_channels": 64,
+    "num_layers": 4,
+    "attention_head_dim": 16,
+    "num_attention_heads": 2,
+    "joint_attention_dim": 32,
+    "axes_dims_rope": (4, 6, 6),
+}
+
+
+def qwen_model() -> Any:
+    """A small random Qwen-Image, float32."""
+    return transformer_model("QwenImage", dict(QWEN))
+
+
+def transformer_model(family: str, unet_config: dict[str, Any]) -> Any:
+    """A MODEL of a family of the host's with random weights, float32."""
     import comfy.model_management
     import comfy.supported_models
     from comfy.model_patcher import ModelPatcher
 
-    config = comfy.supported_models.FluxSchnell(flux_config())
+    config = getattr(comfy.supported_models, family)(unet_config)
     config.set_inference_dtype(torch.float32, None)
     model = config.get_model({}, "")
     filled(model.diffusion_model)
     return ModelPatcher(model, comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device())
+
+
+class PooledVAE:
+    """A VAE of 16 channels in the place of a real one: each is the mean of 8x8 pixels of a colour."""
+
+    def spacial_compression_encode(self) -> int:
+        return 8
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """[B, H, W, 3] -> [B, 16, 1, H/8, W/8]."""
+        pooled = torch.nn.functional.avg_pool2d(pixels.movedim(-1, 1), 8)
+        return pooled.repeat(1, 6, 1, 1)[:, :16].unsqueeze(2)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+
+def transformer_net(network: nn.Module, latent_format: Any = None, **options: Any) -> Any:
+    """The host's CONTROL_NET around a small network for a transformer, with random weights."""
+    import comfy.controlnet
+    import comfy.model_management
+
+    kind = options.pop("kind", comfy.controlnet.ControlNet)
+    return kind(
+        filled(network),
+        load_device=comfy.model_management.get_torch_device(),
+        **({} if latent_format is None else {"latent_format": latent_format, "compression_ratio": 1}),
+        **options,
+    )
+
+
+def flux_net() -> Any:
+    """Its three and two blocks are repeated over the places of the MODEL, as one tensor each."""
+    import comfy.ldm.flux.controlnet
+    import comfy.ops
+
+    network = comfy.ldm.flux.controlnet.ControlNetFlux(
+        dtype=torch.float32, operations=comfy.ops.disable_weight_init, **flux_config()
+    )
+    return transformer_net(network, extra_conds=["y", "guidance"])
+
+
+def qwen_net() -> Any:
+    """InstantX: two blocks, each repeated thirty times as one tensor."""
+    import comfy.latent_formats
+    import comfy.ldm.qwen_image.controlnet
+    import comfy.ops
+
+    network = comfy.ldm.qwen_image.controlnet.QwenImageControlNetModel(
+        dtype=torch.float32, operations=comfy.ops.disable_weight_init, **{**QWEN, "num_layers": 2}
+    )
+    return transformer_net(network, comfy.latent_formats.Wan21(), extra_conds=[])
+
+
+def qwen_fun_net() -> Any:
+    """Fun: two blocks, at the first and the third block of the MODEL. Only newer hosts have it."""
+    import comfy.controlnet
+    import comfy.latent_formats
+    import comfy.ldm.qwen_image.controlnet
+    import comfy.ops
+
+    width = QWEN["attention_head_dim"] * QWEN["num_attention_heads"]
+    network = comfy.ldm.qwen_image.controlnet.QwenImageFunControlNetModel(
+        inner_dim=width,
+        num_attention_heads=QWEN["num_attention_heads"],
+        attention_head_dim=QWEN["attention_head_dim"],
+        num_control_blocks=2,
+        main_model_double=QWEN["num_layers"],
+        injection_layers=(0, 2),
+        dtype=torch.float32,
+        operations=comfy.ops.disable_weight_init,
+    )
+    kind = comfy.controlnet.QwenFunControlNet
+    return transformer_net(network, comfy.latent_formats.Wan21(), kind=kind, extra_conds=[])

@@ -1,7 +1,7 @@
-"""Anybody else's CONTROL_NET in our stack: through its own `get_control`, on all rows.
+"""Anybody else's CONTROL_NET in our stack: through its own `get_control`, on the rows that see it.
 
 Schedule, branches, weights and mask are applied around it; strength goes through the net itself, so that a net with a
-rule of its own (strength to a power) keeps it. Rows that must not see the control are zeroed.
+rule of its own (its square root) keeps it. Other rows get zeros.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from zeroctl_core.control.run import Cache, index_of_rows, mask_of_rows
 from zeroctl_core.files.plural import plural
 from zeroctl_core.residuals import times
 
-from ..foreign_nets import foreign_name
+from ..foreign_nets import foreign_name, patches_network
+from ..network_control import token_grid
 from .call import Call
 from .lists import PLACES, Control
 
@@ -36,6 +37,15 @@ class _Hint:
 
     crop: Crop | None
     images: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """Rows of one call that the net computes together, chunk by chunk; each chunk has the same number of them."""
+
+    hint: _Hint
+    rows: tuple[int, ...]
+    chunks: tuple[int, ...]
 
 
 class Foreign:
@@ -60,7 +70,7 @@ class Foreign:
         connections: Sequence[Connection] = (),
     ) -> None:
         self._net = control_net.copy()
-        self._net.set_cond_hint(image, 1.0, (0.0, 1.0), vae=vae)
+        self._vae = vae
         self._image = image
         self._canvas_image = canvas_image
         self._canvas = canvas
@@ -70,6 +80,7 @@ class Foreign:
         self._cache = Cache()
         self._branches = branches
         self._connections = tuple(connections)
+        self._patches = patches_network(self._net)
         self._hint: _Hint | None = None
         self._batch = 0
         self._ready = False
@@ -80,42 +91,69 @@ class Foreign:
         Raises `ValueError` where the number of weights is not the net's number of outputs, where the outputs do not fit
         the UNet, and where the net has no maps to mask.
         """
-        rows, batch = call.rows, call.x.shape[0]
         weights = (strength,) if self._weights is None else tuple(strength * weight for weight in self._weights)
-        own_rows = rows_acted_on(weights, self._branches, self._support, rows)
+        own_rows = rows_acted_on(weights, self._branches, self._support, call.rows)
         if not own_rows:
             return None
+        parts = self._parts(call, own_rows)
+        if self._patches:
+            return self._patched(call, parts, strength)
+        control = _stacked([self._call(call, part, strength) for part in parts])
+        return None if control is None else self._weighted(control, call, own_rows, -1.0 if strength < 0.0 else 1.0)
+
+    def _parts(self, call: Call, own_rows: Sequence[int]) -> list[_Part]:
+        """The rows that see the control, in as few calls as the net allows: one, unless chunks see different pictures.
+
+        The host gives the rows of a chunk the images in order; rows of a context window are other ones.
+        """
+        rows, several = call.rows, self._image.shape[0] > 1
+        parts: list[_Part] = []
+        for chunk in range(call.chunks):
+            own = tuple(row for row in own_rows if row // call.latents == chunk)
+            if not own:
+                continue
+            images = tuple(rows.images[row] % self._image.shape[0] for row in own) if several else ()
+            hint, last = _Hint(rows.crops[own[0]], images), parts[-1] if parts else None
+            if last is not None and (last.hint, len(last.rows)) == (hint, len(last.chunks) * len(own)):
+                parts[-1] = replace(last, rows=(*last.rows, *own), chunks=(*last.chunks, chunk))
+            else:
+                parts.append(_Part(hint=hint, rows=own, chunks=(chunk,)))
+        return parts
+
+    def _call(self, call: Call, part: _Part, strength: float) -> Control | None:
+        hint, batch = part.hint, len(part.rows)
+        if hint != self._hint:
+            image = self._image if hint.crop is None else self._cropped(hint.crop)
+            # never by assignment: a net may transform what it is given
+            self._net.set_cond_hint(image[list(hint.images)] if hint.images else image, vae=self._vae)
+            self._net.cond_hint = None
         if not self._ready:
             self._net.pre_run(call.model, call.model.model_sampling.percent_to_sigma)
             self._ready = True
-        self._net.strength = 1.0 if self._weights is not None else strength
-        per = batch // call.chunks
-        hints = [self._hint_of(rows, start, per) for start in range(0, batch, per)]
-        if len(set(hints)) == 1:
-            control = self._call(call, hints[0], call.chunks)
-        else:  # the chunks of this call are different crops: one after the other
-            parts = [
-                self._call(_part(call, slice(start, start + per)), hint, 1)
-                for start, hint in zip(range(0, batch, per), hints, strict=True)
-            ]
-            control = _stacked(parts)
-        return None if control is None else self._weighted(control, call, own_rows, strength)
-
-    def _hint_of(self, rows: Rows, start: int, per: int) -> _Hint:
-        """The host gives its rows the images in order; rows of a context window are other ones."""
-        images = rows.images[start : start + per] if self._image.shape[0] > 1 else ()
-        return _Hint(rows.crops[start], tuple(image % self._image.shape[0] for image in images))
-
-    def _call(self, call: Call, hint: _Hint, chunks: int) -> Control | None:
-        if hint != self._hint:
-            image = self._image if hint.crop is None else self._cropped(hint.crop)
-            self._net.cond_hint_original = image[list(hint.images)] if hint.images else image
-            self._net.cond_hint = None
-        batch = call.x.shape[0]
+        # a rule of its own may know no strength below 0: what it adds is turned round
+        self._net.strength = strength if self._patches else abs(strength)
         if (hint, batch) != (self._hint, self._batch) and hasattr(self._net, "control_input"):
             self._net.control_input = None  # a T2I-Adapter keeps its features for the first batch that it saw
         self._hint, self._batch = hint, batch
-        return self._net.get_control(call.x, call.sigma, call.cond, chunks, call.options)
+        call = _of_rows(call, part)
+        before = _number_of_patches(call)
+        control: Control | None = self._net.get_control(call.x, call.sigma, call.cond, len(part.chunks), call.options)
+        if control is None and _number_of_patches(call) > before and not self._patches:
+            raise ValueError(
+                f"{foreign_name(self._net)} patches the MODEL's network and does not say so beforehand: how often and "
+                "where it acts cannot be followed. Use ComfyUI's own Apply ControlNet for it."
+            )
+        return control if control is None else _expanded(control, batch)
+
+    def _patched(self, call: Call, parts: Sequence[_Part], strength: float) -> Control:
+        """A net that patches the network itself: it acts on all rows of the call, and adds nothing of its own."""
+        if len(parts) != 1:
+            raise ValueError(
+                f"{foreign_name(self._net)} patches the MODEL's network, and this call holds several areas or context "
+                "windows, each with another part of its image: it can read one. Remove the areas, or this control."
+            )
+        self._call(call, parts[0], strength)
+        return {place: [] for place in PLACES}
 
     def _cropped(self, crop: Crop) -> Tensor:
         height, width = self._canvas_image.shape[-2:]
@@ -123,7 +161,8 @@ class Foreign:
         top, left = round(crop.y * dy), round(crop.x * dx)
         return self._canvas_image[..., top : round((crop.y + crop.h) * dy), left : round((crop.x + crop.w) * dx)]
 
-    def _weighted(self, control: Control, call: Call, own_rows: Sequence[int], strength: float) -> Control:
+    def _weighted(self, control: Control, call: Call, own_rows: Sequence[int], sign: float) -> Control:
+        """control: of the net's own rows. sign: of the strength, whose size went through the net."""
         outputs = self._outputs(control)
         if self._weights is not None and len(self._weights) != len(outputs):
             raise ValueError(
@@ -137,12 +176,12 @@ class Foreign:
         for number, (place, i) in enumerate(outputs):
             value = control[place][i]
             assert value is not None
-            weight = 1.0 if self._weights is None else self._weights[number] * strength
+            weight = sign if self._weights is None else self._weights[number] * sign
             key = (id(value), weight)
             if key not in products:
                 if place == "input":
                     value = self._fit(value, len(control["input"]) - 1 - i, call.size)
-                products[key] = self._times(value, weight, call.rows, own_rows)
+                products[key] = self._times(value, weight, call, own_rows)
             result[place][i] = products[key]
         return result
 
@@ -187,22 +226,33 @@ class Foreign:
             value if value.shape[-2:] == size else F.interpolate(value, size=size, mode="bilinear", align_corners=False)
         )
 
-    def _times(self, value: Tensor, weight: float, rows: Rows, own_rows: Sequence[int]) -> Tensor:
-        if value.shape[0] != len(rows):
-            value = value.expand(len(rows), *value.shape[1:])
+    def _times(self, value: Tensor, weight: float, call: Call, own_rows: Sequence[int]) -> Tensor:
+        """Weight and mask on the net's own rows, as rows of the whole call."""
+        batch = len(call.rows)
         if self._mask is not None:
-            if value.ndim != 4:
-                raise ValueError(
-                    f"{foreign_name(self._net)} adds token sequences {tuple(value.shape)}, not maps: a mask "
-                    "cannot be applied to it. Disconnect the mask, or mask the condition image."
-                )
-            value = times(value, mask_of_rows(self._mask, self._canvas_pixels, rows, value, self._cache))
-        if len(own_rows) == len(rows):
-            return times(value, weight)
-        on_rows = torch.zeros_like(value)
-        at = index_of_rows(own_rows, value.device, self._cache)
-        on_rows[at] = times(value[at], weight)
+            value = times(value, self._mask_like(value, self._mask, call, call.rows.pick(own_rows)))
+        value = times(value, weight)
+        if len(own_rows) == batch:
+            return value
+        on_rows = value.new_zeros(batch, *value.shape[1:])
+        on_rows[index_of_rows(own_rows, value.device, self._cache)] = value
         return on_rows
+
+    def _mask_like(self, value: Tensor, mask: Tensor, call: Call, rows: Rows) -> Tensor:
+        """The mask of these rows at the places of a map [B, C, h, w] or of a sequence of tokens [B, T, C].
+
+        Raises `ValueError` for tokens of which it is not known where in the picture they are.
+        """
+        if value.ndim == 4:
+            return mask_of_rows(mask, self._canvas_pixels, rows, value, self._cache)
+        grid = token_grid(call.model.diffusion_model, call.x.shape)
+        if value.ndim != 3 or grid is None or value.shape[1] != grid[0] * grid[1]:
+            raise ValueError(
+                f"{foreign_name(self._net)} adds {tuple(value.shape)}, and nothing says where in the picture these "
+                "values are: a mask cannot be applied to it. Disconnect the mask, or mask the condition image."
+            )
+        like = value.new_empty(()).expand(value.shape[0], 1, *grid)
+        return mask_of_rows(mask, self._canvas_pixels, rows, like, self._cache).flatten(2).transpose(1, 2)
 
     @property
     def _canvas_pixels(self) -> torch.Size:
@@ -213,14 +263,49 @@ class Foreign:
             self._net.cleanup()
 
 
-def _part(call: Call, rows: slice) -> Call:
-    """The call with some of its rows alone."""
+def _of_rows(call: Call, part: _Part) -> Call:
+    """The call with the rows of a part alone; the call itself where these are all."""
     batch = call.x.shape[0]
-    cond = {
-        key: value[rows] if isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == batch else value
-        for key, value in call.cond.items()
+    if len(part.rows) == batch:
+        return call
+    rows = torch.tensor(part.rows, device=call.x.device)
+
+    def picked(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value[rows.to(value.device)] if value.ndim and value.shape[0] == batch else value
+        return [picked(entry) for entry in value] if isinstance(value, list) else value
+
+    options = dict(call.options)
+    if "sigmas" in options:  # one entry a row
+        options["sigmas"] = picked(options["sigmas"])
+    for key in ("cond_or_uncond", "uuids"):  # one entry a chunk
+        if options.get(key) is not None:
+            options[key] = [options[key][chunk] for chunk in part.chunks]
+    return replace(
+        call,
+        x=call.x[rows],
+        sigma=call.sigma[rows],
+        cond={key: picked(value) for key, value in call.cond.items()},
+        options=options,
+    )
+
+
+def _number_of_patches(call: Call) -> int:
+    return sum(len(patches) for patches in call.options.get("patches", {}).values() if isinstance(patches, list))
+
+
+def _expanded(control: Control, batch: int) -> Control:
+    """The control with a value for each of its rows. What is one tensor at several places stays one."""
+    rows: dict[int, Tensor] = {}
+    return {
+        place: [
+            value
+            if value is None or value.shape[0] == batch
+            else rows.setdefault(id(value), value.expand(batch, *value.shape[1:]))
+            for value in control.get(place, ())
+        ]
+        for place in PLACES
     }
-    return replace(call, x=call.x[rows], sigma=call.sigma[rows], cond=cond)
 
 
 def _stacked(parts: Sequence[Control | None]) -> Control | None:
@@ -230,6 +315,8 @@ def _stacked(parts: Sequence[Control | None]) -> Control | None:
         return None
     if len(present) != len(parts):
         raise ValueError("a control acts on some areas of this call and not on others; give all areas the same window.")
+    if len(present) == 1:
+        return present[0]
     total: Control = {}
     for place in PLACES:
         columns = zip(*(part.get(place, []) for part in present), strict=True)

@@ -9,7 +9,7 @@ skipped step is free.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from comfy.patcher_extension import WrappersMP
@@ -20,6 +20,7 @@ from zeroctl_core.files.plural import plural
 
 from ..idle import NeverApplied, idle_cause, idle_text
 from ..inputs import naming
+from ..network_control import adds_control
 from ..preflight import net_name
 from ..report import never_acts
 from ..units import Unit, UnitStack
@@ -28,7 +29,7 @@ from .call import Call
 from .calls import Calls
 from .graph import WHOLE, place_of_run
 from .late import Late, with_innermost
-from .lists import Control, Shapes, add_control, recording, resizing
+from .lists import Asked, Control, Shapes, add_control, recording, resizing
 from .memory import KEY, activation_factor, extended_models
 from .never_acted import why_never_acted
 from .parts import acts_elsewhere, check_steps, reporting, steps_of_run
@@ -195,6 +196,10 @@ class Hook:
         shapes = Shapes()
         arguments = (x, t, c_concat, c_crossattn)  # and two more, by position: other packs' wrappers may count them
 
+        # a network of another pack may drop the control, which its code does not show
+        unknown = adds_control(model.diffusion_model) is None
+        late: Control = (Asked if unknown else dict)(control or {})
+
         def compute() -> Control | None:
             return calls.control(call)
 
@@ -217,13 +222,24 @@ class Hook:
 
         try:
             if options.get("wrappers", {}).get(WrappersMP.DIFFUSION_MODEL):
-                late: Control = {} if control is None else dict(control)
-                options = with_innermost(recording(options, shapes), Late(late, compute, merge, shapes))
-                return executor(*arguments, late, options, **extra)
-            ours = compute()
-            if ours is None:  # nothing acts: the call as it came, to the bit
-                return executor(*arguments, control, transformer_options, **extra)
-            return executor(*arguments, merge(ours), recording(options, shapes), **extra)
+                innermost = Late(late, compute, merge, shapes)
+                options = with_innermost(recording(options, shapes), innermost)
+                call = replace(call, options=options)  # where a net may put patches of the network
+                output = executor(*arguments, late, options, **extra)
+                acts = innermost.acts
+            else:
+                ours = compute()
+                if ours is None:  # nothing acts: the call as it came, to the bit
+                    return executor(*arguments, control, transformer_options, **extra)
+                acts = any(ours.values())
+                late.update(merge(ours))
+                output = executor(*arguments, late, recording(options, shapes), **extra)
+            if acts and isinstance(late, Asked) and not late.asked:
+                raise ValueError(
+                    f"the MODEL's network ({type(model.diffusion_model).__name__}) did not look at the control that it "
+                    "was handed: no control can act on it. Remove the controls."
+                )
+            return output
         finally:
             if own_run:
                 calls.close()

@@ -30,6 +30,11 @@ class Late:
         self._ours: Control | None = None
         self._known = False
 
+    @property
+    def acts(self) -> bool:
+        """Whether the UNet ran, with something to add."""
+        return self._ours is not None and any(self._ours.values())
+
     def __call__(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         if not self._known:
             self._ours, self._known = self._compute(), True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 from control_graphs import CLOSE, largest_difference, latents, picture, with_host_control, with_our_control
-from host_graphs import Graph, node, sample
-from host_models import filled, flux_config, flux_model
+from host_graphs import Graph, node
+from host_models import filled
 from host_process import Host, NodeFailed
-from random_weights import NARROW, SPECS, prefixed, random_controlnet
+from random_weights import NARROW, SPECS, prefixed, random_controlnet, random_unet
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -192,6 +193,80 @@ def test_two_foreign_nets_and_one_of_ours_equal_the_hosts_chain(host, foreign_of
     theirs = with_host_control(theirs, host_net("narrow", 1), images[2], name="n2")
     ours = with_our_control(ours, host.give(our_net("narrow", 1)), images[2], name="n2")
     assert largest_difference(latents(host, theirs), latents(host, ours)) <= CLOSE
+
+
+@pytest.fixture()
+def rows_computed(host: Host, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The batch of every call of a ControlNet of the host's own code."""
+    import comfy.cldm.cldm
+
+    calls: list[int] = []
+    forward = comfy.cldm.cldm.ControlNet.forward
+
+    def counting(self: Any, x: Tensor, *args: Any, **call: Any) -> Any:
+        calls.append(x.shape[0])
+        return forward(self, x, *args, **call)
+
+    monkeypatch.setattr(comfy.cldm.cldm.ControlNet, "forward", counting)
+    return calls
+
+
+@pytest.mark.parametrize("kind", ["sd15", "sdxl", "lora", "union"])
+def test_a_net_computes_the_rows_that_see_it_alone(host, foreign_of, rows_computed, kind) -> None:
+    graph, net = foreign_of(kind, batch=2)
+    image, second = host.give(picture(batch=2)), torch.zeros(2, 64, 64)
+    second[1] = 1.0
+    counts = {}
+    for name, inputs in {
+        "both": {},
+        "cond": {"branches": "cond"},
+        "uncond": {"branches": "uncond"},
+        "second of two": {"extra": {"mask": host.give(second)}, "mask": ["mask", 0]},
+        "second and cond": {"extra": {"mask": host.give(second)}, "mask": ["mask", 0], "branches": "cond"},
+    }.items():
+        rows_computed.clear()
+        counts[name] = latents(host, with_our_control(graph, net, image, **inputs)), list(rows_computed)
+    assert {name: rows for name, (_, rows) in counts.items()} == {
+        "both": [4, 4],
+        "cond": [2, 2],
+        "uncond": [2, 2],
+        "second of two": [2, 2],
+        "second and cond": [1, 1],
+    }
+    plain, masked = latents(host, graph), counts["second of two"][0]
+    assert torch.equal(masked[0], plain[0])
+    assert largest_difference(masked[1], counts["both"][0][1]) <= CLOSE
+
+
+def test_a_net_may_transform_the_image_that_it_is_given(host, graph_of) -> None:
+    import comfy.controlnet
+
+    class Signed(comfy.controlnet.ControlNet):
+        """Its network reads -1..1, as that of a ControlLLLite does."""
+
+        def set_cond_hint(self, cond_hint: Tensor, *args: Any, **kwargs: Any) -> Any:
+            super().set_cond_hint(cond_hint, *args, **kwargs)
+            self.cond_hint_original = cond_hint * 2.0 - 1.0
+            return self
+
+        def copy(self) -> Any:
+            copied = super().copy()
+            copied.__class__ = Signed
+            return copied
+
+    network = cldm("narrow")
+    graph = with_areas(graph_of(size=96))
+    signed, plain = Signed(network, load_device=torch.device("cpu")), control_net(network)
+    image = picture(96, 96)
+    for case in (graph_of(), graph):  # the whole image, and a crop for each area
+        ours = latents(host, with_our_control(case, host.give(signed), host.give(image)))
+        same = latents(host, with_our_control(case, host.give(plain), host.give(image * 2.0 - 1.0)))
+        assert torch.equal(ours, same)
+    theirs = latents(host, with_host_control(graph_of(), host.give(signed), host.give(image)))
+    assert (
+        largest_difference(theirs, latents(host, with_our_control(graph_of(), host.give(signed), host.give(image))))
+        <= CLOSE
+    )
 
 
 # ---- what the host's Apply cannot say: equal to our own path, which is tested on its own
@@ -430,80 +505,6 @@ def test_a_net_that_needs_a_vae_gets_it(host, graph_of, latent_net, thin_model) 
     assert largest_difference(theirs, latents(host, graph)) > FELT
 
 
-# ---- a transformer
-
-
-@pytest.fixture(scope="session")
-def flux_graph(host: Host) -> Callable[[], Graph]:
-    """KSampler on a small random Flux."""
-    with torch.inference_mode():
-        patcher = flux_model()
-
-    def conditioning(seed: int) -> dict[str, Any]:
-        generator = torch.Generator().manual_seed(seed)
-        return host.give(
-            [[torch.randn(1, 7, 32, generator=generator), {"pooled_output": torch.randn(1, 16, generator=generator)}]]
-        )
-
-    def make() -> Graph:
-        graph = sample(host.give(patcher), conditioning(1), conditioning(2))
-        graph["latent"] = node("EmptySD3LatentImage", width=64, height=64, batch_size=2)
-        return graph
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def flux_net(host: Host) -> Any:
-    """Its three and two blocks are repeated over the places of the MODEL, as one tensor each."""
-    import comfy.ldm.flux.controlnet
-    import comfy.ops
-
-    with torch.inference_mode():
-        network = comfy.ldm.flux.controlnet.ControlNetFlux(
-            dtype=torch.float32, operations=comfy.ops.disable_weight_init, **flux_config()
-        )
-        return control_net(filled(network), extra_conds=["y", "guidance"])
-
-
-def test_a_flux_net_equals_the_hosts_apply(host, flux_graph, flux_net) -> None:
-    graph, image = flux_graph(), host.give(picture())
-    for negative in (True, False):
-        theirs = latents(
-            host, with_host_control(graph, host.give(flux_net), image, negative, strength=0.7, end_percent=0.9)
-        )
-        ours = latents(
-            host,
-            with_our_control(
-                graph, host.give(flux_net), image, strength=0.7, end=0.9, branches="both" if negative else "cond"
-            ),
-        )
-        assert largest_difference(theirs, ours) <= CLOSE
-        assert largest_difference(theirs, latents(host, graph)) > FELT
-
-
-@pytest.mark.parametrize(
-    ("inputs", "pattern"),
-    [
-        ({"mode": "paper"}, "the rule resolution weighs the connections of a Stable Diffusion UNet"),
-        (weighted("1, 1"), "has 57 outputs, but there are 2 weights"),
-        ({"mask": ["mask", 0], "extra": {}}, "adds token sequences .*Disconnect the mask"),
-        (weighted(base="sd15"), "meant for the base sd15, the MODEL is Flux"),
-    ],
-)
-def test_what_a_transformer_cannot_do_is_refused(host, flux_graph, flux_net, inputs, pattern) -> None:
-    inputs = {**inputs, "extra": {**inputs.get("extra", {}), "mask": host.give(half_mask())}}
-    with pytest.raises(NodeFailed, match=pattern):
-        latents(host, with_our_control(flux_graph(), host.give(flux_net), host.give(picture()), **inputs))
-
-
-def test_one_of_ours_on_a_transformer_is_refused(host, flux_graph, our_net) -> None:
-    with pytest.raises(
-        NodeFailed, match=r"is a control for SD 1.5 .*the MODEL is FluxSchnell \(no Stable Diffusion UNet\)"
-    ):
-        latents(host, with_our_control(flux_graph(), host.give(our_net("narrow")), host.give(picture())))
-
-
 # ---- other packs
 
 
@@ -517,20 +518,101 @@ def acn(host: Host) -> Host:
     return host
 
 
+def loaded_by_acn(acn: Host, file: str) -> dict[str, Any]:
+    """A node of Advanced-ControlNet that loads a file of the controlnet folder."""
+    classes = acn.nodes.NODE_CLASS_MAPPINGS
+    loader = next(name for name in ("ACN_ControlNetLoaderAdvanced", "ControlNetLoaderAdvanced") if name in classes)
+    return node(loader, **{next(iter(classes[loader].INPUT_TYPES()["required"])): file})
+
+
 @pytest.mark.parametrize("negative", [True, False], ids=["both", "cond"])
 def test_advanced_controlnet_equals_the_hosts_apply(acn, graph_of, controlnet_file, negative) -> None:
     graph, image = graph_of(steps=3), acn.give(picture())
-    file = {"cnet": controlnet_file("narrow", 0, torch.float32).name}
-    classes = acn.nodes.NODE_CLASS_MAPPINGS
-    loader = next(name for name in ("ACN_ControlNetLoaderAdvanced", "ControlNetLoaderAdvanced") if name in classes)
-    name = next(iter(classes[loader].INPUT_TYPES()["required"]))
-    net = node(loader, **{name: file["cnet"]})
+    net = loaded_by_acn(acn, controlnet_file("narrow", 0, torch.float32).name)
     theirs = latents(acn, with_host_control(graph, net, image, negative, strength=0.8, end_percent=0.7))
     ours = latents(
         acn, with_our_control(graph, net, image, strength=0.8, end=0.7, branches="both" if negative else "cond")
     )
     assert largest_difference(theirs, ours) <= CLOSE
     assert largest_difference(theirs, latents(acn, graph)) > FELT
+
+
+@pytest.fixture(scope="session")
+def lllite(acn: Host) -> Any:
+    """Advanced-ControlNet's net for a random ControlLLLite of the narrow SDXL."""
+    weights: dict[str, Tensor] = {}
+    generator = torch.Generator().manual_seed(3)
+
+    def layer(key: str, *shape: int) -> None:
+        weights[f"{key}.weight"] = torch.randn(*shape, generator=generator) / math.prod(shape[1:]) ** 0.5
+        weights[f"{key}.bias"] = torch.randn(shape[0], generator=generator) * 0.1
+
+    for key, value in random_unet("narrowxl").items():
+        if key.startswith("output_blocks") or not key.endswith((".attn1.to_q.weight", ".attn2.to_q.weight")):
+            continue
+        module, width, mlp = f"lllite_unet_{key.removesuffix('.weight').replace('.', '_')}", 32, 16
+        # every token of this UNet covers 2x2 cells, 16 pixels a side
+        layer(f"{module}.conditioning1.0", width // 2, 3, 4, 4)
+        layer(f"{module}.conditioning1.2", width, width // 2, 4, 4)
+        layer(f"{module}.down.0", mlp, value.shape[1])
+        layer(f"{module}.mid.0", mlp, mlp + width)
+        layer(f"{module}.up.0", value.shape[1], mlp)
+    assert weights
+    path = acn.base / "models" / "controlnet" / "lllite.safetensors"
+    save_file(weights, path)
+    return acn.run({"net": loaded_by_acn(acn, path.name)}, keep={"net": ["net", 0]})["net"]
+
+
+@pytest.mark.parametrize("window", [(0.0, 1.0), (0.0, 0.4), (0.6, 1.0)], ids=["always", "first", "last"])
+def test_a_control_lllite_of_advanced_controlnet_equals_the_hosts_apply(acn, lllite, graph_of, window) -> None:
+    start, end = window
+    graph, image = graph_of("narrowxl", batch=2, steps=4), acn.give(picture(batch=2))
+    theirs = with_host_control(graph, acn.give(lllite), image, strength=0.8, start_percent=start, end_percent=end)
+    ours = with_our_control(
+        graph, acn.give(lllite), image, strength=0.8, start=start, end=end, if_never_applied="error"
+    )
+    theirs, ours = latents(acn, theirs), latents(acn, ours)
+    assert largest_difference(theirs, ours) <= CLOSE
+    assert largest_difference(theirs, latents(acn, graph)) > FELT
+
+
+@pytest.mark.parametrize(
+    ("inputs", "fault"),
+    [
+        ({"mask": ["mask", 0], "extra": {"mask": {}}}, "a mask"),
+        ({"mode": "control"}, "the weights a1111_prompt, branches cond"),
+        (weighted("1, 1, 1, 1"), "the weights custom"),
+        ({"branches": "uncond"}, "branches uncond"),
+    ],
+    ids=["mask", "mode", "weights", "branch"],
+)
+def test_what_a_control_lllite_would_ignore_is_refused(acn, lllite, graph_of, inputs, fault) -> None:
+    if "mask" in inputs:
+        inputs = {**inputs, "extra": {"mask": acn.give(half_mask())}}
+    with pytest.raises(NodeFailed, match=f"^ours .*control 1: .*patches .* would ignore {fault}. Set mode"):
+        latents(acn, with_our_control(graph_of("narrowxl"), acn.give(lllite), acn.give(picture()), **inputs))
+
+
+def test_a_control_lllite_with_areas_is_refused(acn, lllite, graph_of) -> None:
+    graph = with_areas(graph_of("narrowxl", size=96))
+    with pytest.raises(NodeFailed, match="holds several areas"):
+        latents(acn, with_our_control(graph, acn.give(lllite), acn.give(picture(96, 96))))
+
+
+def test_a_control_lllite_acts_where_a_node_may_skip_the_unet(acn, lllite, graph_of) -> None:
+    graph, image = graph_of("narrowxl", steps=3), acn.give(picture())
+    plain = with_our_control(graph, acn.give(lllite), image)
+    cache = node("EasyCache", model=["ours", 0], reuse_threshold=0.0, start_percent=0.0, end_percent=1.0, verbose=False)
+    sampler = plain["sampler"]
+    cached = {**plain, "cache": cache, "sampler": {**sampler, "inputs": {**sampler["inputs"], "model": ["cache", 0]}}}
+    assert largest_difference(latents(acn, plain), latents(acn, cached)) <= CLOSE
+    assert largest_difference(latents(acn, graph), latents(acn, cached)) > FELT
+
+
+def test_what_acts_by_hooks_of_its_own_is_refused(acn, graph_of) -> None:
+    reference = node("ACN_ReferenceControlNet", reference_type="reference_attn", style_fidelity=0.5, ref_weight=1.0)
+    with pytest.raises(NodeFailed, match="acts through hooks that the host takes from the conditioning"):
+        latents(acn, with_our_control(graph_of(), reference, acn.give(picture())))
 
 
 def test_a_stack_of_other_packs_comes_back_as_it_went(host, graph_of, our_net, host_net) -> None:
