@@ -189,6 +189,26 @@ def controlnet_shapes(preset: str | UNetSpec) -> Shapes:
     return shapes
 
 
+def union_shapes(preset: str | UNetSpec, n_types: int) -> Shapes:
+    """Key -> shape of a union ControlNet, which both layouts name alike where a plain one has nothing.
+
+    Source: the keys of xinsir's controlnet-union-sdxl-1.0 (6 types) and its ProMax (8).
+    """
+    shapes, c = controlnet_shapes(preset), spec_of(preset).model_channels
+    shapes["task_embedding"] = (n_types, c)
+    block = "transformer_layes.0"
+    shapes[f"{block}.attn.in_proj_weight"], shapes[f"{block}.attn.in_proj_bias"] = (3 * c, c), (3 * c,)
+    _affine(shapes, f"{block}.attn.out_proj", c, c)
+    _affine(shapes, f"{block}.mlp.c_fc", 4 * c, c)
+    _affine(shapes, f"{block}.mlp.c_proj", c, 4 * c)
+    for norm in ("ln_1", "ln_2"):
+        _affine(shapes, f"{block}.{norm}", c)
+    _affine(shapes, "spatial_ch_projs", c, c)
+    _affine(shapes, "control_add_embedding.linear_1", 4 * c, 256 * n_types)
+    _affine(shapes, "control_add_embedding.linear_2", 4 * c, 4 * c)
+    return shapes
+
+
 def unet_shapes(preset: str | UNetSpec) -> Shapes:
     """Key -> shape of a UNet in the LDM layout, without the `model.diffusion_model.` prefix."""
     spec = spec_of(preset)

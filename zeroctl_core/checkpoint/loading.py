@@ -20,7 +20,8 @@ from ..files.weight_file import CheckpointError, WeightFile, open_weight_file, u
 from ..network.controlnet import ControlNet
 from ..network.ops import TORCH_OPS, Ops
 from ..network.provenance import CheckpointInfo
-from ..network.spec_of_file import context_width, label_width
+from ..network.spec_of_file import context_width, label_width, union_types
+from ..network.union_controlnet import UnionControlNet
 from .header import check_header
 from .inside import FIRST_KEYS, control_in
 from .pooling import pooling
@@ -52,7 +53,7 @@ def load_controlnet(
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> ControlNet:
-    """Load a ControlNet for SD 1.x, SD 2.x, SDXL or tiny, in the LDM or the diffusers layout.
+    """Load a ControlNet for SD 1.x, SD 2.x, SDXL or tiny, in the LDM or the diffusers layout; a union too.
 
     The weights stay in the mapped file, in their own dtypes and without gradients, until `device` or `dtype` or the
     caller moves them; with `mapped=False` they are read into memory, and whatever happens to the file changes nothing.
@@ -84,10 +85,11 @@ def load_controlnet(
         ops = ops(base, dtype_in_file)
     with checkpoint_errors(file.path, "read as a ControlNet"):
         with on_meta():
-            net = ControlNet(base, ops, device="meta")
-        _check_keys(file, base, shapes, {key: tuple(tensor.shape) for key, tensor in net.state_dict().items()})
+            net = _network(base, shapes, ops)
+        _check_keys(file, net, shapes)
         if check_finite:
-            start = ("zero_convs.", "middle_block_out.", f"input_hint_block.{len(net.input_hint_block) - 1}.")
+            last = f"input_hint_block.{len(net.input_hint_block) - 1}."
+            start = ("zero_convs.", "middle_block_out.", "spatial_ch_projs.", last)
             check_values(file.path, weights, lambda key: key.startswith(start), file.extremes)
         net.load_state_dict(weights, assign=True)
         net.requires_grad_(False).eval()
@@ -147,13 +149,20 @@ def _explained(
     return f"{name} seems to be {kind.title}: {reason}; {first}. {remedy}"
 
 
-def _check_keys(
-    file: WeightFile, base: Base, shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]
-) -> None:
-    """Refuse a file that lacks a key of its spec, has another one, or one in another shape."""
-    faults = key_faults(expected, shapes)
+def _network(base: Base, shapes: Mapping[str, tuple[int, ...]], ops: Ops) -> ControlNet:
+    """The network of a file, on meta."""
+    n_types = union_types(shapes)
+    if n_types is None:
+        return ControlNet(base, ops, device="meta")
+    return UnionControlNet(base, ops, n_types=n_types, device="meta")
+
+
+def _check_keys(file: WeightFile, net: ControlNet, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse a file that lacks a key of its network, has another one, or one in another shape."""
+    faults = key_faults({key: tuple(tensor.shape) for key, tensor in net.state_dict().items()}, shapes)
     if faults:
-        reason = f"as a ControlNet of the {base.title} family, {'; '.join(faults)}"
+        kind = "union ControlNet" if isinstance(net, UnionControlNet) else "ControlNet"
+        reason = f"as a {kind} of the {net.base.title} family, {'; '.join(faults)}"
         raise CheckpointError(_explained(file, reason, shapes, "The file is incomplete or made for something else"))
 
 

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 HOST_LOADS = "load it with ComfyUI's Load ControlNet Model; ControlNet Control accepts it"
 HOST_LOADS_DIFFERENCE = "load it with ComfyUI's Load ControlNet Model (diff); ControlNet Control accepts it"
+HOST_LOADS_PATCH = (
+    "put it into models/model_patches, load it with ComfyUI's Load Model Patch (ModelPatchLoader) and apply it to the "
+    "MODEL with {node}"
+)
+ADVANCED_LOADS = "load it with {node} of Advanced-ControlNet; ControlNet Control accepts it"
 
 Keys = Collection[str]
 
@@ -47,26 +52,51 @@ def _ends(*ends: str) -> Callable[[Keys], bool]:
     return lambda keys: any(key.endswith(ends) for key in keys)
 
 
+def _light(prefix: str) -> Callable[[Keys], bool]:
+    """A light T2I-Adapter begins with the convolution of its first block, a full one with one of its own."""
+    return lambda keys: f"{prefix}body.0.in_conv.weight" in keys and f"{prefix}conv_in.weight" not in keys
+
+
 LORA_PARTS = ("lora_up.", "lora_down.", ".lora_A.", ".lora_B.", ".lora.up.", ".lora.down.", ".hada_w1", ".lokr_w1")
 
 # The first that fits is named, so what contains the keys of something else comes before it.
 SUSPECTS = (
-    Suspect("a SUPIR model", _contains("project_modules.", "mask_LQ"), "load it with ComfyUI's SUPIR nodes"),
+    Suspect(
+        "a SUPIR model (a model patch)",
+        _contains("project_modules.", "mask_LQ"),
+        HOST_LOADS_PATCH.format(node="Apply SUPIR Patch"),
+    ),
     Suspect(
         "a difference file (the change of a ControlNet against its base model)",
         _has("difference"),
         HOST_LOADS_DIFFERENCE,
     ),
-    Suspect("a CtrLoRA", _contains(".lora_layer.down.", ".lora_layer.up."), "it needs a loader made for CtrLoRA"),
+    Suspect(
+        "a CtrLoRA",
+        _contains(".lora_layer.down.", ".lora_layer.up."),
+        "load it, with its base, with Load CtrLoRA Model of Advanced-ControlNet; ControlNet Control accepts it",
+    ),
     Suspect(
         "a Control-LoRA",
         _any(_has("lora_controlnet"), _all(_ends(".up"), _ends(".down"), _contains("zero_convs."))),
         HOST_LOADS,
     ),
     Suspect(
-        "a union ControlNet (several condition types in one net)",
-        _any(_has("task_embedding"), _starts("transformer_layes."), _starts("control_add_embedding.")),
-        HOST_LOADS,
+        "a Qwen-Image DiffSynth control (a model patch)",
+        _has("controlnet_blocks.0.y_rms.weight"),
+        HOST_LOADS_PATCH.format(node="Apply Qwen Image DiffSynth ControlNet"),
+    ),
+    Suspect(
+        "a Z-Image Fun control (a model patch)",
+        _any(
+            _starts("control_all_x_embedder."), _all(_starts("control_layers."), _contains("after_proj", "before_proj"))
+        ),
+        HOST_LOADS_PATCH.format(node="Apply Z-Image Fun ControlNet"),
+    ),
+    Suspect(
+        "a Wan Uni3C control (a model patch)",
+        _has("controlnet_patch_embedding.weight"),
+        HOST_LOADS_PATCH.format(node="Apply Wan Uni3C ControlNet"),
     ),
     Suspect("a HunyuanDiT ControlNet", _contains("after_proj_list."), HOST_LOADS),
     Suspect("a Qwen-Image Fun ControlNet", _has("control_blocks.0.after_proj.weight"), HOST_LOADS),
@@ -91,15 +121,39 @@ SUSPECTS = (
         "no ComfyUI node loads it; diffusers does",
     ),
     Suspect(
-        "a ControlLLLite", _starts("lllite_"), "it needs a loader made for ControlLLLite (Advanced-ControlNet has one)"
+        "an Anima ControlLLLite (a model patch)",
+        _starts("lllite_conditioning1.", "lllite_dit_"),
+        HOST_LOADS_PATCH.format(node="Apply Anima LLLite"),
     ),
+    Suspect("a ControlLLLite", _starts("lllite_"), ADVANCED_LOADS.format(node="Load Advanced ControlNet Model")),
     Suspect(
         "a SparseCtrl (AnimateDiff) net",
         _all(_contains("motion_modules."), _contains("controlnet", "input_hint_block", "zero_convs")),
-        "it needs a loader made for SparseCtrl (Advanced-ControlNet has one)",
+        "it acts on videos of AnimateDiff: load it with Load SparseCtrl Model of Advanced-ControlNet",
+    ),
+    Suspect(
+        "a PowerPaint net",
+        _all(_starts("brushnet_"), _contains("attentions.")),
+        "it replaces the decoder too: use the nodes of ComfyUI-BrushNet, which read it",
+    ),
+    Suspect(
+        "a BrushNet",
+        _starts("brushnet_"),
+        "it adds to the decoder too: use the nodes of ComfyUI-BrushNet, which read it",
+    ),
+    Suspect(
+        "a ControlNeXt net",
+        _all(_starts("down_res."), _starts("mid_convs.")),
+        "it adds one map and shifts the UNet's norms: use a pack made for ControlNeXt",
     ),
     Suspect("an AnimateDiff motion model", _contains("motion_modules."), "load it with an AnimateDiff loader"),
     Suspect("a T2I style adapter", _has("style_embedding"), "load it with ComfyUI's Load Style Model"),
+    Suspect(
+        "a light T2I-Adapter in the layout of diffusers",
+        _any(_all(_light("adapter."), _contains(".resnets.")), _all(_light(""), _contains(".resnets."))),
+        "no loader of ComfyUI reads it in this layout: get the file of the original release, whose keys begin with "
+        "body.0.in_conv, and load that with ComfyUI's Load ControlNet Model",
+    ),
     Suspect(
         "a T2I-Adapter",
         _any(

@@ -132,7 +132,13 @@ class ControlNet(Encoder):
 
         Raises `ValueError` for shapes that do not belong together.
         """
-        emb = self.embed(x, t, y)
+        return self.residuals(x, self.embed(x, t, y), context, feature)
+
+    def residuals(self, x: Tensor, emb: Tensor, context: Tensor, feature: Tensor) -> Residuals:
+        """The same from the vector of timestep and y, emb [B, 4 * model_channels].
+
+        Raises `ValueError` for shapes that do not belong together.
+        """
         maps = self.maps(x, emb, context, feature)
         return Residuals.of([self._pooled(conv(h)) for conv, h in zip(self._connection_convs(), maps, strict=True)])
 

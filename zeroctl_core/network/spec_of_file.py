@@ -9,6 +9,9 @@ from itertools import count
 from .base import Shapes
 from .spec import CONDITION_FORMS, LATENT_CHANNELS, EncoderSpec
 
+TYPE_CHANNELS = 256
+"""Width of the sinusoids that tell a union ControlNet whether a type is active."""
+UNION_PARTS = ("task_embedding", "transformer_layes.", "spatial_ch_projs.", "control_add_embedding.")
 FEWEST_KEYS = 5
 """Keys of a transformer block, which has 20: a file that numbers more blocks than it can hold is not built."""
 
@@ -23,6 +26,14 @@ def label_width(shapes: Shapes) -> int | None:
     """Width of y; None where there is none."""
     shape = shapes.get("label_emb.0.0.weight", ())
     return shape[1] if len(shape) == 2 else None
+
+
+def union_types(shapes: Shapes) -> int | None:
+    """How many types a union ControlNet knows; None for a plain one. A file that lost some of its keys is one too."""
+    for key, axis, width in (("task_embedding", 0, 1), ("control_add_embedding.linear_1.weight", 1, TYPE_CHANNELS)):
+        if len(shape := shapes.get(key, ())) == 2:
+            return shape[axis] // width
+    return 0 if any(key.startswith(UNION_PARTS) for key in shapes) else None
 
 
 def has_linear_projections(shapes: Shapes) -> bool | None:

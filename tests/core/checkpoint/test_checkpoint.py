@@ -481,12 +481,54 @@ BAD_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
         f"seems to be a HunyuanDiT ControlNet: .*{HOST[1:]}$",
     ),
     "union.safetensors": (
-        lambda s, p: save_file(s | {"task_embedding": _SMALL, "transformer_layes.0.ln_1.weight": _SMALL}, p),
-        rf"seems to be a union ControlNet .*2 keys too many \(task_embedding, .*{HOST[1:]}$",
+        lambda s, p: save_file(
+            s | {"task_embedding": torch.zeros(6, 32), "transformer_layes.0.ln_1.weight": _SMALL}, p
+        ),
+        r"cannot be loaded as a ControlNet: as a union ControlNet of the .* family, 15 keys missing "
+        r"\(transformer_layes.0.attn.in_proj_weight, .*1 key in another shape .*The file is incomplete",
     ),
     "union_diffusers.safetensors": (
         lambda s, p: save_file(to_diffusers(s, TINY.spec.num_res_blocks) | {"task_embedding": _SMALL}, p),
-        f"seems to be a union ControlNet .*{HOST[1:]}$",
+        "as a union ControlNet of the .* family, 16 keys missing",
+    ),
+    "qwen_patch.safetensors": (
+        lambda s, p: save_file({"controlnet_blocks.0.y_rms.weight": _SMALL, "img_in.weight": _SMALL}, p),
+        "seems to be a Qwen-Image DiffSynth control .*models/model_patches, load it with ComfyUI's Load Model Patch "
+        ".*Apply Qwen Image DiffSynth ControlNet$",
+    ),
+    "z_image.safetensors": (
+        lambda s, p: save_file(
+            {"control_all_x_embedder.2-1.weight": _SMALL, "control_layers.0.after_proj.weight": _SMALL}, p
+        ),
+        "seems to be a Z-Image Fun control .*Load Model Patch .*Apply Z-Image Fun ControlNet$",
+    ),
+    "uni3c.safetensors": (
+        lambda s, p: save_file({"controlnet_patch_embedding.weight": _SMALL, "controlnet_blocks.0.x": _SMALL}, p),
+        "seems to be a Wan Uni3C control .*Load Model Patch .*Apply Wan Uni3C ControlNet$",
+    ),
+    "anima.safetensors": (
+        lambda s, p: save_file({"lllite_conditioning1.conv1.weight": _SMALL, "lllite_dit_blocks_0.x": _SMALL}, p),
+        "seems to be an Anima ControlLLLite .*Load Model Patch .*Apply Anima LLLite$",
+    ),
+    "brushnet.safetensors": (
+        lambda s, p: save_file({"brushnet_down_blocks.0.weight": _SMALL, "conv_in_condition.weight": _SMALL}, p),
+        "seems to be a BrushNet: .*ComfyUI-BrushNet",
+    ),
+    "powerpaint.safetensors": (
+        lambda s, p: save_file(
+            {"brushnet_down_blocks.0.weight": _SMALL, "down_blocks.0.attentions.0.norm.weight": _SMALL}, p
+        ),
+        "seems to be a PowerPaint net: .*ComfyUI-BrushNet",
+    ),
+    "controlnext.safetensors": (
+        lambda s, p: save_file({"down_res.0.norm1.weight": _SMALL, "mid_convs.0.0.weight": _SMALL}, p),
+        "seems to be a ControlNeXt net: .*a pack made for ControlNeXt",
+    ),
+    "t2i_light_diffusers.safetensors": (
+        lambda s, p: save_file(
+            {"adapter.body.0.in_conv.weight": _SMALL, "adapter.body.0.resnets.0.block1.weight": _SMALL}, p
+        ),
+        "seems to be a light T2I-Adapter in the layout of diffusers: .*No loader of ComfyUI reads it in this layout",
     ),
     "control_lora.safetensors": (
         lambda s, p: save_file(
