@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import comfy.controlnet
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from zeroctl_core import ControlNet, Ops, Residuals
 from zeroctl_core.bases import Base
+from zeroctl_core.network.union_controlnet import TypedControlNet, UnionControlNet
 
 __all__ = ["HostControlModel", "NetInHost", "compute_dtypes", "control_net_from", "host_ops", "is_ours"]
 
@@ -33,7 +34,7 @@ class HostControlModel(nn.Module):
     """A `zeroctl_core` ControlNet under the host's calling convention.
 
     Called as `(x=, hint=, timesteps=, context=, **extra)` -> {"middle": [m], "output": [shallow..deep]}, fresh tensors,
-    because the host scales them in place. It keeps nothing but the feature of the last hint, by identity and size.
+    because the host scales them in place. It keeps nothing but the feature of the last hint, by identity and types.
     """
 
     def __init__(self, net: ControlNet) -> None:
@@ -41,6 +42,7 @@ class HostControlModel(nn.Module):
         self.net = net
         self._hint: weakref.ref[Tensor] | None = None
         self._feature: Tensor | None = None
+        self._types: tuple[int, ...] = ()
 
     @property
     def dtype(self) -> torch.dtype:
@@ -50,23 +52,36 @@ class HostControlModel(nn.Module):
         self, x: Tensor, hint: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None = None, **extra: Any
     ) -> dict[str, list[Tensor]]:
         """Raises `ValueError` for an argument that this network has no use for, such as a union net's control_type."""
+        types = tuple(extra.pop("control_type", ())) if isinstance(self.net, UnionControlNet) else ()
         if extra:
             raise ValueError(
                 f"this is a plain {self.net.base.title} ControlNet, it has no use for {', '.join(sorted(extra))}. "
                 "Remove the node that sets it (Set Union ControlNet Type is for union nets), "
                 "or load a net of that kind."
             )
-        residuals = self.net(x, timesteps.float(), context, feature=self._encoded(hint), y=self.usable(y))
+        net = self.of_types(types)
+        residuals = net(x, timesteps.float(), context, feature=self._encoded(net, hint, types), y=self.usable(y))
         return {"middle": [residuals.middle], "output": list(residuals.skips)}
 
     def usable(self, y: Tensor | None) -> Tensor | None:
         """y for a net that was trained with it; the others have nowhere to put it (the host's own ignores it too)."""
         return None if self.net.base.spec.adm_in_channels is None else y
 
-    def _encoded(self, hint: Tensor) -> Tensor:
-        if self._feature is None or self._hint is None or self._hint() is not hint:
-            self._feature = self.net.encode(hint)
-            self._hint = weakref.ref(hint, self._forget)
+    def of_types(self, types: Sequence[int], strengths: Sequence[float] | None = None) -> ControlNet | TypedControlNet:
+        """The network itself without types, else a union net for conditions of these.
+
+        Raises `ValueError` for types that it does not have, and for types of a plain ControlNet.
+        """
+        if not types:
+            return self.net
+        if not isinstance(self.net, UnionControlNet):
+            raise ValueError(f"this is a plain {self.net.base.title} ControlNet, it has no types")
+        return self.net.of_types(types, strengths)
+
+    def _encoded(self, net: ControlNet | TypedControlNet, hint: Tensor, types: tuple[int, ...]) -> Tensor:
+        if self._feature is None or self._hint is None or self._hint() is not hint or self._types != types:
+            self._feature = net.encode(hint)
+            self._hint, self._types = weakref.ref(hint, self._forget), types
         return self._feature
 
     def _forget(self, dead: weakref.ref[Tensor]) -> None:
@@ -78,23 +93,35 @@ class HostControlModel(nn.Module):
 
 
 class NetInHost:
-    """One of our nets as `ControlStack` calls it, at the dtype that the host chose for it, on one device."""
+    """One of our nets as `ControlStack` calls it, at the dtype that the host chose for it, on one device.
 
-    def __init__(self, model: HostControlModel, control_net: Any, device: torch.device) -> None:
+    types and strengths: of the conditions of a union net, see `UnionControlNet`. Raises `ValueError` for types that the
+    net does not have.
+    """
+
+    def __init__(
+        self,
+        model: HostControlModel,
+        control_net: Any,
+        device: torch.device,
+        types: Sequence[int] = (),
+        strengths: Sequence[float] | None = None,
+    ) -> None:
         self._model = model
+        self._net = model.of_types(types, strengths)
         self._device = device
         self._dtype = control_net.manual_cast_dtype or model.dtype
 
     @property
     def base(self) -> Base:
-        return self._model.net.base
+        return self._net.base
 
     def encode(self, image: Tensor) -> Tensor:
-        return self._model.net.encode(image.to(self._device, self._dtype))
+        return self._net.encode(image.to(self._device, self._dtype))
 
     def __call__(self, x: Tensor, t: Tensor, context: Tensor, *, feature: Tensor, y: Tensor | None = None) -> Residuals:
         y = self._model.usable(y)
-        return self._model.net(
+        return self._net(
             x.to(self._dtype),
             t,
             context.to(self._device, self._dtype),

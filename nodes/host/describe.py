@@ -9,6 +9,7 @@ import torch
 from zeroctl_core import ControlNet
 from zeroctl_core.files.key_faults import short
 from zeroctl_core.files.plural import plural
+from zeroctl_core.network.union_controlnet import UNION_TYPES, UnionControlNet
 
 __all__ = ["describe", "dtype_name"]
 
@@ -25,6 +26,8 @@ def describe(control_net: Any) -> str:
         f"connections: {len(net.base.connections)}, widths " + " ".join(str(c.channels) for c in net.base.connections),
         f"context: {spec.context_dim}" + (f", y: {spec.adm_in_channels}" if spec.adm_in_channels is not None else ""),
     ]
+    if isinstance(net, UnionControlNet):
+        lines.append(f"types: {net.n_types} of a union ({', '.join(UNION_TYPES[: net.n_types])})")
     if spec.condition_channels != 3:
         lines.append(f"condition: images of {plural(spec.condition_channels, 'channel')}, an IMAGE has 3")
     lines.append(f"transformers: {' '.join(map(str, spec.transformer_depth))}, middle {spec.middle_depth}")

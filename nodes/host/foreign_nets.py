@@ -36,12 +36,12 @@ def check_patching(unit: Unit) -> None:
     """
     faults = [
         text
-        for text, asked in (
+        for text, applies in (
             ("a mask", unit.mask is not None),
             (f"the weights {unit.weighting.name}", unit.weighting.name != "uniform"),
             (f"branches {unit.branches}", unit.branches != "both"),
         )
-        if asked
+        if applies
     ]
     if faults:
         raise ValueError(

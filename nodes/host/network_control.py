@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterator, Sequence
-from functools import cache
 from types import CodeType
 from typing import Any
 
@@ -15,6 +14,7 @@ __all__ = ["adds_control", "token_grid"]
 
 PLACES = {"input", "middle", "output"}
 """The lists of a control, as the host's networks ask for them."""
+_ADDS: dict[type, bool | None] = {}
 
 
 def adds_control(network: Any) -> bool | None:
@@ -23,15 +23,13 @@ def adds_control(network: Any) -> bool | None:
     Read from its code: a network that does asks `control` for one of its lists by name. Others take it as an argument
     and drop it without a word, as the host hands it to all of them. What a class of another pack does may lie anywhere.
     """
-    return _adds_control(type(getattr(network, "_orig_mod", network)))  # as torch.compile wraps it
-
-
-@cache
-def _adds_control(network: type) -> bool | None:
-    classes = [kind for kind in network.__mro__ if issubclass(kind, nn.Module) and kind is not nn.Module]
-    if any(_asks(code) for kind in classes for code in _codes_of(kind)):
-        return True
-    return False if all(kind.__module__.startswith("comfy.") for kind in classes) else None
+    kind = type(getattr(network, "_orig_mod", network))  # as torch.compile wraps it
+    if kind not in _ADDS:
+        classes = [base for base in kind.__mro__ if issubclass(base, nn.Module) and base is not nn.Module]
+        asks = any(_asks(code) for base in classes for code in _codes_of(base))
+        own = all(base.__module__.startswith("comfy.") for base in classes)
+        _ADDS[kind] = True if asks else False if own else None
+    return _ADDS[kind]
 
 
 def _asks(code: CodeType) -> bool:

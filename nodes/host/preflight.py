@@ -11,6 +11,7 @@ from .family import Family, family_of_base, family_of_foreign, family_of_model
 from .foreign_nets import check_patching, foreign_name, foreign_weights, needs_vae, patches_network
 from .inputs import naming
 from .network_control import adds_control
+from .union_types import is_union, types_of
 from .units import Unit, UnitStack
 
 __all__ = ["check_stack", "net_name"]
@@ -85,12 +86,14 @@ def _check_family(unit: Unit, own: Family, family: Family) -> None:
 
 
 def _check_own(unit: Unit, family: Family) -> None:
-    if unit.control_net.extra_args:
+    unused = set(unit.control_net.extra_args) - ({"control_type"} if is_union(unit.control_net) else set())
+    if unused:
+        kind = "union" if is_union(unit.control_net) else "plain"
         raise ValueError(
-            f"{net_name(unit)} is a plain ControlNet and has no use for "
-            f"{', '.join(sorted(unit.control_net.extra_args))}. Remove the node that sets it "
-            "(Set Union ControlNet Type is for union nets)."
+            f"{net_name(unit)} is a {kind} ControlNet and has no use for {', '.join(sorted(unused))}. Remove the node "
+            "that sets it (Set Union ControlNet Type is for union nets)."
         )
+    unit.control_net.control_model.of_types(types_of(unit))
     net = unit.control_net.control_model.net
     _check_family(unit, family_of_base(net.base), family)
     _check_channels(unit, net.base.spec.condition_channels)

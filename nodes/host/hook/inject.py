@@ -29,7 +29,7 @@ from .call import Call
 from .calls import Calls
 from .graph import WHOLE, place_of_run
 from .late import Late, with_innermost
-from .lists import Asked, Control, Shapes, add_control, recording, resizing
+from .lists import Control, Shapes, WatchedControl, add_control, recording, resizing
 from .memory import KEY, activation_factor, extended_models
 from .never_acted import why_never_acted
 from .parts import acts_elsewhere, check_steps, reporting, steps_of_run
@@ -198,7 +198,7 @@ class Hook:
 
         # a network of another pack may drop the control, which its code does not show
         unknown = adds_control(model.diffusion_model) is None
-        late: Control = (Asked if unknown else dict)(control or {})
+        late: Control = (WatchedControl if unknown else dict)(control or {})
 
         def compute() -> Control | None:
             return calls.control(call)
@@ -234,7 +234,7 @@ class Hook:
                 acts = any(ours.values())
                 late.update(merge(ours))
                 output = executor(*arguments, late, recording(options, shapes), **extra)
-            if acts and isinstance(late, Asked) and not late.asked:
+            if acts and isinstance(late, WatchedControl) and not late.is_read:
                 raise ValueError(
                     f"the MODEL's network ({type(model.diffusion_model).__name__}) did not look at the control that it "
                     "was handed: no control can act on it. Remove the controls."

@@ -13,31 +13,31 @@ from typing import Any, SupportsIndex
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Asked", "Shapes", "add_control", "recording", "resizing"]
+__all__ = ["Shapes", "WatchedControl", "add_control", "recording", "resizing"]
 
 Control = dict[str, list["Tensor | None"]]
 PLACES = ("input", "middle", "output")
 
 
-class Asked(Control):
-    """A control that remembers whether anybody asked for one of its lists."""
+class WatchedControl(Control):
+    """A control that remembers whether anybody read one of its lists."""
 
-    asked = False
+    is_read = False
 
     def __getitem__(self, place: str) -> list[Tensor | None]:
-        self.asked = True
+        self.is_read = True
         return super().__getitem__(place)
 
     def get(self, place: str, default: Any = None) -> Any:
-        self.asked = True
+        self.is_read = True
         return super().get(place, default)
 
     def items(self) -> Any:
-        self.asked = True
+        self.is_read = True
         return super().items()
 
     def values(self) -> Any:
-        self.asked = True
+        self.is_read = True
         return super().values()
 
 

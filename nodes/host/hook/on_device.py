@@ -13,6 +13,7 @@ from ..control_net import NetInHost, is_ours
 from ..family import family_of_model
 from ..foreign_nets import foreign_name, foreign_weights
 from ..inputs import naming
+from ..union_types import types_of
 from ..units import Unit
 from .call import Call
 from .foreign import Foreign
@@ -74,14 +75,14 @@ class OnDevice:
 
     def _stack(self, model: Any, canvas: tuple[int, int]) -> tuple[ControlStack, tuple[int, ...]]:
         units, indices = [], []
-        nets: dict[int, NetInHost] = {}
+        nets: dict[Any, NetInHost] = {}
         images: dict[int, Tensor] = {}
         for index, unit in enumerate(self._run.units):
             if not is_ours(unit.control_net):
                 continue
-            module = module_for(model, unit.control_net)
-            net = nets.setdefault(id(module), NetInHost(module, unit.control_net, self._device))
+            module, types = module_for(model, unit.control_net), types_of(unit)
             with naming(unit.title):
+                net = nets.setdefault((id(module), types), NetInHost(module, unit.control_net, self._device, types))
                 canvas_image = self._run.placed(unit, canvas).image
                 units.append(
                     ControlUnit(

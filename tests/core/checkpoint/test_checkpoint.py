@@ -484,12 +484,12 @@ BAD_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
         lambda s, p: save_file(
             s | {"task_embedding": torch.zeros(6, 32), "transformer_layes.0.ln_1.weight": _SMALL}, p
         ),
-        r"cannot be loaded as a ControlNet: as a union ControlNet of the .* family, 15 keys missing "
+        r"cannot be loaded as a ControlNet: as a union ControlNet of the .* family, 17 keys missing "
         r"\(transformer_layes.0.attn.in_proj_weight, .*1 key in another shape .*The file is incomplete",
     ),
     "union_diffusers.safetensors": (
         lambda s, p: save_file(to_diffusers(s, TINY.spec.num_res_blocks) | {"task_embedding": _SMALL}, p),
-        "as a union ControlNet of the .* family, 16 keys missing",
+        "as a union ControlNet of the .* family, 18 keys missing",
     ),
     "qwen_patch.safetensors": (
         lambda s, p: save_file({"controlnet_blocks.0.y_rms.weight": _SMALL, "img_in.weight": _SMALL}, p),

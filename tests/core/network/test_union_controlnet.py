@@ -159,15 +159,15 @@ def test_every_type_and_every_image_is_felt_and_their_order_is_not(nets, inputs)
     both = ours(net, inputs, (1, 3))
     swapped = {**inputs, "images": torch.cat((inputs["images"][:, 3:6], inputs["images"][:, :3]), dim=1)}
     assert error(ours(net, swapped, (3, 1)), both) <= TOLERANCE
-    assert error(ours(net, inputs, (3, 1)), both) > 1e-3
+    assert error(ours(net, inputs, (3, 1)), both) > 1e-4
 
 
 def test_a_file_of_either_layout_comes_back_to_the_bit(nets, tmp_path) -> None:
     for (n_types, layout), net in nets.items():
-        for written in ("ldm", "diffusers"):
-            path = tmp_path / f"{n_types}-{layout}-{written}.safetensors"
-            again = load_controlnet(save_controlnet(net, path, layout=written))
-            assert isinstance(again, UnionControlNet) and again.info is not None and again.info.layout == written
+        for other_layout in ("ldm", "diffusers"):
+            path = tmp_path / f"{n_types}-{layout}-{other_layout}.safetensors"
+            again = load_controlnet(save_controlnet(net, path, layout=other_layout))
+            assert isinstance(again, UnionControlNet) and again.info is not None and again.info.layout == other_layout
             state = net.state_dict()
             assert all(torch.equal(value, state[key]) for key, value in again.state_dict().items())
 
@@ -219,6 +219,6 @@ def test_several_types_are_one_run_of_the_net_with_its_feature_made_once(nets, i
     assert calls == {"net": 2, "hint": 3}
     assert residuals is not None
     alone = {name: value[1:2] for name, value in inputs.items()} | {"images": inputs["images"][:1]}
-    wanted = ours(net, alone, (0, 1, 3), [0.5, 1.0, 1.0])
-    assert error(Residuals.of([value[1:2] / 0.8 for value in residuals]), wanted) <= TOLERANCE
+    expected = ours(net, alone, (0, 1, 3), [0.5, 1.0, 1.0])
+    assert error(Residuals.of([value[1:2] / 0.8 for value in residuals]), expected) <= TOLERANCE
     assert all(not value[0].any() and not value[2].any() for value in residuals)

@@ -24,17 +24,17 @@ Case = tuple[Graph, Any, dict[str, Any]]
 @pytest.fixture(scope="session")
 def nets(host: Host) -> Callable[[str], Any]:
     """`nets(kind)`: its CONTROL_NET, made once."""
-    kept: dict[str, Any] = {}
+    by_kind: dict[str, Any] = {}
 
     def net(kind: str) -> Any:
-        if kind not in kept:
+        if kind not in by_kind:
             import comfy.controlnet
 
             if kind == "qwen fun" and not hasattr(comfy.controlnet, "QwenFunControlNet"):
                 pytest.skip("this host has no Qwen Fun control")
             with torch.inference_mode():
-                kept[kind] = NETS[kind]()
-        return kept[kind]
+                by_kind[kind] = NETS[kind]()
+        return by_kind[kind]
 
     return net
 
@@ -153,11 +153,11 @@ def received(host: Host, graph: Graph) -> list[Tensor]:
         calls.append([value.clone() for values in places for value in values if value is not None])
         return executor(x, t, c, cross, control, options, **extra)
 
-    seen = host.run(graph, keep={"model": ["ours", 0]})["model"].clone()
-    seen.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "test", look)
+    probe = host.run(graph, keep={"model": ["ours", 0]})["model"].clone()
+    probe.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "test", look)
     sampler = graph["sampler"]
-    inputs = {**sampler["inputs"], "model": ["seen", 0]}
-    latents(host, {**graph, "seen": host.give(seen), "sampler": {**sampler, "inputs": inputs}})
+    inputs = {**sampler["inputs"], "model": ["probe", 0]}
+    latents(host, {**graph, "probe": host.give(probe), "sampler": {**sampler, "inputs": inputs}})
     return calls[0]
 
 
