@@ -7,6 +7,7 @@ import logging
 
 from .host.annotators.roots import add_folder
 from .host.schema import ComfyExtension, ComfyNode
+from .host.shown import send_what_was_shown
 
 FAMILIES = (
     "control_net",
@@ -34,6 +35,7 @@ class ZeroctlExtension(ComfyExtension):
 
     async def get_node_list(self) -> list[type[ComfyNode]]:
         add_folder()
+        send_what_was_shown()
         nodes: list[type[ComfyNode]] = []
         for family in FAMILIES:
             try:

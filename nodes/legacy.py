@@ -9,7 +9,7 @@ from zeroctl_core import Schedule
 
 from .host.condition_doubts import condition_doubts
 from .host.handed_out import HandedOut
-from .host.notices import notice
+from .host.notices import own_notice
 from .host.schema import ComfyNode, LegacyStackSocket, NodeOutput, StackSocket, io, schema
 from .host.stack_rows import READERS, units_of_rows
 from .host.units import Unit, UnitStack
@@ -97,7 +97,7 @@ class ZeroctlStackFromLegacy(ComfyNode):
         units, lines = [], []
         for number, unit in enumerate(units_of_rows(control_net_stack), start=1):
             if doubt := condition_doubts(unit.control_net, unit.image):
-                notice(cls.define_schema().display_name, f"row {number}: {doubt}")
+                own_notice(cls.define_schema().display_name, f"row {number}: {doubt}")
                 unit = replace(unit, notes=(*unit.notes, doubt))
             units.append(unit)
             window = f"timesteps {unit.schedule.start:g} to {unit.schedule.end:g}"

@@ -8,7 +8,7 @@ from zeroctl_core.control.schedule import UNITS
 from zeroctl_core.network.noise_levels import sd_percent_to_sigma, sd_sigmas
 
 from .host.inputs import check_choice
-from .host.notices import notice
+from .host.notices import own_notice
 from .host.schema import ComfyNode, NodeOutput, ScheduleSocket, io, schema
 from .host.units import without_control
 
@@ -91,7 +91,7 @@ class ZeroctlSchedule(ComfyNode):
             steps=steps,
         )
         if (start, end) == (0.0, 1.0) and (text := without_control(schedule)):  # nobody set a window
-            notice("ControlNet Schedule", text)
+            own_notice("ControlNet Schedule", text)
         return NodeOutput(schedule, _table(schedule))
 
 

@@ -11,10 +11,12 @@ from zeroctl_core.control.rows import BRANCHES, Branches
 from .host.acting_inputs import acting_inputs
 from .host.condition_doubts import condition_doubts
 from .host.inputs import check_choice, read_condition, read_mask
-from .host.notices import notice
+from .host.notices import own_notice
+from .host.on_canvas import title_here
 from .host.schema import ComfyNode, NodeOutput, ScheduleSocket, StackSocket, WeightsSocket, io, schema
 from .host.units import Unit, UnitStack, WeightsChoice, switch
 
+TITLE = "ControlNet Control"
 FROM_MODE = "from mode"
 ROWS = 6
 
@@ -24,7 +26,7 @@ class ZeroctlControl(ComfyNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             node_id="ZeroctlControl",
-            display_name="ControlNet Control",
+            display_name=TITLE,
             category="zeroctl/apply",
             description="One control: a net, its condition image, and how it acts. Chain several through stack, then "
             "give the stack to Apply ControlNets to Model.",
@@ -107,7 +109,7 @@ class ZeroctlControl(ComfyNode):
         elif (start, end) != (0.0, 1.0):
             notes.append(f"the schedule socket wins over start {start:g} and end {end:g}")
         for text in filter(None, (doubt, mask_note) if enabled else ()):
-            notice("ControlNet Control", text)
+            own_notice(TITLE, text)
         unit = Unit(
             control_net=control_net,
             image=picture,
@@ -123,6 +125,7 @@ class ZeroctlControl(ComfyNode):
             vae=vae,
             enabled=enabled,
             notes=tuple(filter(None, notes)),
+            made_by=title_here(TITLE),
         )
         return NodeOutput((*(stack or ()), unit))
 

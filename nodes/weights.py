@@ -10,7 +10,8 @@ from zeroctl_core.bases import Base
 from zeroctl_core.files.plural import plural
 
 from .host.control_net import is_ours
-from .host.inputs import check_choice
+from .host.controls_ahead import bases_ahead
+from .host.inputs import check_choice, naming
 from .host.schema import ComfyNode, NodeOutput, WeightsSocket, io, schema
 from .host.units import WeightsChoice
 
@@ -67,6 +68,10 @@ class ZeroctlWeights(ComfyNode):
         check_choice("rule", rule, RULES)
         check_choice("base", base, ("auto", *BASES))
         choice = WeightsChoice(rule, base, custom)
+        if choice.custom.strip():
+            for file, ahead in bases_ahead().items():
+                with naming(f"{file}, a control for {ahead.title}"):
+                    choice.resolve(ahead.connections)
         return NodeOutput(choice, _table(choice, control_net))
 
 

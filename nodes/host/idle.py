@@ -1,7 +1,7 @@
 """Why a control cannot act, whatever the run: its factor is 0 at every connection, everywhere or at every step.
 
-A control that is switched off or has strength 0 was told not to act. One whose mask, weights or curve are 0 throughout
-was meant to, and its node says what then happens.
+A control that is switched off or has strength 0 was told not to act: that is said where no other control is left. One
+whose mask, weights or curve are 0 throughout was meant to act. What then happens, its node says.
 """
 
 from __future__ import annotations
@@ -15,15 +15,28 @@ from zeroctl_core import ConnectionWeights
 from .control_net import is_ours
 from .foreign_nets import foreign_weights
 from .preflight import net_name
-from .units import Unit
+from .units import Unit, UnitStack
 
-__all__ = ["POLICIES", "NeverApplied", "idle_cause", "idle_text"]
+__all__ = ["POLICIES", "NeverApplied", "idle_cause", "idle_text", "why_none_acts"]
 
 POLICIES = ("warn", "error", "ignore")
 
 
 class NeverApplied(RuntimeError):
     """A control did not act in a run, or cannot act in any, and its node asked for an error."""
+
+
+def why_none_acts(stack: UnitStack) -> str:
+    """Why a stack changes nothing, as a sentence; empty where one of its controls is on."""
+    if not stack:
+        return (
+            "no control comes in at stack: every node before it is bypassed, muted or without a control, or none is "
+            "connected"
+        )
+    if any(unit.active for unit in stack):
+        return ""
+    names = ", ".join(dict.fromkeys(net_name(unit) for unit in stack if unit.control_net is not None))
+    return "every control is switched off or has strength 0" + (f": {names}" if names else "")
 
 
 def idle_cause(unit: Unit, model: Any) -> str:

@@ -30,13 +30,10 @@ def net_name(unit: Unit) -> str:
 def check_stack(stack: UnitStack, model: Any) -> None:
     """Refuse what cannot work, in the words of the person who wired it.
 
-    stack: numbered, see `numbered`. Raises `ValueError`, with the number of the control, for a stack to which no unit
-    was ever added, a net of another family than the MODEL or for images of other channels, a net that needs a VAE and
-    has none, no net at all, weights that do not fit the net, a MODEL that takes no control, and a net that would ignore
-    what the unit asks.
+    stack: numbered, see `numbered`. Raises `ValueError`, with the number of the control, for a net of another family
+    than the MODEL or for images of other channels, a net that needs a VAE and has none, no net at all, weights that do
+    not fit the net, a MODEL that takes no control, and a net that would ignore what the unit asks.
     """
-    if not stack:
-        raise ValueError("the stack is empty: no ControlNet Control node ever added a control to it. Connect one.")
     family = family_of_model(model)
     for unit in stack:
         if unit.enabled:
@@ -56,7 +53,7 @@ def _check_foreign(unit: Unit, model: Any, family: Family) -> None:
     if needs_vae(unit.control_net) and unit.vae is None:
         raise ValueError(
             f"{net_name(unit)} encodes its condition image with a VAE and has none. "
-            "Connect the checkpoint's VAE to the vae input of ControlNet Control."
+            f"Connect the checkpoint's VAE to the vae input of {unit.made_by}."
         )
     own = family_of_foreign(unit.control_net)
     if own is not None:

@@ -18,9 +18,11 @@ from .idle import idle_cause
 from .preflight import net_name
 from .units import Unit, UnitStack, without_control
 
-__all__ = ["never_acts", "report"]
+__all__ = ["headline", "never_acts", "report"]
 
 STEPS = 20
+NO_STEP = "none"
+MOST_HEADLINES = 6
 LONGEST_WEIGHTS = 1000
 """Characters of the weights of a net of another pack: numbers for 100 outputs and more."""
 SCHEDULERS = ("normal", "karras", "exponential", "sgm_uniform", "simple", "beta")
@@ -35,6 +37,8 @@ def never_acts(unit: Unit, sampling: Any, steps: Steps) -> bool:
 def report(stack: UnitStack, model: Any) -> str:
     """One paragraph a control: what it is, where and when it acts, what it costs."""
     lines = [f"MODEL: {family_of_model(model)}"]
+    if not stack:
+        return "\n".join([*lines, "Nothing can act: no control comes in. The MODEL passes through unchanged."])
     causes = {unit.number: idle_cause(unit, model) for unit in stack if unit.active}
     if not causes:
         lines.append(
@@ -55,6 +59,53 @@ def report(stack: UnitStack, model: Any) -> str:
             continue
         lines += [f"  {line}" for line in (*_what(unit, model), *_window(unit, model), *_picture(unit), *unit.notes)]
     return "\n".join(lines)
+
+
+def headline(stack: UnitStack, model: Any) -> str:
+    """What matters of each control, a line each: `edges on SD 1.5, steps 1-20 of 20, +35 %`."""
+    lines = [_headline(unit, model) for unit in stack[:MOST_HEADLINES]]
+    if len(stack) > MOST_HEADLINES:
+        lines.append(f"and {len(stack) - MOST_HEADLINES} more")
+    return "\n".join(lines) or "no control: the MODEL passes unchanged"
+
+
+def _headline(unit: Unit, model: Any) -> str:
+    name = _short_name(unit)
+    if not unit.active:
+        return f"{name}: off" if not unit.enabled else f"{name}: off, strength 0"
+    if cause := idle_cause(unit, model):
+        return f"{name} cannot act: {cause.partition(';')[0].partition('. ')[0]}"
+    steps = _steps(unit, model)
+    if not is_ours(unit.control_net):
+        return f"{name}, {steps}"
+    net = unit.control_net.control_model.net
+    share = None if steps.startswith("no step") else _share(net, unit, model)
+    return f"{name} on {net.base.title}, {steps}" + ("" if share is None else f", +{100 * share:.0f} %")
+
+
+def _short_name(unit: Unit) -> str:
+    if unit.control_net is not None and is_ours(unit.control_net):
+        info = unit.control_net.control_model.net.info
+        if info is not None:
+            return info.path.stem
+    return net_name(unit)
+
+
+def _steps(unit: Unit, model: Any) -> str:
+    counts = _active_steps(unit, model)
+    scheduler, first = next(iter(counts.items()))
+    text = f"no step of {STEPS}" if first == NO_STEP else f"steps {first} of {STEPS}"
+    return text if len(set(counts.values())) == 1 else f"{text} ({scheduler})"
+
+
+def _active_steps(unit: Unit, model: Any) -> dict[str, str]:
+    """Scheduler -> the active steps of a run, in words."""
+    sampling, schedule = model.get_model_object("model_sampling"), unit.schedule.of_one_run
+    counts = {}
+    for name in SCHEDULERS:
+        sigmas = [float(sigma) for sigma in comfy.samplers.calculate_sigmas(sampling, name, STEPS)]
+        counts[name] = _ranges(schedule.active_steps(sampling.percent_to_sigma, sigmas))
+    return counts
 
 
 def _what(unit: Unit, model: Any) -> list[str]:
@@ -88,18 +139,28 @@ def _what(unit: Unit, model: Any) -> list[str]:
     return lines
 
 
-def _cost(net: Any, unit: Unit, model: Any) -> str:
+def _share(net: Any, unit: Unit, model: Any) -> float | None:
+    """Of the UNet's work in an active step with CFG; None for a UNet whose work is not known."""
     from zeroctl_core.network.cost import share_of_unet  # torch's counter is not imported for a host that only starts
 
     unet = unet_base(model)
     if unet is None:
+        return None
+    share = share_of_unet(net.base, unet, _side(net), _side(net))
+    return share if unit.branches == "both" else share / 2
+
+
+def _side(net: Any) -> int:
+    return TYPICAL.get(net.base.name, 64)
+
+
+def _cost(net: Any, unit: Unit, model: Any) -> str:
+    share = _share(net, unit, model)
+    if share is None:
         return "cost: not known for this UNet"
-    side = TYPICAL.get(net.base.name, 64)
-    share = share_of_unet(net.base, unet, side, side)
-    rows = {"both": share, "cond": share / 2, "uncond": share / 2}[unit.branches]
     return (
-        f"cost: {100 * rows:.1f} % of the UNet's work in an active step with CFG, counted at a {side}x{side} latent"
-        + ("" if unit.branches == "both" else f" ({100 * share:.1f} % without CFG)")
+        f"cost: {100 * share:.1f} % of the UNet's work in an active step with CFG, counted at a "
+        f"{_side(net)}x{_side(net)} latent" + ("" if unit.branches == "both" else f" ({200 * share:.1f} % without CFG)")
     )
 
 
@@ -123,11 +184,7 @@ def _window(unit: Unit, model: Any) -> list[str]:
         lines.append(f"counted over the {unit.schedule.steps} steps of all parts of a run")
     if schedule.curve.strip():
         lines.append(f"times the curve {short(schedule.curve.strip())} ({schedule.interpolation})")
-    counts = []
-    for name in SCHEDULERS:
-        sigmas = [float(sigma) for sigma in comfy.samplers.calculate_sigmas(sampling, name, STEPS)]
-        steps = schedule.active_steps(sampling.percent_to_sigma, sigmas)
-        counts.append(f"{name} {_ranges(steps)}")
+    counts = [f"{name} {steps}" for name, steps in _active_steps(unit, model).items()]
     lines.append(f"active steps of {STEPS}: " + "; ".join(counts))
     return lines
 
@@ -141,7 +198,7 @@ def _timestep(sampling: Any, sigma: float) -> float:
 def _ranges(steps: Sequence[int]) -> str:
     """Steps counted from 1: `none`, `1-20`, `3-5,9`."""
     if not steps:
-        return "none"
+        return NO_STEP
     runs: list[list[int]] = []
     for step in steps:
         if runs and step == runs[-1][1] + 1:

@@ -49,6 +49,7 @@ class Unit:
     weights: None means the rule of `mode`. branches: resolved, never "from mode".
     Image and mask have been checked, see `inputs`: nothing behind the nodes scans their values again.
     number: among all controls of a MODEL, see `numbered`; 0 before Apply.
+    made_by: title of the node of the canvas that was filled in. node: id of the one that put it into the MODEL.
     """
 
     control_net: Any
@@ -66,6 +67,8 @@ class Unit:
     enabled: bool = True
     notes: tuple[str, ...] = ()
     number: int = 0
+    made_by: str = "ControlNet Control"
+    node: str = ""
 
     @property
     def title(self) -> str:
@@ -104,12 +107,12 @@ def without_control(schedule: Schedule) -> str:
     )
 
 
-def numbered(stack: UnitStack, first: int) -> UnitStack:
-    """The stack with its units numbered from `first`, those that are switched off too.
+def numbered(stack: UnitStack, first: int, node: str = "") -> UnitStack:
+    """The stack with its units numbered from `first`, those that are switched off too. node: see `Unit`.
 
     Apply numbers a stack once; reports, errors and notices name a control by this number from then on.
     """
-    return tuple(replace(unit, number=number) for number, unit in enumerate(stack, first))
+    return tuple(replace(unit, number=number, node=node) for number, unit in enumerate(stack, first))
 
 
 def switch(stack: UnitStack, enabled: bool) -> UnitStack:

@@ -339,4 +339,5 @@ def test_an_error_of_a_node_inside_is_that_of_the_node(host: Host, one_node: Cal
 def test_the_condition_is_shown_on_the_node(host: Host, one_node: Callable[..., Graph]) -> None:
     result = host.run(one_node(), keep=OUTPUTS)
     previews = [data for data in result.sent("executed") if data["output"] and data["output"].get("images")]
-    assert [data["display_node"] for data in previews] == ["cn"]
+    assert {data["display_node"] for data in previews} == {"cn"}
+    assert len({image["filename"] for data in previews for image in data["output"]["images"]}) == 1

@@ -89,10 +89,60 @@ def test_a_factor_of_0_in_every_run_is_said_before_sampling(
 def test_a_control_of_strength_0_was_told_not_to_act_whatever_its_mask_is(host, graph_of, our_net) -> None:
     plain = graph_of()
     for off in ({"strength": 0.0}, {"enabled": False}):
-        graph = with_it(host, plain, host.give(our_net("narrow")), torch.zeros(1, 8, 8), "error", mask=["it", 0], **off)
-        samples, report, notices = outcome(host, graph)
-        assert torch.equal(samples, latents(host, plain)) and not notices
+        graph = with_it(host, plain, host.give(our_net("narrow")), torch.zeros(1, 8, 8), "warn", mask=["it", 0], **off)
+        samples, report, (text,) = outcome(host, graph)
+        assert torch.equal(samples, latents(host, plain)) and "mask" not in text
         assert "Nothing can act: every control is switched off or has strength 0" in report
+
+
+def all_off(host: Host, plain: Graph, net: Any, policy: str) -> dict[str, Graph]:
+    """Graphs of which no control is left: each is off, bypassed (its link is gone), or there never was one."""
+    graphs = {
+        name: with_our_control(plain, net, host.give(picture()), if_never_applied=policy, **off)
+        for name, off in (("off", {"enabled": False}), ("strength 0", {"strength": 0.0}))
+    }
+    one = graphs["off"]
+    apply = {key: value for key, value in one["ours"]["inputs"].items() if key != "stack"}
+    graphs["bypassed"] = {**one, "ours": node("ZeroctlApply", **apply)}
+    rows = node("ZeroctlStack", **{f"enabled_{row}": True for row in range(1, 7)})
+    graphs["no row"] = {**one, "rows": rows, "ours": node("ZeroctlApply", **apply, stack=["rows", 0])}
+    legacy = {"old": host.give([]), "rows": node("ZeroctlStackFromLegacy", control_net_stack=["old", 0])}
+    graphs["no old row"] = {**one, **legacy, "ours": node("ZeroctlApply", **apply, stack=["rows", 0])}
+    return graphs
+
+
+def test_with_all_controls_off_the_model_passes_and_it_is_said(host, graph_of, our_net) -> None:
+    plain, net = graph_of(), host.give(our_net("narrow"))
+    expected = latents(host, plain)
+    for name, graph in all_off(host, plain, net, "warn").items():
+        result = host.run(graph, keep={"model": ["ours", 0], "latent": ["sampler", 0], "report": ["ours", 1]})
+        assert torch.equal(result["latent"]["samples"], expected), name
+        assert result["model"] is host.run(plain, keep={"model": ["model", 0]})["model"], name
+        (notice,) = result.sent("zeroctl.notice")
+        why = "every control is switched off" if name in ("off", "strength 0") else "no control comes in at stack"
+        assert why in notice["text"] and notice["text"].endswith("The MODEL passes unchanged."), name
+        assert (notice["node"], notice["of_run"], notice["severity"]) == ("ours", False, "info"), name
+        assert "Nothing can act" in result["report"], name
+
+
+def test_with_all_controls_off_the_node_decides(host, graph_of, our_net) -> None:
+    plain, net = graph_of(), host.give(our_net("narrow"))
+    for name, graph in all_off(host, plain, net, "ignore").items():
+        assert not outcome(host, graph)[2], name
+    for name, graph in all_off(host, plain, net, "error").items():
+        why = "every control is switched off" if name in ("off", "strength 0") else "no control comes in at stack"
+        with pytest.raises(NodeFailed, match=f"NeverApplied: {why}.*or set if_never_applied to warn") as caught:
+            latents(host, graph)
+        assert caught.value.node_id == "ours", name
+
+
+def test_one_control_that_is_off_beside_another_is_not_said(host, graph_of, our_net) -> None:
+    net = host.give(our_net("narrow"))
+    graph = with_our_control(graph_of(), net, host.give(picture()), if_never_applied="error")
+    off = {**graph["ours control"]["inputs"], "enabled": False, "stack": ["ours control", 0]}
+    graph["second"] = node("ZeroctlControl", **off)
+    graph["ours"]["inputs"]["stack"] = ["second", 0]
+    assert not outcome(host, graph)[2]
 
 
 def left_half() -> torch.Tensor:

@@ -148,11 +148,6 @@ GRAPHS: dict[str, tuple[Callable[[Bench], Graph], str]] = {
         "control 1: it has no ControlNet, its control_net is NoneType",
     ),
     # stacks
-    "no control in the stack": (
-        lambda b: b.stack(node("ZeroctlStack", **{f"enabled_{row}": True for row in range(1, 7)})),
-        "the stack is empty: no ControlNet Control node ever added a control to it. Connect one",
-    ),
-    "an empty CONTROL_NET_STACK": (lambda b: b.legacy([]), "the stack is empty"),
     "a CONTROL_NET_STACK that is not a list": (
         lambda b: b.legacy({"net": 1}),
         r"control_net_stack is of the type dict, expected a CONTROL_NET_STACK, a list of rows such as \(net, ",

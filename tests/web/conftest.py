@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from canvas import Canvas
 from demo_weights import are_shipped, write_random
 from host_server import HostServer
 from random_weights import save_controlnet_file, thin_checkpoint
+from web_graphs import SDXL_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
 API_FORMS = ROOT / "tests" / "workflows"
@@ -43,6 +45,20 @@ class Frontend:
         self.console: list[str] = []
         page.on("console", lambda message: self.console.append(f"{message.type}: {message.text} {message.location}"))
         page.on("pageerror", lambda error: self.console.append(f"uncaught: {error} {error.stack}"))
+
+    def reload(self) -> None:
+        """Open the page anew, and wait until it can be used."""
+        self.page.goto(self.page.url)
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        # not "networkidle": a frontend without internet never is
+        self.page.wait_for_function(
+            "() => window.LiteGraph?.registered_node_types?.ZeroctlApply && window.app?.extensionManager"
+            " && window.app.graph && window.app.extensions.some(e => e.name === 'zeroctl.messages')",
+            timeout=120_000,
+        )
+        self.page.wait_for_timeout(1500)  # the frontend opens its own first workflow late, over whatever is there
 
     def complaints(self) -> list[str]:
         """Warnings and errors that name us; a frontend of a host has some of its own."""
@@ -78,6 +94,7 @@ def _put_files(base: Path, host: Path) -> None:
     names = {inputs["control_net_name"] for inputs in nodes if "control_net_name" in inputs}
     for seed, name in enumerate(sorted(name for name in names if not name.startswith("zeroctl/"))):
         save_controlnet_file(base / "models" / "controlnet" / name, "thin", seed)
+    save_controlnet_file(base / "models" / "controlnet" / SDXL_FILE, "narrowxl", 0)
     shutil.copy(host / "input" / "example.png", base / "input")
 
 
@@ -117,12 +134,15 @@ def frontend(request: pytest.FixtureRequest, server: HostServer, browser: Any) -
         server.url + "/api/settings", data={"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": nodes2}
     )
     page.goto(server.url)
-    # not "networkidle": a frontend without internet never is
-    page.wait_for_function(
-        "() => window.LiteGraph?.registered_node_types?.ZeroctlApply && window.app?.extensionManager"
-        " && window.app.graph && window.app.extensions.some(e => e.name === 'zeroctl.notice')",
-        timeout=120_000,
-    )
-    page.wait_for_timeout(1500)  # the frontend opens its own first workflow late, over whatever is there
+    result.wait_until_ready()
     yield result
     page.close()
+
+
+@pytest.fixture()
+def canvas(frontend: Any) -> Iterator[Canvas]:
+    yield Canvas(frontend)
+    # what is said stands in the console, too
+    ours = [line for line in frontend.complaints() if "[zeroctl]" not in line and "/prompt" not in line]
+    assert ours == []
+    frontend.console.clear()

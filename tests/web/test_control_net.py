@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from web_graphs import CONTROL, graph
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_SECONDS = 180
 PANEL = ".zeroctl-settings"
-CONTROL = "5"
 MARGIN = 10  # pixels around an element in the classic canvas
 WIDGETS = [
     "enabled",
@@ -27,19 +27,6 @@ WIDGETS = [
     "settings",
     "zeroctl_settings",
 ]
-
-
-def graph() -> dict[str, Any]:
-    """The example start_here with the node ControlNet in place of three, in the API form."""
-    nodes = json.loads((ROOT / "tests" / "workflows" / "start_here.json").read_text())
-    for unused in ("6", "7", "8", "9", "13"):
-        del nodes[unused]
-    inputs = {"model": ["1", 0], "image": ["2", 0], "enabled": True, "annotator": "canny"}
-    inputs |= {"control_net_name": "zeroctl/edges", "strength": 1, "start": 0, "end": 1, "mode": "balanced"}
-    nodes[CONTROL] = {"class_type": "ZeroctlControlNet", "inputs": {**inputs, "resize": "crop", "settings": "{}"}}
-    nodes["11"]["inputs"].update(model=[CONTROL, 0], steps=2)
-    nodes["14"] = {"class_type": "PreviewImage", "inputs": {"images": ["12", 0]}}
-    return nodes
 
 
 class Node:

@@ -10,7 +10,7 @@ from zeroctl_core.annotators import Annotator
 from zeroctl_core.annotators.params import Value
 from zeroctl_core.files.plural import plural
 
-from ..notices import notice
+from ..notices import own_notice
 
 __all__ = ["say_doubts", "say_if_absent", "say_if_empty", "say_if_lost", "say_if_stretched"]
 
@@ -32,12 +32,14 @@ def say_doubts(annotator: Annotator, picture: Tensor, condition: Tensor, **setti
     flat = [n for n, one in enumerate(conditions) if one.amin() == one.amax()]
     if flat:
         who = "The condition is" if len(condition) == 1 else f"{len(flat)} of {len(condition)} conditions are"
-        notice(annotator.title, f"{who} one colour: {_cause(picture[flat[0]])}")
+        own_notice(annotator.title, f"{who} one colour: {_cause(picture[flat[0]])}")
     elif annotator.transparent == "drawing" and (white := float(condition.mean())) > INVERTED:
         remedy = "set polarity" if any(param.name == "polarity" for param in annotator.params) else "invert the picture"
-        notice(annotator.title, f"{white:.0%} of the condition is white, where lines on black are expected: {remedy}.")
+        own_notice(
+            annotator.title, f"{white:.0%} of the condition is white, where lines on black are expected: {remedy}."
+        )
     if text := annotator.doubts(picture, condition, **settings):
-        notice(annotator.title, text)
+        own_notice(annotator.title, text)
 
 
 def say_if_empty(title: str, mask: Tensor) -> None:
@@ -45,13 +47,13 @@ def say_if_empty(title: str, mask: Tensor) -> None:
     shares = (mask > 0.5).flatten(1).float().mean(1)
     empty, full = int((shares == 0).sum()), int((shares == 1).sum())
     if empty:
-        notice(
+        own_notice(
             title,
             f"{plural(empty, 'mask')} of {len(shares)} without a pixel above one half: no hole is made. Load Image "
             "gives an empty MASK for a picture without transparency; paint one with its mask editor.",
         )
     if full:
-        notice(title, f"{plural(full, 'mask')} of {len(shares)} covering the whole picture: nothing of it is left.")
+        own_notice(title, f"{plural(full, 'mask')} of {len(shares)} covering the whole picture: nothing of it is left.")
 
 
 def say_if_absent(title: str, mask: Tensor, ids: Tensor, number: int) -> None:
@@ -65,7 +67,7 @@ def say_if_absent(title: str, mask: Tensor, ids: Tensor, number: int) -> None:
         largest = counts.argsort(descending=True)[: min(LARGEST, int((counts > 0).sum()))].tolist()
         which = "the picture shows" if len(mask) == 1 else f"{len(absent)} of {len(mask)} pictures show"
         of = "" if len(mask) == 1 else f" of picture {absent[0]}"
-        notice(
+        own_notice(
             title,
             f"{which} nothing of mask_class {number}: the mask is 0 everywhere. The largest classes{of} are "
             f"{', '.join(map(str, largest))}.",
@@ -84,7 +86,7 @@ def say_if_lost(title: str, mask: Tensor, hole: Tensor) -> None:
     holes = F.max_pool2d((hole > 0.5).float(), 3, stride=1, padding=1) > 0
     lost = int((lines & ~holes).flatten(1).any(1).sum())
     if lost and bool(holes.any()):  # where nothing is left, `say_if_empty` says it
-        notice(
+        own_notice(
             title,
             f"{plural(lost, 'mask')} of {len(hole)} with lines that are thinner than half a pixel at "
             f"{size[1]}x{size[0]}: they make no hole. Draw them thicker, or set resolution to 0.",
@@ -97,7 +99,7 @@ def say_if_stretched(title: str, mask: Tensor, picture: object) -> None:
         return
     (height, width), (own_height, own_width) = mask.shape[-2:], picture.shape[1:3]
     if abs(width * own_height / (height * own_width) - 1) > BENT:
-        notice(
+        own_notice(
             title,
             f"the mask has {width}x{height} pixels and the picture {own_width}x{own_height}, other proportions: it may "
             "belong to another picture.",

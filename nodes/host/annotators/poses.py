@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zeroctl_core.annotators.pose import Frame, black_pictures, why_black
 
-from ..notices import notice
+from ..notices import own_notice
 
 __all__ = ["tell_of_poses"]
 
@@ -32,4 +32,4 @@ def tell_of_poses(
     ]
     texts = [black_pictures(causes, len(frames))] if causes else []
     if texts := list(dict.fromkeys([*texts, *notes])):
-        notice(title, "; ".join(texts) + ".")
+        own_notice(title, "; ".join(texts) + ".")

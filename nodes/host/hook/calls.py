@@ -105,6 +105,7 @@ class Calls:
                 f"{unit.title} ({net_name(unit)}) added numbers that are not finite (NaN or infinity), and the picture "
                 "is black or noise. Lower its strength or its weights; where ComfyUI computes in float16, start it "
                 "with --bf16-unet or --fp32-unet.",
+                node=unit.node,
             )
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
@@ -21,6 +21,7 @@ from zeroctl_core.files.plural import plural
 from ..idle import NeverApplied, idle_cause, idle_text
 from ..inputs import naming
 from ..network_control import adds_control
+from ..notices import beginning, notice
 from ..preflight import net_name
 from ..report import never_acts
 from ..units import Unit, UnitStack
@@ -35,7 +36,7 @@ from .never_acted import why_never_acted
 from .parts import acts_elsewhere, check_steps, reporting, steps_of_run
 from .run import SamplingRun
 
-__all__ = ["next_number", "with_controls"]
+__all__ = ["NEVER_ACTED", "next_number", "with_controls"]
 
 CALLS, CONDS = "zeroctl_calls", "zeroctl_conds"  # in transformer_options: of a run, of one calc_cond_batch
 NEVER_ACTED = "Control never acted"
@@ -53,9 +54,11 @@ def with_controls(model: Any, stack: UnitStack, if_never_applied: str = "warn") 
     """
     causes = [(unit, idle_cause(unit, model)) for unit in stack if unit.active]
     active = tuple(unit for unit, cause in causes if not cause)
-    idle = tuple(idle_text(unit, cause) for unit, cause in causes if cause and if_never_applied != "ignore")
+    idle = tuple(
+        (idle_text(unit, cause), unit.node) for unit, cause in causes if cause and if_never_applied != "ignore"
+    )
     if idle and if_never_applied == "error":
-        raise NeverApplied(f"{idle[0]} Or set if_never_applied to warn.")
+        raise NeverApplied(f"{idle[0][0]} Or set if_never_applied to warn.")
     if not active and not idle:
         return model
     clone = model.clone()
@@ -82,18 +85,21 @@ def next_number(model: Any) -> int:
 class Hook:
     """All active units of a MODEL, each with what its node wants when it never acts. Holds nothing of a run.
 
-    last: the highest number of a control, active or not. idle: what every run says of controls that can never act.
+    last: the highest number of a control, active or not. idle: what every run says of controls that can never act, and
+    of which node of the canvas.
     """
 
     applied: tuple[tuple[Unit, str], ...] = ()
     last: int = 0
-    idle: tuple[str, ...] = ()
+    idle: tuple[tuple[str, str], ...] = ()
 
     @property
     def units(self) -> tuple[Unit, ...]:
         return tuple(unit for unit, _ in self.applied)
 
-    def extended(self, units: UnitStack, if_never_applied: str, *, last: int, idle: tuple[str, ...] = ()) -> Hook:
+    def extended(
+        self, units: UnitStack, if_never_applied: str, *, last: int, idle: tuple[tuple[str, str], ...] = ()
+    ) -> Hook:
         return Hook((*self.applied, *((unit, if_never_applied) for unit in units)), last, (*self.idle, *idle))
 
     def wrappers(self) -> list[tuple[str, Callable[..., Any]]]:
@@ -245,8 +251,9 @@ class Hook:
                 calls.close()
 
     def _check_before(self, run: SamplingRun, steps: Steps, sampling: Any) -> None:
-        for text in self.idle:
-            run.say_once(NEVER_ACTED, text)
+        beginning(sorted({*(unit.node for unit in self.units), *(node for _, node in self.idle)}))
+        for text, node in self.idle:
+            run.say_once(NEVER_ACTED, text, node=node)
         for unit, policy in self.applied:
             check_steps(run, unit, sampling)
             if policy != "ignore":
@@ -258,12 +265,14 @@ class Hook:
                     "Condition image",
                     f"{unit.title} was made for other proportions than this run's latent "
                     f"({run.canvas[1]}x{run.canvas[0]} cells): {note}",
+                    node=unit.node,
                 )
             if policy == "error" and not run.place.part and never_acts(unit, sampling, steps):
-                raise NeverApplied(
+                _refuse(
+                    unit,
                     f"{unit.title} ({net_name(unit)}) cannot act in this run: its window, {unit.schedule}, holds no "
                     f"step of the run, which has {steps.n}. Widen start and end, or set if_never_applied "
-                    "to warn."
+                    "to warn.",
                 )
             for kind, n in (
                 ("condition image", unit.image.shape[0]),
@@ -274,15 +283,16 @@ class Hook:
                         "Batch",
                         f"{unit.title} has {plural(n, kind)} for {plural(run.batch, 'latent')}: latent r uses "
                         f"{kind.split()[-1]} r mod {n}",
+                        node=unit.node,
                     )
 
     def _check_mask(self, run: SamplingRun, unit: Unit, policy: str) -> None:
         with naming(unit.title):
             cause = run.idle_cause(unit)
         if cause and policy == "error":
-            raise NeverApplied(f"{idle_text(unit, cause)} Or set if_never_applied to warn.")
+            _refuse(unit, f"{idle_text(unit, cause)} Or set if_never_applied to warn.")
         if cause:
-            run.say_once(NEVER_ACTED, idle_text(unit, cause), key=f"{NEVER_ACTED} {unit.number}")
+            run.say_once(NEVER_ACTED, idle_text(unit, cause), key=f"{NEVER_ACTED} {unit.number}", node=unit.node)
 
     def _check_after(self, run: SamplingRun, sampling: Any) -> None:
         for index, (unit, policy) in enumerate(self.applied):
@@ -290,8 +300,14 @@ class Hook:
                 continue
             text = f"{unit.title} ({net_name(unit)}) never acted in this run: {why_never_acted(unit, run, sampling)}"
             if policy == "error" and not run.place.part:  # whether other parts had control, nobody knows here
-                raise NeverApplied(text)
-            run.say_once(NEVER_ACTED, text, key=f"{NEVER_ACTED} {unit.number}")
+                _refuse(unit, text)
+            run.say_once(NEVER_ACTED, text, key=f"{NEVER_ACTED} {unit.number}", node=unit.node)
+
+
+def _refuse(unit: Unit, text: str) -> NoReturn:
+    """Stop the run of a sampler, whose error is shown there, and say it at the node of the control."""
+    notice(NEVER_ACTED, text, "error", unit.node)
+    raise NeverApplied(text)
 
 
 def _same_proportions(one: Sequence[int], other: Sequence[int]) -> bool:

@@ -56,6 +56,7 @@ def check_steps(run: SamplingRun, unit: Unit, sampling: Any) -> None:
         f"{unit.title} counts steps, and nobody says which part of your run this is: its window, {schedule}, is "
         f"counted within this part of {plural(steps.n, 'step')}. Sample the parts with KSampler (Advanced), give "
         "ControlNet Schedule the steps of all parts, or count in the unit timestep.",
+        node=unit.node,
     )
 
 

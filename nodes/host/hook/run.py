@@ -64,13 +64,13 @@ class SamplingRun:
         """The guider's lists by name: positive, negative and whatever else it has."""
         return getattr(self.guider, "conds", None) or {}
 
-    def say_once(self, title: str, text: str, severity: str = "warn", key: str = "") -> None:
-        """A notice, once a run for each `key` (else for each text)."""
+    def say_once(self, title: str, text: str, severity: str = "warn", *, key: str = "", node: str = "") -> None:
+        """A notice, once a run for each `key` (else for each text). node: of the canvas, see `notice`."""
         with self._lock:
             new = (key or text) not in self._notices
             self._notices.add(key or text)
         if new:
-            notice(title, text, severity)
+            notice(title, text, severity, node)
 
     def placed(self, unit: Unit, canvas: tuple[int, int]) -> Placed:
         """The unit's condition image on a canvas of (h, w) cells. One tensor for every unit with the same image and

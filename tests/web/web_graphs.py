@@ -1,0 +1,47 @@
+"""Graphs of the embedded model that browser tests open, in the API form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTROL, APPLY = "5", "15"
+SDXL_FILE = "sdxl-narrow.safetensors"
+
+
+def graph() -> dict[str, Any]:
+    """The example start_here with the node ControlNet in place of three, in the API form."""
+    nodes = json.loads((ROOT / "tests" / "workflows" / "start_here.json").read_text())
+    for unused in ("6", "7", "8", "9", "13"):
+        del nodes[unused]
+    inputs = {"model": ["1", 0], "image": ["2", 0], "enabled": True, "annotator": "canny"}
+    inputs |= {"control_net_name": "zeroctl/edges", "strength": 1, "start": 0, "end": 1, "mode": "balanced"}
+    nodes[CONTROL] = {"class_type": "ZeroctlControlNet", "inputs": {**inputs, "resize": "crop", "settings": "{}"}}
+    nodes["11"]["inputs"].update(model=[CONTROL, 0], steps=2)
+    nodes["14"] = {"class_type": "PreviewImage", "inputs": {"images": ["12", 0]}}
+    return nodes
+
+
+def separate(**control: Any) -> dict[str, Any]:
+    """Annotator, loader, control and Apply in place of the node ControlNet."""
+    nodes = graph()
+    inputs = nodes.pop(CONTROL)["inputs"]
+    canny = {"image": inputs["image"], "low": 100, "high": 200, "blur_sigma": 0, "resolution": 512}
+    values = {"strength": 1, "start": 0, "end": 1, "mode": "balanced", "resize": "crop", "enabled": True}
+    values |= {"branches": "from mode", "mask_feather": 0, "mask_invert": False}
+    nodes |= {
+        "16": {"class_type": "ZeroctlCanny", "inputs": canny},
+        "17": {"class_type": "ZeroctlLoadControlNet", "inputs": {"control_net_name": "zeroctl/edges"}},
+        "18": {
+            "class_type": "ZeroctlControl",
+            "inputs": {"control_net": ["17", 0], "image": ["16", 0], **values, **control},
+        },
+        APPLY: {
+            "class_type": "ZeroctlApply",
+            "inputs": {"model": inputs["model"], "stack": ["18", 0], "if_never_applied": "warn"},
+        },
+    }
+    nodes["11"]["inputs"]["model"] = [APPLY, 0]
+    return nodes
