@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import logging
+from typing import Any
 
 from .host.annotators.roots import add_folder
+from .host.live.route import serve_previews
 from .host.schema import ComfyExtension, ComfyNode
 from .host.shown import send_what_was_shown
 
@@ -29,6 +31,12 @@ FAMILIES = (
 log = logging.getLogger("zeroctl")
 
 
+def _wanted(name: str, settings: str) -> Any:
+    from .live import wanted  # a family that fails to load costs its own nodes, and this the previews
+
+    return wanted(name, settings)
+
+
 class ZeroctlExtension(ComfyExtension):
     """Every node of the pack. A file that cannot be imported, or a schema that this host refuses, costs only its own
     nodes."""
@@ -36,6 +44,7 @@ class ZeroctlExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[ComfyNode]]:
         add_folder()
         send_what_was_shown()
+        serve_previews(_wanted)
         nodes: list[type[ComfyNode]] = []
         for family in FAMILIES:
             try:

@@ -29,6 +29,7 @@ from .host.annotators.inputs import (
 )
 from .host.annotators.nets import load_folders, load_networks
 from .host.inputs import check_choice, check_mask
+from .host.live.small import keep_last
 from .host.preview import preview
 from .host.schema import ComfyNode, NodeOutput, io, schema
 
@@ -127,6 +128,7 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
             cls, mask: Any = None, resolution: int = 512, model: str = "", download: bool = False, **settings: Any
         ) -> NodeOutput:
             image = settings.pop(annotator.takes)
+            keep_last(image)
             condition = condition_of(
                 annotator, image, settings, mask=mask, resolution=resolution, model=model, download=download
             )

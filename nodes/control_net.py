@@ -9,23 +9,31 @@ from zeroctl_core.canvas import RESIZE_MODES
 
 from .host.acting_inputs import acting_inputs
 from .host.expanding import HIDDEN, Expansion, one_of_each
-from .host.inputs import check_choice
+from .host.inputs import check_choice, check_image
+from .host.live.small import keep_last
 from .host.paths import controlnet_names, controlnet_path, fingerprint
+from .host.preview import preview
 from .host.schema import ComfyNode, NodeOutput, StackSocket, io, option, schema
 from .host.settings_json import read_settings, setting_inputs
+from .live import NONE, has_preview
 from .node_classes import ANNOTATOR_NODES
 
-NONE = "none"
 FROM_MODE = "from mode"
 TITLE = "ControlNet"
 SIDE = 512
 """Of the canvas in pixels, where the latent's would not win."""
 
 ANNOTATORS_OF_THE_PANEL = {
-    name: {"node": entry.node.__name__, "unused": sorted(entry.unused), "resizable": entry.resizable}
+    name: {
+        "node": entry.node.__name__,
+        "unused": sorted(entry.unused),
+        "resizable": entry.resizable,
+        "picture": entry.picture,
+        "preview": has_preview(name),
+    }
     for name, entry in ANNOTATOR_NODES.items()
 }
-"""What web/js/annotator_settings.js makes its rows of, beside the inputs that those nodes declare."""
+"""What the files of web/js make rows and previews of, beside the inputs that those nodes declare."""
 
 
 class ZeroctlControlNet(ComfyNode):
@@ -132,8 +140,11 @@ class ZeroctlControlNet(ComfyNode):
         name = check_choice("annotator", values["annotator"], (NONE, *ANNOTATOR_NODES))
         graph = Expansion(cls)
         condition, mask = graph.link("image"), graph.link("mask")
+        keep_last(values["image"])
+        picture = None
         if name == NONE:
             read_settings(values["settings"], (), "the annotator none")
+            picture = preview(check_image(values["image"]).movedim(1, -1), cls)
         else:
             condition = _annotated(graph, name, values)
             mask = None if ANNOTATOR_NODES[name].takes_mask else mask
@@ -157,7 +168,7 @@ class ZeroctlControlNet(ComfyNode):
         )
         apply = {"model": graph.link("model"), "stack": stack, "if_never_applied": "warn"}
         model, report = (graph.add("apply", "ZeroctlApply", apply, output) for output in (0, 1))
-        return graph.outputs(model, condition, report)
+        return graph.outputs(model, condition, report, ui=picture)
 
 
 def _annotated(graph: Expansion, name: str, values: dict[str, Any]) -> Any:

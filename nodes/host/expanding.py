@@ -53,6 +53,6 @@ class Expansion:
         """The link to an output of a node of the graph, which is added under `name` where it is not there yet."""
         return self._graph.node(node_id, id=name, **inputs).out(output)
 
-    def outputs(self, *outputs: Any) -> NodeOutput:
-        """The outputs of the node, links of the graph or of its own inputs, or values."""
-        return NodeOutput(*outputs, expand=self._graph.finalize())
+    def outputs(self, *outputs: Any, ui: Any = None) -> NodeOutput:
+        """The outputs of the node, links of the graph or of its own inputs, or values. ui: what it shows itself."""
+        return NodeOutput(*outputs, expand=self._graph.finalize(), ui=ui)

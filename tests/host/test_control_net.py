@@ -341,3 +341,14 @@ def test_the_condition_is_shown_on_the_node(host: Host, one_node: Callable[..., 
     previews = [data for data in result.sent("executed") if data["output"] and data["output"].get("images")]
     assert {data["display_node"] for data in previews} == {"cn"}
     assert len({image["filename"] for data in previews for image in data["output"]["images"]}) == 1
+
+
+def test_with_none_the_image_is_shown_on_the_node(host: Host, one_node: Callable[..., Graph]) -> None:
+    result = host.run(one_node(annotator="none", settings="{}"), keep=OUTPUTS)
+    last = [data["output"] for data in result.sent("executed") if data["display_node"] == "cn" and data["output"]][-1]
+    assert len(last["images"]) == 1 and last["zeroctl_line"]
+
+
+def test_with_none_what_is_no_picture_is_refused(host: Host, one_node: Callable[..., Graph]) -> None:
+    with pytest.raises(NodeFailed, match=r"cn .*image has 4 channels \(with alpha\), expected 3 \(RGB\). Lay it over"):
+        host.run(one_node(torch.rand(1, 64, 64, 4), annotator="none", settings="{}"), keep=OUTPUTS)

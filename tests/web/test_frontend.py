@@ -57,6 +57,8 @@ def test_every_widget_of_our_nodes_is_there(frontend: Any) -> None:
     }))""",
         list(nodes),
     )
+    annotators = nodes["ZeroctlControlNet"]["input"]["required"]["settings"][1]["zeroctl_annotators"]
+    live = {entry["node"] for entry in annotators.values() if entry["preview"]}
     for node_id, node in nodes.items():
         inputs = {**node["input"].get("required", {}), **node["input"].get("optional", {})}
         widgets, sockets, outputs = registered[node_id]
@@ -69,6 +71,8 @@ def test_every_widget_of_our_nodes_is_there(frontend: Any) -> None:
                     expected.append("control_after_generate")  # the front end's own, beside a seed
         if node_id == "ZeroctlControlNet":
             expected.append("zeroctl_settings")  # the rows that stand for its text `settings`
+        if node_id == "ZeroctlControlNet" or node_id in live:
+            expected.append("zeroctl_preview")
         assert widgets == expected, node_id
         assert set(sockets) >= set(inputs) - set(widgets), node_id
         assert outputs == node["output_name"], node_id

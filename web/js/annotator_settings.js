@@ -33,6 +33,14 @@ const STYLE = `
 /** @type {Map<string, object>} inputs of our nodes as /object_info describes them, by node id */
 const described = new Map();
 
+/** @type {WeakMap<object, object>} node -> its settings as they are while a slider is being pulled */
+export const live = new WeakMap();
+
+/** Of each annotator, by name: its node's id, its picture's input, and the settings that ControlNet has no use for. */
+export function annotatorsOf() {
+  return described.get(NODE)?.required?.settings?.[1]?.zeroctl_annotators ?? {};
+}
+
 /** @returns {{name: string, type: string, options: object}[]} the settings of an annotator, in the order of its node */
 function settingsOf(entry) {
   const { required = {}, optional = {} } = described.get(entry?.node) ?? {};
@@ -220,10 +228,14 @@ class Panel {
       const number = control.value === "" ? defaultOf(setting) : fits(Number(control.value));
       field.value = number;
       if (slider) slider.value = number;
+      live.delete(this.node);
       this.#done(control, setting, number);
     };
     field.addEventListener("change", () => commit(field));
-    slider?.addEventListener("input", () => (field.value = slider.value));
+    slider?.addEventListener("input", () => {
+      field.value = slider.value;
+      live.set(this.node, { ...this.#read().values, [setting.name]: fits(Number(slider.value)) });
+    });
     slider?.addEventListener("change", () => commit(slider));
     // before the front end looks for changes, which it does when the mouse button goes up
     slider?.addEventListener("pointerup", () => commit(slider));
@@ -285,12 +297,11 @@ app.registerExtension({
   nodeCreated(node) {
     if (node.comfyClass !== NODE) return;
     const carrier = node.widgets.find((widget) => widget.name === "settings");
-    const annotators = described.get(NODE)?.required?.settings?.[1]?.zeroctl_annotators;
-    if (!carrier || !annotators) return;
+    if (!carrier) return;
     carrier.hidden = true;
     carrier.options.hidden = true;
     carrier.computeSize = () => [0, -4];
-    const panel = new Panel(node, annotators);
+    const panel = new Panel(node, annotatorsOf());
     panel.show();
     node.setSize([Math.max(node.size[0], WIDTH), node.computeSize()[1]]);
     after(panel.choice, "callback", () => panel.choose());

@@ -1,0 +1,1 @@
+"""Conditions while a setting is being changed: small, before any run."""

@@ -1,0 +1,125 @@
+"""POST /zeroctl/preview: the condition that a node would make with its settings as they are, of a picture known here.
+
+Nothing comes from the caller but names and settings: the picture is a file of ComfyUI's folders, or what the node was
+last given. One picture is drawn at a time, so that a run in the queue loses one thread at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import ClientError, web
+from server import PromptServer
+
+from zeroctl_core.annotators import Annotator
+
+from ..sockets import in_words
+from .render import render
+from .small import last_of, small_file
+
+__all__ = ["ROUTE", "serve_previews"]
+
+ROUTE = "/zeroctl/preview"
+MOST_BYTES = 64 * 1024
+"""Of a request: names and settings."""
+MOST_WAITING = 16
+"""Requests that wait for their turn. A page has one for each node that is being changed; what is more is sent away."""
+
+Settings = Callable[[str, str], tuple[Annotator | None, Mapping[str, Any]]]
+"""(name of an annotator, its settings as JSON) -> the annotator and its checked settings; `ValueError` otherwise."""
+
+log = logging.getLogger("zeroctl")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """node_id: of the canvas. annotator: its name, settings: JSON. file: as Load Image names it, or empty."""
+
+    node_id: str
+    annotator: str
+    settings: str
+    file: str
+
+
+class Refused(Exception):
+    """A request that is answered with this status and a sentence."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Previews:
+    """The one place where conditions are drawn for pages."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._waiting = 0
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="zeroctl-preview")
+
+    async def respond(self, request: web.Request) -> web.Response:
+        try:
+            wish = await _wish(request)
+            if self._waiting >= MOST_WAITING:
+                raise Refused(503, "Too many previews are asked for at once; ask again.")
+            self._waiting += 1
+            try:
+                work = asyncio.get_running_loop().run_in_executor(self._worker, self._draw, wish, request)
+                # a caller that goes away does not take the turn of the next
+                body = await asyncio.shield(work)
+            finally:
+                self._waiting -= 1
+        except Refused as refused:
+            return web.json_response({"message": str(refused)}, status=refused.status)
+        except (ValueError, ImportError) as error:  # no picture, settings, a package that is missing
+            return web.json_response({"message": str(error)})  # a page would log another status than 200 as an error
+        return web.Response(body=body, content_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+    def _draw(self, wish: Wish, request: web.Request) -> bytes:
+        if request.transport is None or request.transport.is_closing():
+            return b""  # nobody is there to see it
+        annotator, settings = self._settings(wish.annotator, wish.settings)
+        small = small_file(wish.file) if wish.file else last_of(wish.node_id)
+        return render(small, annotator, settings)
+
+
+async def _wish(request: web.Request) -> Wish:
+    """Raises `Refused` for what is not a request of a page of ours."""
+    if request.content_type != "application/json":  # a foreign page can send forms and texts, and no JSON
+        raise Refused(415, "Expected JSON.")
+    if (request.content_length or 0) > MOST_BYTES:
+        raise Refused(413, f"Expected {MOST_BYTES} bytes at most.")
+    body = bytearray()
+    try:
+        async for chunk in request.content.iter_chunked(MOST_BYTES):
+            body += chunk
+            if len(body) > MOST_BYTES:
+                raise Refused(413, f"Expected {MOST_BYTES} bytes at most.")
+    except (OSError, ClientError, web.RequestPayloadError):  # the caller went away, or sends what is not HTTP
+        raise Refused(400, "Expected the whole request.") from None
+    try:
+        values = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refused(400, "Expected JSON.") from None
+    if not isinstance(values, dict):
+        raise Refused(400, "Expected a JSON object.")
+    texts = {}
+    for name in ("node_id", "annotator", "settings", "file"):
+        texts[name] = values.get(name, "")
+        if not isinstance(texts[name], str):
+            raise Refused(400, f"{name} is {in_words(texts[name])}, expected a text.")
+    return Wish(**texts)
+
+
+def serve_previews(settings: Settings) -> None:
+    """Add the route to the host's server, once."""
+    server = getattr(PromptServer, "instance", None)
+    if server is None or any(getattr(route, "path", "") == ROUTE for route in server.routes):
+        return
+    server.routes.post(ROUTE)(Previews(settings).respond)
