@@ -109,7 +109,7 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
                 display_name=annotator.title,
                 category=CATEGORY,
                 description=description(annotator),
-                search_aliases=[annotator.name, "preprocessor", "annotator", "controlnet"],
+                search_aliases=aliases_of(annotator),
                 inputs=[
                     picture,
                     *([mask] if annotator.kind == "masked" else []),
@@ -200,6 +200,12 @@ class ZeroctlAnnotate(ComfyNode):
             download=download,
         )
         return NodeOutput(condition, ui=preview(condition, cls))
+
+
+def aliases_of(annotator: Annotator) -> list[str]:
+    """What people type who look for it: a search compares with one alias at a time, so whole phrases."""
+    own = [annotator.name, *annotator.aliases]
+    return [*own, *(f"{name} preprocessor" for name in own), "preprocessor", "annotator", "controlnet"]
 
 
 def takes_mask(annotator: Annotator) -> bool:

@@ -185,7 +185,7 @@ class ZeroctlPose(ComfyNode):
             "(MoveNet), and draws them as OpenPose ControlNets expect them; the points of faces, if asked for, by a "
             "third. Hands: ComfyUI's pose nodes find them, Draw Pose draws them. Files: folders such as "
             f"{offered('people')} and {offered('pose')}; or {files_of(NETWORK)}; for faces {files_of(FACES)}.",
-            search_aliases=["openpose", "dwpose", "vitpose", "rt-detr", "movenet"],
+            search_aliases=["openpose", "openpose preprocessor", "dwpose", "vitpose", "rt-detr", "movenet"],
             inputs=[
                 io.Image.Input("image", tooltip="The picture with people; alpha is laid over white."),
                 model_input("people", "detector"),

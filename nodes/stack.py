@@ -30,7 +30,14 @@ class ZeroctlControl(ComfyNode):
             category="zeroctl/apply",
             description="One control: a net, its condition image, and how it acts. Chain several through stack, then "
             "give the stack to Apply ControlNets to Model.",
-            search_aliases=["apply controlnet", "controlnet unit", "control net"],
+            search_aliases=[
+                "apply controlnet",
+                "controlnet unit",
+                "control net",
+                "guess mode",
+                "controlnet is more important",
+                "my prompt is more important",
+            ],
             inputs=[
                 io.ControlNet.Input(
                     "control_net", tooltip="A ControlNet, from Load ControlNet (strict) or from any other loader."

@@ -29,7 +29,7 @@ class ZeroctlWeights(ComfyNode):
             category="zeroctl/apply",
             description="How strong a control is at each place where it enters the UNet: a named rule, or your own "
             "numbers.",
-            search_aliases=["soft weights", "control weights", "layer weights"],
+            search_aliases=["soft weights", "control weights", "layer weights", "block weights", "controlnet weights"],
             inputs=[
                 io.Combo.Input(
                     "rule",

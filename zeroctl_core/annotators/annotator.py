@@ -34,7 +34,8 @@ class Annotator:
     task: the task of a transformers model (`depth`) that is the `net`; empty where `networks` says it.
 
     What only its node asks for:
-    title, summary: the name to show, and a sentence or two on what it draws. node_id: the id of the node.
+    title, summary: the name to show, and a sentence or two on what it draws. aliases: other names that people look for,
+    beside `name`. node_id: the id of the node.
     own_node: whether that is a node file of its own, because it has more outputs than the condition.
     takes: the name of the picture's input. resizable: whether the picture may be resized before it is read; a map or a
     picture with a hole is not what it was once pixels are mixed.
@@ -56,6 +57,7 @@ class Annotator:
     networks: Mapping[str, str] = field(default_factory=dict)
     task: str = ""
     title: str = ""
+    aliases: tuple[str, ...] = ()
     summary: str = ""
     node_id: str = ""
     own_node: bool = False
@@ -163,6 +165,7 @@ def annotator(
     networks: Mapping[str, str] | None = None,
     task: str = "",
     title: str = "",
+    aliases: tuple[str, ...] = (),
     summary: str = "",
     node_id: str = "",
     own_node: bool = False,
@@ -193,6 +196,7 @@ def annotator(
             networks=networks,
             task=task,
             title=title,
+            aliases=aliases,
             summary=summary,
             node_id=node_id or "Zeroctl" + "".join(part.capitalize() for part in name.split("_")),
             own_node=own_node,

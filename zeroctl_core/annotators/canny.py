@@ -36,6 +36,7 @@ PARAMS = (
     params=PARAMS,
     needs=("cv2",),
     title="Canny Edges",
+    aliases=("edge detection",),
     summary="White one pixel edges on black, as the released Canny ControlNets were trained on: OpenCV's Canny on RGB, "
     "no blur.",
     transparent="drawing",

@@ -58,6 +58,7 @@ def finish(parts: Tensor, normalise: str, **settings: object) -> Tensor:
     params=PARAMS,
     task="depth",
     title="Depth",
+    aliases=("depth anything", "depth map", "midas"),
     summary="How near everything is, near white and far black, for depth ControlNets: by Depth Anything, DPT or "
     "ZoeDepth from a folder.",
     short_side="detect_size",

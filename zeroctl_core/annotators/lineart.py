@@ -67,6 +67,7 @@ def finish(parts: Tensor, style: str, intensity: int, floor: int, **settings: ob
     needs=("cv2",),
     networks={"realistic": "lineart_realistic", "coarse": "lineart_coarse"},
     title="Line Art",
+    aliases=("line art",),
     summary="White lines on black with soft edges, as the Lineart ControlNets were trained on.",
     transparent="drawing",
     finish=finish,

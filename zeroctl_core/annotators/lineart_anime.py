@@ -13,6 +13,7 @@ from .networks.run_net import run_net
     "lineart_anime",
     networks={"": "lineart_anime"},
     title="Anime Lineart",
+    aliases=("anime line art",),
     summary="White line drawing on black of an anime picture or a photograph, for the anime lineart ControlNet.",
     transparent="drawing",
 )

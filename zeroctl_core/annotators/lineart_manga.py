@@ -12,6 +12,7 @@ from .networks.run_net import run_net
     "lineart_manga",
     networks={"": "lineart_manga"},
     title="Manga Lineart",
+    aliases=("manga line art",),
     summary="White line drawing on black of a manga page, its screen tones left out, for the anime lineart ControlNet.",
     transparent="drawing",
 )

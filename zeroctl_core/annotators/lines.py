@@ -75,6 +75,7 @@ PARAMS = (
     needs=("cv2",),
     networks={"mlsd": "mlsd"},
     title="Straight Lines",
+    aliases=("mlsd", "m-lsd", "hough lines"),
     summary="White straight lines on black for M-LSD and Hough line ControlNets: rooms, buildings, furniture.",
     transparent="drawing",
 )

@@ -60,6 +60,7 @@ PARAMS = (
     takes="depth",
     resizable=False,
     title="Normals from Depth",
+    aliases=("normal map", "normalbae"),
     summary="A normal map from a depth map whose near is white, in the colours that the normal ControlNets expect (BAE "
     "or MiDaS) or in OpenGL or DirectX order.",
     transparent="black",

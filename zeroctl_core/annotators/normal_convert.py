@@ -30,6 +30,7 @@ PARAMS = (
     "normal_convert",
     params=PARAMS,
     title="Convert Normals",
+    aliases=("normal map",),
     summary="Brings a normal map from OpenGL or DirectX colours to those that the normal ControlNets expect, or back. "
     "Black background stays black.",
     resizable=False,

@@ -74,6 +74,7 @@ def doubt(picture: Tensor, condition: Tensor, source: str, polarity: str, thresh
     params=PARAMS,
     needs=("cv2",),
     title="Scribble Lines",
+    aliases=("fake scribble", "xdog"),
     summary="White lines on black, as the Scribble ControlNets were trained on: from your own drawing or mask, or from "
     "a photograph by XDoG.",
     transparent="drawing",

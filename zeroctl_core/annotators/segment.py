@@ -34,6 +34,7 @@ PARAMS = (PALETTE,)
     params=PARAMS,
     task="segmentation",
     title="Segmentation",
+    aliases=("semantic segmentation", "ade20k", "oneformer"),
     summary="Everything in the exact colour of its class, for segmentation ControlNets: by UperNet, SegFormer, "
     "Mask2Former or OneFormer, trained on ADE20K, from a folder.",
     own_node=True,

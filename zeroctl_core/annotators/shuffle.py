@@ -34,6 +34,7 @@ PARAMS = (
     "shuffle",
     params=PARAMS,
     title="Content Shuffle",
+    aliases=("shuffle",),
     summary="The picture bent along smooth noise, for the Shuffle ControlNet: it keeps colours and textures, and loses "
     "where things are.",
 )

@@ -57,6 +57,7 @@ PARAMS = (
     needs=("cv2",),
     networks={"": "hed"},
     title="Soft Edges (HED)",
+    aliases=("softedge", "hed", "pidinet"),
     summary="Soft white edges on black by the HED net, for soft edge and HED ControlNets, or thick white strokes made "
     "from them, for scribble ControlNets.",
     node_id="ZeroctlSoftEdge",

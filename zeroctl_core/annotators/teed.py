@@ -32,6 +32,7 @@ PARAMS = (
     params=PARAMS,
     networks={"teed": "teed", "mteed": "mteed"},
     title="Soft Edges (TEED)",
+    aliases=("softedge",),
     summary="Fine soft white edges on black by the tiny TEED net, for soft edge, HED and MistoLine ControlNets.",
     node_id="ZeroctlTEED",
     transparent="drawing",

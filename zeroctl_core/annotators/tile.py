@@ -35,6 +35,7 @@ PYRAMIDS = (8, 4, 2, 1)
     "tile",
     params=PARAMS,
     title="Tile",
+    aliases=("tile resample",),
     summary="The picture in its own colours, sharp or with its detail removed, for the Tile ControlNets.",
 )
 def tile(image: Tensor, mode: str, downscale: float) -> Tensor:
