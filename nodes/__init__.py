@@ -20,6 +20,7 @@ FAMILIES = (
     "load",
     "weights",
     "schedule",
+    "union",
     "stack",
     "legacy",
     "apply",

@@ -69,6 +69,8 @@ def _cannot_say(unit: Unit) -> list[str]:
         lost.append(f"resize {unit.resize} (others crop)")
     if unit.vae is not None:
         lost.append("the vae")
+    if unit.union:
+        lost.append("the types of a union and their images")
     return lost
 
 

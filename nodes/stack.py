@@ -13,8 +13,8 @@ from .host.condition_doubts import condition_doubts
 from .host.inputs import check_choice, read_condition, read_mask
 from .host.notices import own_notice
 from .host.on_canvas import title_here
-from .host.schema import ComfyNode, NodeOutput, ScheduleSocket, StackSocket, WeightsSocket, io, schema
-from .host.units import Unit, UnitStack, WeightsChoice, switch
+from .host.schema import ComfyNode, NodeOutput, ScheduleSocket, StackSocket, UnionSocket, WeightsSocket, io, schema
+from .host.units import REPAINT, Unit, UnitStack, WeightsChoice, switch
 
 TITLE = "ControlNet Control"
 FROM_MODE = "from mode"
@@ -81,6 +81,11 @@ class ZeroctlControl(ComfyNode):
                 io.Vae.Input(
                     "vae", optional=True, tooltip="Only for nets that encode their condition image (Flux, SD3, Qwen)."
                 ),
+                UnionSocket.Input(
+                    "union",
+                    optional=True,
+                    tooltip="Only for union nets: the type of the image, and more images with theirs.",
+                ),
             ],
             outputs=[StackSocket.Output(display_name="stack", tooltip="This control behind those of the stack input.")],
         )
@@ -104,13 +109,17 @@ class ZeroctlControl(ComfyNode):
         schedule: Schedule | None = None,
         mask: Any = None,
         vae: Any = None,
+        union: Any = (),
     ) -> NodeOutput:
         check_choice("mode", mode, MODES)
         check_choice("resize", resize, RESIZE_MODES)
         picture, picture_note = read_condition(image, resize=resize)
         mask, mask_note = (None, _without_mask(mask_feather, mask_invert)) if mask is None else read_mask(mask)
         doubt = condition_doubts(control_net, picture) if enabled and strength else ""
-        notes = [picture_note, doubt, mask_note]
+        union = tuple(union or ())
+        if any(condition.image is None and condition.type == REPAINT for condition in union):
+            picture = picture.clamp(min=0.0)
+        notes = [picture_note, doubt, mask_note, *(condition.note for condition in union)]
         if schedule is None:
             schedule = Schedule(start, end)
         elif (start, end) != (0.0, 1.0):
@@ -130,6 +139,7 @@ class ZeroctlControl(ComfyNode):
             mask_feather=mask_feather,
             mask_invert=mask_invert,
             vae=vae,
+            union=union,
             enabled=enabled,
             notes=tuple(filter(None, notes)),
             made_by=title_here(TITLE),

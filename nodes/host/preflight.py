@@ -11,7 +11,7 @@ from .family import Family, family_of_base, family_of_foreign, family_of_model
 from .foreign_nets import check_patching, foreign_name, foreign_weights, needs_vae, patches_network
 from .inputs import naming
 from .network_control import adds_control
-from .union_types import is_union, types_of
+from .union_types import check_union, is_union
 from .units import Unit, UnitStack
 
 __all__ = ["check_stack", "net_name"]
@@ -38,6 +38,7 @@ def check_stack(stack: UnitStack, model: Any) -> None:
     for unit in stack:
         if unit.enabled:
             with naming(unit.title):
+                check_union(unit)
                 if is_ours(unit.control_net):
                     _check_own(unit, family)
                 else:
@@ -90,7 +91,6 @@ def _check_own(unit: Unit, family: Family) -> None:
             f"{net_name(unit)} is a {kind} ControlNet and has no use for {', '.join(sorted(unused))}. Remove the node "
             "that sets it (Set Union ControlNet Type is for union nets)."
         )
-    unit.control_net.control_model.of_types(types_of(unit))
     net = unit.control_net.control_model.net
     _check_family(unit, family_of_base(net.base), family)
     _check_channels(unit, net.base.spec.condition_channels)
@@ -104,7 +104,7 @@ def _check_own(unit: Unit, family: Family) -> None:
 
 
 def _check_channels(unit: Unit, channels: int) -> None:
-    own = unit.image.shape[1]
+    own = next((image.shape[1] for image in unit.images if image.shape[1] != channels), channels)
     if own != channels:
         raise ValueError(
             f"{net_name(unit)} takes images of {plural(channels, 'channel')}, its image has {own}. An IMAGE has 3, so "

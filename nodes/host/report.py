@@ -16,6 +16,7 @@ from .family import family_of_model, unet_base
 from .foreign_nets import foreign_weights, patches_network
 from .idle import idle_cause
 from .preflight import net_name
+from .union_types import in_words, is_union, union_conditions
 from .units import Unit, UnitStack, without_control
 
 __all__ = ["headline", "never_acts", "report"]
@@ -129,6 +130,9 @@ def _what(unit: Unit, model: Any) -> list[str]:
     net = unit.control_net.control_model.net
     weights = choice.resolve(net.base.connections)
     lines.insert(0, f"family {net.base.title}, {len(net.base.connections)} connections")
+    if is_union(unit.control_net):
+        types = in_words(union_conditions(unit)) or "none told (auto)"
+        lines.append(f"types of a union, with their strengths, in one run of the net: {types}")
     lines.append(f"weights ({choice.name}), shallow to deep, middle last: " + " ".join(f"{w:.4g}" for w in weights))
     if net.global_average_pooling:
         lines.append(

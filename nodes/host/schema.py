@@ -22,6 +22,7 @@ __all__ = [
     "StackSocket",
     "WeightsSocket",
     "ScheduleSocket",
+    "UnionSocket",
     "TrainingDataSocket",
     "LegacyStackSocket",
     "LARGEST_SEED",
@@ -40,6 +41,7 @@ LARGEST_SEED = 2**32 - 1  # of a node: the browser counts to 2**53 without round
 StackSocket = io.Custom("ZEROCTL_STACK")
 WeightsSocket = io.Custom("ZEROCTL_WEIGHTS")
 ScheduleSocket = io.Custom("ZEROCTL_SCHEDULE")
+UnionSocket = io.Custom("ZEROCTL_UNION")
 TrainingDataSocket = io.Custom("ZEROCTL_TRAINING_DATA")
 # list of frames of people, shared by the host's pose nodes and other packs
 PoseKeypointsSocket = io.Custom("POSE_KEYPOINT")

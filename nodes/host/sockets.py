@@ -17,7 +17,7 @@ from torch import Tensor
 from zeroctl_core import Schedule
 from zeroctl_core.files.key_faults import short
 
-from .units import Unit, WeightsChoice
+from .units import UnionCondition, Unit, WeightsChoice
 
 __all__ = ["check_inputs", "in_words"]
 
@@ -78,6 +78,11 @@ KINDS: Mapping[str, Kind] = {
     ),
     "ZEROCTL_SCHEDULE": Kind(
         lambda value: isinstance(value, Schedule), "a schedule of this pack", f"{LINK} ControlNet Schedule."
+    ),
+    "ZEROCTL_UNION": Kind(
+        lambda value: isinstance(value, (tuple, list)) and all(isinstance(one, UnionCondition) for one in value),
+        "conditions of a union ControlNet",
+        f"{LINK} Union Condition.",
     ),
     "CONTROL_NET_STACK": Kind(
         lambda value: value is None or isinstance(value, (tuple, list)),

@@ -11,8 +11,12 @@ from torch import Tensor
 from zeroctl_core import MODES, RULES, Connection, ConnectionWeights, Schedule
 from zeroctl_core.control.rows import Branches
 from zeroctl_core.files.plural import plural
+from zeroctl_core.network.union_controlnet import UNION_TYPES
 
-__all__ = ["Unit", "UnitStack", "WeightsChoice", "numbered", "switch", "without_control"]
+__all__ = ["REPAINT", "UnionCondition", "Unit", "UnitStack", "WeightsChoice", "numbered", "switch", "without_control"]
+
+
+REPAINT = UNION_TYPES.index("repaint")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,25 @@ class WeightsChoice:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnionCondition:
+    """One condition of a union ControlNet, as the node Union Condition was filled in.
+
+    type: its number in `UNION_TYPES`. image: [B, 3, H, W]; None: the image of the control. note: on its values.
+    """
+
+    type: int
+    strength: float = 1.0
+    image: Tensor | None = None
+    note: str = ""
+
+    def with_hole(self) -> UnionCondition:
+        """Of the type repaint, a hole to inpaint is black for these nets, where plain ones read -1."""
+        if self.type != REPAINT or self.image is None:
+            return self
+        return replace(self, image=self.image.clamp(min=0.0))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unit:
     """One configured control, as the node ControlNet Control was filled in.
 
@@ -64,6 +87,7 @@ class Unit:
     mask_feather: float = 0.0
     mask_invert: bool = False
     vae: Any = None
+    union: tuple[UnionCondition, ...] = ()
     enabled: bool = True
     notes: tuple[str, ...] = ()
     number: int = 0
@@ -81,9 +105,14 @@ class Unit:
         return self.enabled and self.strength != 0.0
 
     @property
+    def images(self) -> tuple[Tensor, ...]:
+        """Its condition image, and those that it has beside it where its net is a union."""
+        return (self.image, *(condition.image for condition in self.union if condition.image is not None))
+
+    @property
     def per_sample(self) -> str:
         """What differs from sample to sample of a batch, in words: `6 condition images`; empty where nothing does."""
-        images, masks = self.image.shape[0], 0 if self.mask is None else self.mask.shape[0]
+        images, masks = max(map(len, self.images)), 0 if self.mask is None else self.mask.shape[0]
         if images > 1:
             return plural(images, "condition image")
         return plural(masks, "mask") if masks > 1 else ""

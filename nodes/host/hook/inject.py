@@ -258,9 +258,11 @@ class Hook:
             check_steps(run, unit, sampling)
             if policy != "ignore":
                 self._check_mask(run, unit, policy)
-            if not _same_proportions(unit.image.shape[-2:], run.canvas):
+            for image in unit.images:
+                if _same_proportions(image.shape[-2:], run.canvas):
+                    continue
                 with naming(unit.title):
-                    note = run.placed(unit, run.canvas).note
+                    note = run.placed(replace(unit, image=image), run.canvas).note
                 run.say_once(
                     "Condition image",
                     f"{unit.title} was made for other proportions than this run's latent "
@@ -275,7 +277,7 @@ class Hook:
                     "to warn.",
                 )
             for kind, n in (
-                ("condition image", unit.image.shape[0]),
+                *(("condition image", image.shape[0]) for image in unit.images),
                 ("mask", 0 if unit.mask is None else len(unit.mask)),
             ):
                 if n > run.batch or (n and run.batch % n):

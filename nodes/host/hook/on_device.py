@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,8 +16,8 @@ from ..control_net import NetInHost, is_ours
 from ..family import family_of_model
 from ..foreign_nets import foreign_name, foreign_weights
 from ..inputs import naming
-from ..union_types import types_of
-from ..units import Unit
+from ..union_types import union_conditions
+from ..units import UnionCondition, Unit
 from .call import Call
 from .foreign import Foreign
 from .lists import PLACES, Control, add_control
@@ -76,19 +79,23 @@ class OnDevice:
     def _stack(self, model: Any, canvas: tuple[int, int]) -> tuple[ControlStack, tuple[int, ...]]:
         units, indices = [], []
         nets: dict[Any, NetInHost] = {}
-        images: dict[int, Tensor] = {}
+        images: dict[int, tuple[Tensor, Tensor]] = {}  # by identity: each beside what it was moved from
         for index, unit in enumerate(self._run.units):
             if not is_ours(unit.control_net):
                 continue
-            module, types = module_for(model, unit.control_net), types_of(unit)
+            module = module_for(model, unit.control_net)
             with naming(unit.title):
-                net = nets.setdefault((id(module), types), NetInHost(module, unit.control_net, self._device, types))
-                canvas_image = self._run.placed(unit, canvas).image
+                conditions = union_conditions(unit)
+                types = tuple(condition.type for condition in conditions)
+                inside, outside = _strengths(conditions)
+                net = NetInHost(module, unit.control_net, self._device, types, inside)
+                net = nets.setdefault((id(module), types, inside), net)
+                image = self._condition(unit, conditions, canvas)
                 units.append(
                     ControlUnit(
                         net,
-                        images.setdefault(id(canvas_image), canvas_image.to(self._device)),
-                        strength=unit.strength,
+                        images.setdefault(id(image), (image, image.to(self._device)))[1],
+                        strength=unit.strength * outside,
                         weights=unit.weighting.resolve(net.base.connections),
                         schedule=unit.schedule,
                         branches=unit.branches,
@@ -100,6 +107,16 @@ class OnDevice:
                 )
             indices.append(index)
         return ControlStack(tuple(units)), tuple(indices)
+
+    def _condition(self, unit: Unit, conditions: Sequence[UnionCondition], canvas: tuple[int, int]) -> Tensor:
+        """The unit's condition on a canvas, [n, 3, 8h, 8w]; of a union net with several types they stand side by side,
+        [n, 3k, 8h, 8w], and sample r has image r mod n of each."""
+        pictures = [condition.image for condition in conditions if condition.image is not None] or [unit.image]
+        places = [self._run.placed(replace(unit, image=picture), canvas).image for picture in pictures]
+        if len(places) == 1:
+            return places[0]
+        rows = torch.arange(min(math.lcm(*map(len, places)), self._run.batch))
+        return torch.cat([place[rows % len(place)] for place in places], dim=1)
 
     def foreign(self, call: Call) -> Control | None:
         """Everybody else's nets, one after the other."""
@@ -158,3 +175,10 @@ class OnDevice:
         self._foreign.clear()
         self._stacks.clear()
         self._core = None
+
+
+def _strengths(conditions: Sequence[UnionCondition]) -> tuple[tuple[float, ...] | None, float]:
+    """Of the conditions of a union net: inside it where there are several, and of one at what it adds."""
+    if len(conditions) > 1:
+        return tuple(condition.strength for condition in conditions), 1.0
+    return None, conditions[0].strength if conditions else 1.0

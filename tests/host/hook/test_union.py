@@ -8,13 +8,23 @@ from typing import Any
 
 import pytest
 import torch
-from control_graphs import CLOSE, largest_difference, latents, picture, with_host_control, with_our_control
+from control_graphs import (
+    CLOSE,
+    counted,
+    largest_difference,
+    latents,
+    picture,
+    with_host_control,
+    with_our_control,
+)
 from host_graphs import Graph, node
 from host_models import filled
 from host_process import Host, NodeFailed
-from random_weights import random_controlnet
+from random_weights import SPECS, random_controlnet, random_state_dict, union_shapes
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
+
+from zeroctl_core.checkpoint.layouts import to_diffusers
 
 FELT = 1e-3  # by what a control moves them at least
 
@@ -83,3 +93,104 @@ def test_a_type_that_the_net_does_not_have_is_refused_before_sampling(host, nets
     graph = typed(nets[1], "repaint")
     with pytest.raises(NodeFailed, match=r"^ours .*control 1: the type 7 \(repaint\) is not one of the 6 .*ProMax"):
         latents(host, with_our_control(graph, graph["net"], host.give(picture())))
+
+
+# ---- several types on one control
+
+
+@pytest.fixture(scope="session")
+def narrow(host: Host) -> Any:
+    """A union net of eight types for a narrow SDXL, from a file in the layout of diffusers."""
+    path = host.base / "models" / "controlnet" / "union-narrowxl.safetensors"
+    state = random_state_dict(union_shapes("narrowxl", 8), seed=4, spread=0.1)
+    save_file(to_diffusers(state, SPECS["narrowxl"].num_res_blocks), path)
+    graph = {"net": node("ZeroctlLoadControlNet", control_net_name=path.name)}
+    return host.run(graph, keep={"net": ["net", 0]})["net"]
+
+
+def rows(host: Host, *conditions: tuple[str, float, Tensor | None]) -> dict[str, Any]:
+    """What `with_our_control` takes for these conditions, chained: type, strength, and an image of their own."""
+    extra: Graph = {}
+    for place, (kind, strength, image) in enumerate(conditions):
+        inputs: dict[str, Any] = {"union": [f"row {place - 1}", 0]} if place else {}
+        if image is not None:
+            extra[f"image {place}"] = host.give(image)
+            inputs["image"] = [f"image {place}", 0]
+        extra[f"row {place}"] = node("ZeroctlUnionCondition", union_type=kind, strength=strength, **inputs)
+    return {"extra": extra, "union": [f"row {len(conditions) - 1}", 0]}
+
+
+CANNY = "canny/lineart/anime_lineart/mlsd"
+
+
+def test_a_union_condition_without_an_image_types_that_of_the_control(host, narrow, graph_of) -> None:
+    graph, image = graph_of("narrowxl"), host.give(picture())
+    typed = {**graph, "union": host.give(narrow)}
+    set_type = node("SetUnionControlNetType", control_net=["union", 0], type="depth")
+    by_set_type = latents(host, with_our_control(typed, set_type, image, strength=0.6))
+    for conditions in ([("depth", 0.6, None)], [("depth", 0.6, None), ("openpose", 0.0, picture(seed=1))]):
+        by_row = latents(host, with_our_control(graph, host.give(narrow), image, **rows(host, *conditions)))
+        assert largest_difference(by_set_type, by_row) <= CLOSE
+    assert largest_difference(by_set_type, latents(host, with_our_control(graph, host.give(narrow), image))) > FELT
+
+
+def test_three_types_are_one_run_of_the_net_on_the_rows_that_see_it(host, narrow, graph_of) -> None:
+    graph, (one, two, three) = graph_of("narrowxl"), (picture(seed=seed) for seed in range(3))
+    conditions = [("depth", 0.7, None), ("openpose", 1.2, two), (CANNY, 1.0, three)]
+    with counted(narrow.control_model.net) as calls:
+        first = latents(
+            host,
+            with_our_control(graph, host.give(narrow), host.give(one), branches="cond", **rows(host, *conditions)),
+        )
+    assert calls == [1, 1]  # a step each, one row
+    rotation = [(CANNY, 1.0, None), ("depth", 0.7, one), ("openpose", 1.2, two)]
+    second = with_our_control(graph, host.give(narrow), host.give(three), branches="cond", **rows(host, *rotation))
+    assert largest_difference(first, latents(host, second)) <= CLOSE
+    exchange = [("depth", 0.7, None), ("openpose", 1.2, three), (CANNY, 1.0, two)]
+    third = with_our_control(graph, host.give(narrow), host.give(one), branches="cond", **rows(host, *exchange))
+    assert largest_difference(first, latents(host, third)) > FELT / 10
+
+
+def test_each_latent_of_a_batch_has_its_images_of_every_type(host, narrow, graph_of) -> None:
+    graph, pose = graph_of("narrowxl", batch=2), picture(seed=5)
+    both, results = picture(batch=2), []
+    for image in (both, both[:1], both[1:]):
+        conditions = rows(host, ("depth", 1.0, None), ("openpose", 1.0, pose))
+        results.append(latents(host, with_our_control(graph, host.give(narrow), host.give(image), **conditions)))
+    for row in (0, 1):
+        assert largest_difference(results[0][row], results[1 + row][row]) <= CLOSE
+    assert largest_difference(results[0][1], results[1][1]) > FELT
+
+
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        ([("depth", 1.0, picture())], "1 Union Condition with an image of its own, and nobody tells the type"),
+        ([("depth", 1.0, None), ("normal", 1.0, None)], "2 types are told for the image of ControlNet Control"),
+        ([("depth", 1.0, None), ("depth", 1.0, picture())], r"the types are \(1, 1\); give each condition another"),
+        ([("depth", 0.0, None)], "every Union Condition has strength 0"),
+    ],
+)
+def test_conditions_that_mean_nothing_are_refused(host, narrow, graph_of, conditions, message) -> None:
+    graph = with_our_control(graph_of("narrowxl"), host.give(narrow), host.give(picture()), **rows(host, *conditions))
+    with pytest.raises(NodeFailed, match=f"^ours .*control 1: {message}"):
+        latents(host, graph)
+
+
+def test_types_of_a_plain_net_are_refused(host, our_net, graph_of) -> None:
+    graph = with_our_control(
+        graph_of("narrowxl"), host.give(our_net("narrowxl")), host.give(picture()), **rows(host, ("depth", 1.0, None))
+    )
+    with pytest.raises(NodeFailed, match="control 1: a Union Condition is connected, and the net is not a union"):
+        latents(host, graph)
+
+
+def test_the_report_names_the_types_and_a_hole_to_repaint_is_black(host, narrow, graph_of) -> None:
+    hole = picture()
+    hole[:, :16] = -1.0
+    conditions = rows(host, ("depth", 1.0, None), ("repaint", 0.5, hole))
+    graph = with_our_control(graph_of("narrowxl"), host.give(narrow), host.give(picture()), **conditions)
+    result = host.run(graph, keep={"union": ["row 1", 0], "report": ["ours", 1]})
+    repaint = result["union"][1].image
+    assert torch.equal(repaint, hole.clamp(min=0.0).movedim(-1, 1))
+    assert "types of a union, with their strengths, in one run of the net: depth (1), repaint (0.5)" in result["report"]
