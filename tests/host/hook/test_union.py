@@ -194,3 +194,87 @@ def test_the_report_names_the_types_and_a_hole_to_repaint_is_black(host, narrow,
     repaint = result["union"][1].image
     assert torch.equal(repaint, hole.clamp(min=0.0).movedim(-1, 1))
     assert "types of a union, with their strengths, in one run of the net: depth (1), repaint (0.5)" in result["report"]
+
+
+# ---- what every kind of control does
+
+
+def two_types(host: Host) -> dict[str, Any]:
+    return rows(host, ("depth", 0.7, None), ("openpose", 1.2, picture(seed=1)))
+
+
+def with_more(inputs: dict[str, Any], extra: Graph, **more: Any) -> dict[str, Any]:
+    return {**inputs, **more, "extra": {**inputs["extra"], **extra}}
+
+
+def test_off_strength_0_a_mask_of_zeros_and_weights_of_zeros_are_no_control(host, narrow, graph_of) -> None:
+    graph, inputs = graph_of("narrowxl"), two_types(host)
+    plain = latents(host, graph)
+    zeros = node("ZeroctlWeights", rule="uniform", base="auto", custom="0, 0, 0, 0, 0")
+    for case in (
+        {**inputs, "strength": 0.0},
+        {**inputs, "enabled": False},
+        with_more(inputs, {"mask": host.give(torch.zeros(1, 64, 64))}, mask=["mask", 0]),
+        with_more(inputs, {"weights": zeros}, weights=["weights", 0]),
+    ):
+        result = latents(host, with_our_control(graph, host.give(narrow), host.give(picture()), **case))
+        assert torch.equal(plain, result)
+
+
+def test_a_mask_of_ones_and_weights_of_ones_change_nothing(host, narrow, graph_of) -> None:
+    graph, inputs, image = graph_of("narrowxl"), two_types(host), host.give(picture())
+    whole = latents(host, with_our_control(graph, host.give(narrow), image, **inputs))
+    ones = node("ZeroctlWeights", rule="uniform", base="auto", custom="1, 1, 1, 1, 1")
+    for case in (
+        with_more(inputs, {"mask": host.give(torch.ones(1, 64, 64))}, mask=["mask", 0]),
+        with_more(inputs, {"weights": ones}, weights=["weights", 0]),
+    ):
+        result = latents(host, with_our_control(graph, host.give(narrow), image, **case))
+        assert largest_difference(whole, result) <= CLOSE
+    assert largest_difference(whole, latents(host, graph)) > FELT
+
+
+def test_cond_only_and_a_window_equal_the_hosts_apply_of_one_type(host, narrow, graph_of) -> None:
+    graph, image = graph_of("narrowxl", steps=3), host.give(picture())
+    typed = {
+        **graph,
+        "union": host.give(narrow),
+        "net": node("SetUnionControlNetType", control_net=["union", 0], type="depth"),
+    }
+    window = {"strength": 0.8, "start_percent": 0.0, "end_percent": 0.6}
+    expected = latents(host, with_host_control(typed, typed["net"], image, negative=False, **window))
+    inputs = {**rows(host, ("depth", 0.8, None)), "end": 0.6, "branches": "cond"}
+    assert (
+        largest_difference(expected, latents(host, with_our_control(graph, host.give(narrow), image, **inputs)))
+        <= CLOSE
+    )
+
+
+def test_areas_see_their_crop_of_every_image(host, narrow, graph_of) -> None:
+    """Outside of the left area nothing of either image is seen: other pixels there change nothing."""
+    graph = graph_of("narrowxl", size=128)
+    area = node("ConditioningSetArea", conditioning=["positive", 0], width=64, height=128, x=0, y=0, strength=1.0)
+    sampler = graph["sampler"]
+    graph = {**graph, "area": area, "sampler": {**sampler, "inputs": {**sampler["inputs"], "positive": ["area", 0]}}}
+    one, two = picture(128, 128), picture(128, 128, seed=1)
+    results = []
+    for place in (slice(0, 0), slice(64, 128), slice(0, 64)):
+        first, second = one.clone(), two.clone()
+        first[:, :, place], second[:, :, place] = 0.5, 0.25
+        inputs = {**rows(host, ("depth", 1.0, None), ("openpose", 1.0, second)), "branches": "cond"}
+        results.append(latents(host, with_our_control(graph, host.give(narrow), host.give(first), **inputs)))
+    assert torch.equal(results[0], results[1])
+    assert largest_difference(results[0], results[2]) > FELT / 10  # the rest of the canvas has no prompt and is large
+
+
+def test_where_a_node_skips_the_unet_the_net_is_not_run(host, narrow, graph_of, model_of) -> None:
+    graph = with_our_control(graph_of("narrowxl", steps=8), host.give(narrow), host.give(picture()), **two_types(host))
+    values = {"reuse_threshold": 3.0, "start_percent": 0.0, "end_percent": 1.0, "verbose": False}
+    sampler = graph["sampler"]
+    inputs = {**sampler["inputs"], "model": ["cache", 0]}
+    graph["cache"] = node("EasyCache", model=["ours", 0], **values)
+    graph["sampler"] = {**sampler, "inputs": inputs}
+    unet = model_of("narrowxl").model.diffusion_model.time_embed
+    with counted(narrow.control_model.net) as calls, counted(unet) as unet_calls:
+        latents(host, graph)
+    assert 0 < len(calls) == len(unet_calls) < 8
