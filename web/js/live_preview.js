@@ -98,6 +98,8 @@ class Preview {
 
   /** The node was given its values: a workflow was opened or its tab, a change undone. */
   configured() {
+    const least = this.node.computeSize()[1]; // a workflow may have been saved before there was a picture
+    if (this.node.size[1] < least) this.node.setSize([this.node.size[0], least]);
     const outputs = app.nodeOutputs ?? {};
     this.executed((outputs[`${this.node.graph?.id}:${this.node.id}`] ?? outputs[this.node.id])?.images);
     setTimeout(() => {
