@@ -33,10 +33,9 @@ def test_a_report_stands_on_the_node_and_survives_a_change_of_the_tab(canvas: Ca
     pictures = "() => app.nodeOutputs[app.graph.nodes.find(n => n.type === 'ZeroctlControlNet').id]?.images?.length"
     assert canvas.page.evaluate(pictures) == 1
     # another tab, and back
-    tab = canvas.page.evaluate("() => app.extensionManager.workflow.activeWorkflow.filename")
     canvas.page.evaluate("() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
     canvas.page.wait_for_function("() => app.graph.nodes.length === 0")
-    canvas.page.get_by_text(tab, exact=True).first.click()
+    canvas.page.evaluate("() => app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
     canvas.page.wait_for_function("() => app.graph.nodes.some(n => n.type === 'ZeroctlControlNet')")
     assert line in canvas.wait_for("ZeroctlControlNet", "edges on ", 5)
     canvas.frontend.picture("message-after-tab")

@@ -50,6 +50,7 @@ class Preview {
     this.later = 0; // when to ask again at the soonest
     this.address = ""; // of the picture of a request
     this.images = []; // of a run
+    this.kept = undefined; // those that were looked at last
     this.index = 0;
     this.picture = element("img", { alt: "condition", hidden: true, draggable: false });
     this.say = element("div", { className: "say" });
@@ -80,6 +81,7 @@ class Preview {
 
   /** Ask for a picture if something was changed since the last; one request at a time, so that the newest wins. */
   look() {
+    this.#lookForRun();
     if (this.asking || Date.now() < this.later) return;
     const wish = this.#wish();
     if (wish === this.shown) return;
@@ -98,15 +100,24 @@ class Preview {
 
   /** The node was given its values: a workflow was opened or its tab, a change undone. */
   configured() {
+    this.kept = undefined;
     const least = this.node.computeSize()[1]; // a workflow may have been saved before there was a picture
     if (this.node.size[1] < least) this.node.setSize([this.node.size[0], least]);
-    const outputs = app.nodeOutputs ?? {};
-    this.executed((outputs[`${this.node.graph?.id}:${this.node.id}`] ?? outputs[this.node.id])?.images);
+    this.#lookForRun();
     setTimeout(() => {
       // front ends from 1.53 on keep the element of the node that an undo has replaced
       if (this.root.isConnected) return;
       document.querySelector(`[data-node-id="${this.node.id}"] [data-zeroctl="${NAME}"]`)?.replaceWith(this.root);
     });
+  }
+
+  /** What a run has shown; when a tab is opened again it comes after the values of its nodes. */
+  #lookForRun() {
+    const outputs = app.nodeOutputs ?? {};
+    const images = (outputs[`${this.node.graph?.id}:${this.node.id}`] ?? outputs[this.node.id])?.images;
+    if (images === this.kept) return;
+    this.kept = images;
+    this.executed(images);
   }
 
   removed() {

@@ -9,7 +9,7 @@ const PICTURE_OF_RUN = "$$canvas-image-preview"; // the front end's own
 const LIFE = { info: 6000, warn: 20000, error: 60000 }; // milliseconds: a run may end while nobody looks
 const MARGIN = 10; // that the classic canvas leaves free around an element, inside its widget's height
 const MOST = 320; // pixels, then it scrolls
-const REFUSALS = 200; // milliseconds between looks at what the server has refused: no event tells of it
+const LOOK = 200; // milliseconds between looks at what no event tells of
 const STYLE = `
 .zeroctl-message { box-sizing: border-box; width: 100%; overflow: auto; font: 12px/16px sans-serif; text-align: left;
   color: var(--input-text, #ddd); }
@@ -79,6 +79,7 @@ class Message {
     this.grown = 0; // by how much the node was made higher
     this.height = 0;
     this.isUnfolded = false;
+    this.seen = undefined; // what the browser kept when it was last shown
   }
 
   fail(text) {
@@ -114,6 +115,11 @@ class Message {
     this.#store();
   }
 
+  /** When a tab is opened again, what was kept comes after the values of its nodes, and no event tells of it. */
+  look() {
+    if (kept(this.node) !== this.seen) this.configured();
+  }
+
   /** The node was given its values: a workflow was opened or its tab, a change undone. */
   configured() {
     const { zeroctl_notices, zeroctl_error } = kept(this.node) ?? {};
@@ -137,7 +143,8 @@ class Message {
   }
 
   #show() {
-    const { zeroctl_line, zeroctl_report } = kept(this.node) ?? {};
+    this.seen = kept(this.node);
+    const { zeroctl_line, zeroctl_report } = this.seen ?? {};
     const parts = [];
     if (this.error) parts.push(element("div", { className: "text error", role: "alert", textContent: this.error }));
     for (const { text, severity } of this.notices)
@@ -300,6 +307,9 @@ app.registerExtension({
       if (node) messages.get(node)?.running();
     });
     api.addEventListener("execution_error", ({ detail }) => fail(detail.node_id, detail.exception_message?.trim()));
-    setInterval(lookAtRefusals, REFUSALS);
+    setInterval(() => {
+      lookAtRefusals();
+      for (const node of app.canvas?.graph?.nodes ?? []) messages.get(node)?.look();
+    }, LOOK);
   },
 });
