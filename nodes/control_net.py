@@ -6,11 +6,13 @@ from typing import Any
 
 from zeroctl_core import MODES
 from zeroctl_core.canvas import RESIZE_MODES
+from zeroctl_core.network.union_controlnet import UNION_TYPES
 
 from .host.acting_inputs import acting_inputs
 from .host.expanding import HIDDEN, Expansion, one_of_each
 from .host.inputs import check_choice, check_image
 from .host.live.small import keep_last
+from .host.loading import is_union_file
 from .host.paths import controlnet_names, controlnet_path, fingerprint
 from .host.preview import preview
 from .host.schema import ComfyNode, NodeOutput, StackSocket, io, option, schema
@@ -148,9 +150,10 @@ class ZeroctlControlNet(ComfyNode):
         else:
             condition = _annotated(graph, name, values)
             mask = None if ANNOTATOR_NODES[name].takes_mask else mask
-        net = None
+        net = union = None
         if values["enabled"]:
             net = graph.add("load", "ZeroctlLoadControlNet", {"control_net_name": values["control_net_name"]})
+            union = _typed(graph, name, values["control_net_name"])
         stack = graph.add(
             "control",
             "ZeroctlControl",
@@ -164,11 +167,20 @@ class ZeroctlControlNet(ComfyNode):
                 "mask": mask,
                 "stack": graph.link("stack"),
                 "vae": graph.link("vae"),
+                "union": union,
             },
         )
         apply = {"model": graph.link("model"), "stack": stack, "if_never_applied": "warn"}
         model, report = (graph.add("apply", "ZeroctlApply", apply, output) for output in (0, 1))
         return graph.outputs(model, condition, report, ui=picture)
+
+
+def _typed(graph: Expansion, annotator: str, control_net_name: str) -> Any:
+    """The link to the type of a union net's condition, which the annotator says; None where there is none to tell."""
+    number = None if annotator == NONE else ANNOTATOR_NODES[annotator].union_type
+    if number is None or not is_union_file(controlnet_path(control_net_name)):
+        return None
+    return graph.add("union", "ZeroctlUnionCondition", {"union_type": UNION_TYPES[number], "strength": 1.0})
 
 
 def _annotated(graph: Expansion, name: str, values: dict[str, Any]) -> Any:

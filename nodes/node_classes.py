@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from zeroctl_core.annotators import ANNOTATORS
+from zeroctl_core.network.union_controlnet import UNION_TYPES
 
 from . import annotate, pose, segment
 from .host.schema import ComfyNode
@@ -18,13 +19,16 @@ class AnnotatorNode:
     """How a condition is made by a node: its class, and which of its sockets take the picture and the mask.
 
     resizable: whether it is made at the size of the picture to generate; others are read pixel by pixel.
+    union_type: of the condition, for a union net; None: no union was trained on it.
     unused: settings of other outputs than the condition.
     """
 
     node: type[ComfyNode]
+    _: KW_ONLY
     picture: str = "image"
     takes_mask: bool = False
     resizable: bool = True
+    union_type: int | None = None
     unused: frozenset[str] = frozenset()
 
 
@@ -39,11 +43,14 @@ def _annotator_nodes() -> dict[str, AnnotatorNode]:
             picture=entry.takes,
             takes_mask=entry.kind == "masked",
             resizable=entry.resizable,
+            union_type=entry.union_type,
             unused=UNUSED.get(name, frozenset()),
         )
         for name, entry in ANNOTATORS.items()
     }
-    nodes["pose"] = AnnotatorNode(pose.ZeroctlPose, unused=frozenset({"keypoints_as"}))
+    nodes["pose"] = AnnotatorNode(
+        pose.ZeroctlPose, union_type=UNION_TYPES.index("openpose"), unused=frozenset({"keypoints_as"})
+    )
     return dict(sorted(nodes.items()))
 
 

@@ -7,12 +7,15 @@ from typing import Any
 
 import torch
 
-from zeroctl_core import ControlNet, load_controlnet
+from zeroctl_core import CheckpointError, ControlNet, load_controlnet
+from zeroctl_core.files.weight_file import open_weight_file
 
 from .control_net import compute_dtypes, control_net_from, host_ops
 from .describe import dtype_name
 
-__all__ = ["as_in_file", "load_file"]
+__all__ = ["as_in_file", "is_union_file", "load_file"]
+
+UNION_KEY = "task_embedding"
 
 
 def load_file(path: Path) -> Any:
@@ -25,6 +28,15 @@ def load_file(path: Path) -> Any:
     dtype, manual_cast = compute_dtypes(net.info.dtype)
     # converted once here instead of at every step
     return control_net_from(net.to(dtype), manual_cast, lambda: load_file(path))
+
+
+def is_union_file(path: Path) -> bool:
+    """Whether a file holds a union ControlNet, by its keys. What cannot be opened is none: loading says why."""
+    try:
+        keys = open_weight_file(path).tensors.keys()
+    except (FileNotFoundError, CheckpointError):
+        return False
+    return any(key == UNION_KEY or key.endswith(f".{UNION_KEY}") for key in keys)
 
 
 def as_in_file(control_net: Any) -> ControlNet:

@@ -44,6 +44,8 @@ class Annotator:
     short_side: the short side in pixels at which the net sees any picture, or the setting that holds it; 0: the
     picture's own.
 
+    union_type: the number of its type in `UNION_TYPES`, for a union ControlNet; None: no union was trained on it.
+
     finish: what is made of the whole batch of `fn`'s results with these settings; None: they are the conditions.
     doubt: the picture, its condition and the settings -> what a user should hear of them, often nothing.
     """
@@ -66,6 +68,7 @@ class Annotator:
     transparent: Transparent = "white"
     reads_mask: bool = False
     short_side: int | str = 0
+    union_type: int | None = None
     finish: Callable[..., Tensor] | None = None
     doubt: Callable[..., str] | None = None
 
@@ -174,6 +177,7 @@ def annotator(
     transparent: Transparent = "white",
     reads_mask: bool = False,
     short_side: int | str = 0,
+    union_type: int | None = None,
     finish: Callable[..., Tensor] | None = None,
     doubt: Callable[..., str] | None = None,
 ) -> Callable[[Callable[..., Tensor]], Annotator]:
@@ -205,6 +209,7 @@ def annotator(
             transparent=transparent,
             reads_mask=reads_mask,
             short_side=short_side,
+            union_type=union_type,
             finish=finish,
             doubt=doubt,
         )

@@ -24,6 +24,7 @@ PARAMS = (
 
 @annotator(
     "blur",
+    union_type=6,
     params=PARAMS,
     needs=("cv2",),
     title="Gaussian Blur",

@@ -33,6 +33,7 @@ PARAMS = (
 
 @annotator(
     "canny",
+    union_type=3,
     params=PARAMS,
     needs=("cv2",),
     title="Canny Edges",

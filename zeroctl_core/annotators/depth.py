@@ -55,6 +55,7 @@ def finish(parts: Tensor, normalise: str, **settings: object) -> Tensor:
 
 @annotator(
     "depth",
+    union_type=1,
     params=PARAMS,
     task="depth",
     title="Depth",

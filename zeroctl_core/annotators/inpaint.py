@@ -42,6 +42,7 @@ def doubt(picture: Tensor, condition: Tensor, mask_blur: float, **settings: obje
 
 @annotator(
     "inpaint",
+    union_type=7,
     takes_mask=True,
     params=PARAMS,
     title="Inpaint Hole",

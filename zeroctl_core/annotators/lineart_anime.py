@@ -11,6 +11,7 @@ from .networks.run_net import run_net
 
 @annotator(
     "lineart_anime",
+    union_type=3,
     networks={"": "lineart_anime"},
     title="Anime Lineart",
     aliases=("anime line art",),

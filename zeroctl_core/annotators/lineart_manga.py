@@ -10,6 +10,7 @@ from .networks.run_net import run_net
 
 @annotator(
     "lineart_manga",
+    union_type=3,
     networks={"": "lineart_manga"},
     title="Manga Lineart",
     aliases=("manga line art",),

@@ -71,6 +71,7 @@ PARAMS = (
 
 @annotator(
     "lines",
+    union_type=3,
     params=PARAMS,
     needs=("cv2",),
     networks={"mlsd": "mlsd"},

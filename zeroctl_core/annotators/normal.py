@@ -55,6 +55,7 @@ PARAMS = (
 
 @annotator(
     "normal",
+    union_type=4,
     params=PARAMS,
     needs=("cv2",),
     takes="depth",

@@ -28,6 +28,7 @@ PARAMS = (
 
 @annotator(
     "normal_convert",
+    union_type=4,
     params=PARAMS,
     title="Convert Normals",
     aliases=("normal map",),

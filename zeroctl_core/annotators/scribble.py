@@ -71,6 +71,7 @@ def doubt(picture: Tensor, condition: Tensor, source: str, polarity: str, thresh
 
 @annotator(
     "scribble",
+    union_type=2,
     params=PARAMS,
     needs=("cv2",),
     title="Scribble Lines",

@@ -31,6 +31,7 @@ PARAMS = (PALETTE,)
 
 @annotator(
     "segment",
+    union_type=5,
     params=PARAMS,
     task="segmentation",
     title="Segmentation",

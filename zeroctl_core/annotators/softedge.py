@@ -53,6 +53,7 @@ PARAMS = (
 
 @annotator(
     "softedge",
+    union_type=2,
     params=PARAMS,
     needs=("cv2",),
     networks={"": "hed"},

@@ -29,6 +29,7 @@ PARAMS = (
 
 @annotator(
     "teed",
+    union_type=2,
     params=PARAMS,
     networks={"teed": "teed", "mteed": "mteed"},
     title="Soft Edges (TEED)",

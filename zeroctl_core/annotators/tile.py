@@ -33,6 +33,7 @@ PYRAMIDS = (8, 4, 2, 1)
 
 @annotator(
     "tile",
+    union_type=6,
     params=PARAMS,
     title="Tile",
     aliases=("tile resample",),

@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from zeroctl_core.checkpoint.layouts import to_diffusers
+from zeroctl_core.network.union_controlnet import UNION_TYPES
 
 FELT = 1e-3  # by what a control moves them at least
 
@@ -194,6 +195,36 @@ def test_the_report_names_the_types_and_a_hole_to_repaint_is_black(host, narrow,
     repaint = result["union"][1].image
     assert torch.equal(repaint, hole.clamp(min=0.0).movedim(-1, 1))
     assert "types of a union, with their strengths, in one run of the net: depth (1), repaint (0.5)" in result["report"]
+
+
+# ---- the node that does it all
+
+
+@pytest.mark.parametrize(("annotator", "number"), [("canny", 3), ("tile", 6), ("inpaint", 7), ("color", None)])
+def test_the_node_controlnet_tells_a_union_what_its_annotator_draws(
+    host, narrow, graph_of, our_net, controlnet_file, annotator, number
+) -> None:
+    graph = graph_of("narrowxl")
+    graph["image"] = host.give(picture(96, 64))
+    graph["mask"] = host.give(torch.ones(1, 96, 64))
+    values = {
+        "enabled": True,
+        "annotator": annotator,
+        "strength": 1.0,
+        "start": 0.0,
+        "end": 1.0,
+        "mode": "balanced",
+        "resize": "crop",
+        "settings": "{}",
+        "mask": ["mask", 0],
+    }
+    reports = []
+    for name in (narrow.control_model.net.info.path.name, controlnet_file("narrowxl", 0, torch.float32).name):
+        graph["cn"] = node("ZeroctlControlNet", model=["model", 0], image=["image", 0], control_net_name=name, **values)
+        reports.append(host.run(graph, keep={"report": ["cn", 2]})["report"])
+    typed = "none told (auto)" if number is None else f"{UNION_TYPES[number]} (1)"
+    assert f"in one run of the net: {typed}" in reports[0]
+    assert "types of a union" not in reports[1]
 
 
 # ---- what every kind of control does
