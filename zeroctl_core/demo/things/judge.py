@@ -18,7 +18,7 @@ CLASSES = (NOTHING, *DRAWN, *PICTURES)
 NUMBERS = {name: number for number, name in enumerate(CLASSES)}
 CELL = 8  # pixels a side of what gets one verdict
 LEAST_CELLS = 2.0  # of a thing that is there: about 11 pixels a side
-WIDTHS = (24, 40, 64, 80)
+WIDTHS = (24, 48, 80, 112)
 
 
 class ThingsJudge(nn.Module):

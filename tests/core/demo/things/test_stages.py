@@ -8,9 +8,15 @@ import pytest
 import torch
 
 from zeroctl_core.bases import BASES
+from zeroctl_core.demo.autoencoder import Autoencoder
+from zeroctl_core.demo.model import AUTOENCODER, write_weights
 from zeroctl_core.demo.stages import base as shapes_base
-from zeroctl_core.demo.things.model import AUTOENCODER_WIDTHS, ThingsModel
-from zeroctl_core.demo.things.stages import STAGES, base
+from zeroctl_core.demo.stages.autoencoder import reconstructions
+from zeroctl_core.demo.things.judge import ThingsJudge, class_cells
+from zeroctl_core.demo.things.model import AUTOENCODER_WIDTHS, ThingsModel, load_things_autoencoder
+from zeroctl_core.demo.things.rendering import render
+from zeroctl_core.demo.things.scene import scenes
+from zeroctl_core.demo.things.stages import STAGES, base, judge
 from zeroctl_core.demo.things.stages.controls import CONTROLS, config_of
 from zeroctl_core.demo.things.text import ThingsTextEncoder
 from zeroctl_core.demo.worlds import WORLDS
@@ -67,8 +73,6 @@ def test_a_step_says_something_else_of_the_same_scenes(small):
 
 def test_all_weights_together_fit_the_repository():
     """In float16: text encoder, UNet, autoencoder and judge, and the controls, which are copies of the encoder."""
-    from zeroctl_core.demo.autoencoder import Autoencoder
-    from zeroctl_core.demo.things.judge import ThingsJudge
     from zeroctl_core.network.controlnet import ControlNet
 
     unet = UNet(BASES["tiny"])
@@ -85,3 +89,26 @@ def test_the_model_speaks_the_language_of_the_things():
 def test_the_edges_are_scored_often_where_the_jump_comes(tmp_path):
     config = config_of("edges", tmp_path, tmp_path)
     assert [step for step in range(40, 151) if config.is_scored(step)] == list(range(40, 151, 10))
+
+
+def test_the_judge_learns_scenes_and_their_reconstructions_with_the_classes_of_their_cells(monkeypatch, tmp_path):
+    """Of drawn shapes, eight of each of two splits."""
+    write_weights(tmp_path / AUTOENCODER, {"": Autoencoder(AUTOENCODER_WIDTHS)}, {})
+    monkeypatch.setattr(judge, "COUNTS", {"train": 8, "held_out": 8})
+    monkeypatch.setattr(judge, "SCENES", 16)
+    monkeypatch.setattr(judge, "AT_ONCE", 4)
+    monkeypatch.setattr(
+        judge,
+        "drawn_scenes",
+        lambda work, seed, start, count, split: render(scenes(seed, start, count, split, shapes_only=True)),
+    )
+    judge.drawn_once.cache_clear()
+    task = judge.new(tmp_path, tmp_path)
+    truth = render(scenes(judge.SEED, judge.SCENES_FROM, 8, "held_out", shapes_only=True))
+    assert torch.equal(task.pictures[0, 8:], (truth.image * 255).round().to(torch.uint8))
+    assert torch.equal(task.cells[8:], class_cells(truth.scenes, truth.number))
+    again = reconstructions(load_things_autoencoder(tmp_path), truth.image)
+    assert float((task.pictures[1, 8:].float() / 255 - again).abs().max()) < 0.01
+    losses = [task.loss(step).detach() for step in (3, 3, 4)]
+    assert torch.equal(losses[0], losses[1]) and not torch.equal(losses[1], losses[2])
+    judge.drawn_once.cache_clear()
