@@ -31,7 +31,14 @@ let refusals = null; // what was looked at last
 function kept(node) {
   const outputs = app.nodeOutputs ?? {};
   const inSubgraph = `${node.graph?.id}:${node.id}`;
-  return outputs[inSubgraph] ?? outputs[node.id];
+  return outputs[inSubgraph] ?? outputs[node.id] ?? ofExpansion(outputs, node.id);
+}
+
+/** Front end 1.27.10 keeps what the nodes of an expansion gave under their own ids, `5.0.0.apply`, when the tab is left. */
+function ofExpansion(outputs, id) {
+  const inner = Object.keys(outputs).filter((key) => key.startsWith(`${id}.`));
+  if (!inner.length) return undefined;
+  return (outputs[id] = Object.assign({}, ...inner.map((key) => outputs[key])));
 }
 
 function keep(node, values) {
