@@ -148,7 +148,7 @@ REFUSED: dict[str, tuple[Callable[[State], dict], str]] = {
     ),
     "prefixed_union": (
         lambda s: _below("module.", s | {"task_embedding": SMALL}),
-        "seems to be a union ControlNet",
+        r"as a union ControlNet of the zeroctl tiny family, \d+ keys missing \(transformer_layes",
     ),
     "half": (
         lambda s: _below("module.", {key: value for key, value in s.items() if not key.startswith("middle_")}),
