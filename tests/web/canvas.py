@@ -58,6 +58,7 @@ class Canvas:
         self.page.evaluate(
             """() => {
             window.zeroctlEnd = '';
+            try { app.lastNodeErrors = null; } catch { /* of newer front ends it is read only, and cleared */ }
             const api = window.comfyAPI.api.api;
             for (const event of ['execution_success', 'execution_error'])
                 api.addEventListener(event, () => (window.zeroctlEnd ||= event), { once: true });

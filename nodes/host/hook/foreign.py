@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -263,12 +264,18 @@ class Foreign:
             self._net.cleanup()
 
 
+@lru_cache(maxsize=16)
+def _numbers(rows: tuple[int, ...], device: torch.device) -> Tensor:
+    """Numbers of rows as an index, int64 [n], copied to a device once and not at every step."""
+    return torch.tensor(rows, device=device)
+
+
 def _of_rows(call: Call, part: _Part) -> Call:
     """The call with the rows of a part alone; the call itself where these are all."""
     batch = call.x.shape[0]
     if len(part.rows) == batch:
         return call
-    rows = torch.tensor(part.rows, device=call.x.device)
+    rows = _numbers(part.rows, call.x.device)
 
     def picked(value: Any) -> Any:
         if isinstance(value, Tensor):

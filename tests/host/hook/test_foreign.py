@@ -394,6 +394,12 @@ def test_images_follow_their_rows_in_a_context_window_over_the_batch(host, graph
 # ---- weights by the number of outputs
 
 
+REFUSED_COUNT = (
+    "has {right} outputs, but there are {wrong} weights|expected {right} numbers as custom weights.*got {wrong}"
+)
+"""By Apply, or before by ControlNet Weights, where the file is known."""
+
+
 @pytest.mark.parametrize(
     ("kind", "right", "wrong"), [("lora", 5, 4), ("t2i", 2, 6), ("union", 5, 10), ("pooling", 5, 13)]
 )
@@ -404,7 +410,7 @@ def test_weights_must_be_one_an_output(host, foreign_of, kind, right, wrong) -> 
     assert largest_difference(ones, latents(host, with_our_control(graph, net, image, strength=0.5))) <= CLOSE
     zeros = latents(host, with_our_control(graph, net, image, **weighted(", ".join(["0"] * right))))
     assert torch.equal(zeros, latents(host, graph))
-    with pytest.raises(NodeFailed, match=f"has {right} outputs, but there are {wrong} weights"):
+    with pytest.raises(NodeFailed, match=REFUSED_COUNT.format(right=right, wrong=wrong)):
         latents(host, with_our_control(graph, net, image, **weighted(", ".join(["1"] * wrong))))
 
 

@@ -90,4 +90,5 @@ def test_a_control_that_overflows_is_named_once_after_the_run(host: Host, graph_
     assert notice["title"] == "Control overflowed" and notice["severity"] == "warn"
     assert notice["text"].startswith("control 2 (") and "not finite" in notice["text"]
     graph["b control"]["inputs"]["enabled"] = False
-    assert not host.run(graph, keep={"latent": ["sampler", 0]}).sent("zeroctl.notice")
+    (notice,) = host.run(graph, keep={"latent": ["sampler", 0]}).sent("zeroctl.notice")
+    assert notice["title"] == "Control never acted" and "is switched off" in notice["text"]
