@@ -63,7 +63,8 @@ class Canvas:
             for (const event of ['execution_success', 'execution_error'])
                 api.addEventListener(event, () => (window.zeroctlEnd ||= event), { once: true });
             // false is also what a queue says that still has another graph to send
-            app.queuePrompt(0).then(ok => { if (!ok && app.lastNodeErrors) window.zeroctlEnd ||= 'refused'; });
+            const refused = () => Object.keys(app.lastNodeErrors ?? {}).length;
+            app.queuePrompt(0).then(ok => { if (!ok && refused()) window.zeroctlEnd ||= 'refused'; });
         }"""
         )
         self.page.wait_for_function("() => window.zeroctlEnd", timeout=1000 * RUN_SECONDS)

@@ -26,6 +26,7 @@ WIDGETS = [
     "resize",
     "settings",
     "zeroctl_settings",
+    "zeroctl_preview",
 ]
 
 
