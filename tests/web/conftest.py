@@ -141,9 +141,10 @@ def frontend(request: pytest.FixtureRequest, server: HostServer, browser: Any) -
 
 @pytest.fixture()
 def canvas(frontend: Any) -> Iterator[Canvas]:
+    frontend.console.clear()  # what tests before left is theirs
     yield Canvas(frontend)
     frontend.page.evaluate("() => app.extensionManager.toast.removeAll?.()")  # the page is that of the next test, too
     # what is said stands in the console, too
     ours = [line for line in frontend.complaints() if "[zeroctl]" not in line and "/prompt" not in line]
-    assert ours == []
     frontend.console.clear()
+    assert ours == []
