@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .world import SIZE
+from .scene import SIZE
 
 Points = Sequence[tuple[float, float]]
 

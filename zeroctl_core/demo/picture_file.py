@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..files.picture_file import read_picture_file
-from .world import SIZE
+from .scene import SIZE
 
 
 def read_picture(path: Path) -> Tensor:

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..shapes import SHAPES
-from ..world import COLOURS, GLOSS, SIZE, brightness_of, surface_normals
+from .colours import COLOURS
+from .light import GLOSS, brightness_of, surface_normals
 from .pictures import Cutout, Pixels
-from .scene import BALL, GROUNDS, Scene, Thing
+from .scene import BALL, GROUNDS, SIZE, Scene, Thing
+from .shapes import SHAPES
 
 SHADOW = 0.35  # share of the ground's light that a thing takes away
 SHADOW_BLUR = 3.0  # standard deviation, pixels: soft enough that Canny sees no line
@@ -101,7 +102,7 @@ def _placed(thing: Thing, cutout: Cutout) -> Pixels:
 
 
 def _shape(thing: Thing) -> Pixels:
-    """As `_placed`, of a shape: drawn, and lit as the shapes of the other world are."""
+    """As `_placed`, of a shape: drawn, with a bevel, and lit."""
     name = "circle" if thing.name == BALL else thing.name
     shape = SHAPES[name]
     radius = thing.size / 2 / shape.reach
