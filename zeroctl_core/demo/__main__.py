@@ -1,4 +1,4 @@
-"""`python -m zeroctl_core.demo`: the embedded model and its controls.
+"""`python -m zeroctl_core.demo`: the embedded model and its controls, on scenes that training never saw.
 
 Without options it writes one labelled picture and prints a table of scores. With `--condition` it follows a drawing of
 your own: lines or a filled shape, in whatever colours, on a plain ground.
@@ -103,12 +103,9 @@ def run(options: Options) -> int:
         if options.samples is not None:
             write_samples(options.samples, options.condition.stem, options.seed, pictures)
     else:
-        demo.prompts()
-        demo.drawings()
-        demo.repainted()
-        demo.two_controls()
-        demo.branches()
-        demo.photograph()
+        demo.held_out()
+        demo.without_prompt()
+        demo.outside()
     path = write_sheet(options.out, demo.rows, scale=demo.scale)
     print(f"\n{path} after {time.perf_counter() - began:.0f} s")
     return 0

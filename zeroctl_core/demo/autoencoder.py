@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..network.spec import LATENT_CHANNELS
 
 SCALE = 0.18215  # a latent times this has a spread near 1: Stable Diffusion's number
-WIDTHS = (48, 96, 128)  # at 1/2, 1/4 and 1/8 of the picture's side
+WIDTHS = (32, 64, 96)  # at 1/2, 1/4 and 1/8 of the picture's side
 
 
 class Residual(nn.Module):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .scene import SIZE
+from .world import SIZE
 
 Points = Sequence[tuple[float, float]]
 

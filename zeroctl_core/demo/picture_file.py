@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..files.picture_file import read_picture_file
-from .scene import SIZE
+from .world import SIZE
 
 
 def read_picture(path: Path) -> Tensor:

@@ -95,6 +95,6 @@ def _name_other_sizes(executor: Any, noise: torch.Tensor, *args: Any, **options:
         notice(
             "Demo model outside its sizes",
             f"the picture has {width}x{height} pixels; the embedded model was trained at 128x128 and holds together "
-            f"from {low} to {high} a side. Expect broken or repeated things, or set the latent to 128x128.",
+            f"from {low} to {high} a side. Expect broken or repeated shapes, or set the latent to 128x128.",
         )
     return executor(noise, *args, **options)

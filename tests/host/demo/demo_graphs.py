@@ -9,8 +9,7 @@ from host_graphs import Graph, node
 from torch import Tensor
 
 from zeroctl_core.demo.conditions import CONDITIONS
-from zeroctl_core.demo.rendering import Rendering, render
-from zeroctl_core.demo.scene import SIZE, scene
+from zeroctl_core.demo.world import SIZE, Rendering, render, scene
 
 PROMPT = "a red star on a blue background"
 EDGES = node("ZeroctlLoadControlNet", control_net_name="zeroctl/edges")
@@ -36,7 +35,7 @@ def demo_graph(prompt: str = PROMPT, size: int = SIZE, **sampler: Any) -> Graph:
 
 
 def a_rendering(index: int = 0) -> Rendering:
-    return render([scene(3, index, "held_out", shapes_only=True)])
+    return render([scene(3, index, "held_out")])
 
 
 def edges_of_a_scene() -> Tensor:

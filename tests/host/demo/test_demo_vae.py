@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zeroctl_core.demo.autoencoder import SCALE
 from zeroctl_core.demo.model import DemoModel
-from zeroctl_core.demo.scene import SIZE
+from zeroctl_core.demo.world import SIZE
 
 CLOSE = 1e-5
 TILED = 0.12  # mean difference in spreads: a tile does not see beyond its edge, and the host fades it into the next

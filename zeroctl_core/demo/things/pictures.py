@@ -49,7 +49,7 @@ def emoji_path(folder: Path) -> Path:
     if not path.exists():
         raise FileNotFoundError(
             f"{path} is missing: the pictures of the things are {PACKAGE} {VERSION} of npm. Get it with "
-            f"python -m zeroctl_core.demo.build, or by npm pack {PACKAGE}@{VERSION}, and name the file, "
+            f"python -m zeroctl_core.demo.build --world things, or by npm pack {PACKAGE}@{VERSION}, and name the file, "
             f"or the folder it unpacks to, with the environment variable {VARIABLE}"
         )
     return path

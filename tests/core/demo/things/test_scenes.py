@@ -8,15 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from zeroctl_core.demo.captions import EMPTY, caption, damaged_caption
-from zeroctl_core.demo.colours import COLOURS
-from zeroctl_core.demo.names import NEW_THINGS, THINGS
-from zeroctl_core.demo.scene import (
+from zeroctl_core.demo.things.captions import EMPTY, caption, damaged_caption
+from zeroctl_core.demo.things.names import NEW_THINGS, THINGS
+from zeroctl_core.demo.things.scene import (
     DRAWN,
     GROUNDS,
     KNOWN,
     NEW_GROUNDS,
-    SIZE,
     SPLITS,
     Scene,
     held_out_grounds,
@@ -25,15 +23,9 @@ from zeroctl_core.demo.scene import (
     scene,
     scenes,
 )
-from zeroctl_core.demo.words import (
-    MAX_TOKENS,
-    NUMBERS,
-    SILENT,
-    THING,
-    WORDS,
-    tokenise,
-    words_of,
-)
+from zeroctl_core.demo.things.words import MAX_TOKENS, NUMBERS, SILENT, SYNONYMS, THING, WORDS, tokenise
+from zeroctl_core.demo.words import unknown_message, words_of
+from zeroctl_core.demo.world import COLOURS, SIZE
 
 SOME = scenes(1, 0, 300)
 RELATIONS = {"left": ("x", 1), "right": ("x", -1), "above": ("y", 1), "below": ("y", -1)}
@@ -165,3 +157,44 @@ def test_every_caption_is_known_word_by_word_and_fits():
 def test_the_longest_caption_fits():
     text = " left of ".join(["a red star"] * 3) + " on a yellow background"
     assert not tokenise(text).cut
+
+
+@pytest.mark.parametrize(
+    ("text", "same_as", "unknown"),
+    [
+        ("a wombat on a red background", "a thing on a red background", ("wombat",)),
+        ("a cat above a tame grey wombat", "a cat above a thing", ("tame", "grey", "wombat")),
+        ("a big cat", "a cat", ("big",)),
+        ("a cat sleeping on a marble background", "a cat on a background", ("sleeping", "marble")),
+        ("on a red background a wombat", "on a red background a thing", ("wombat",)),
+        ("wombat", "", ("wombat",)),
+        ("a wombat next to a rocket", "a thing and a rocket", ("wombat", "next")),
+        ("", "", ()),
+    ],
+)
+def test_an_unknown_noun_is_a_thing_and_other_unknown_words_are_left_out(text, same_as, unknown):
+    tokens = tokenise(text)
+    assert tokens.numbers == tokenise(same_as).numbers and tokens.unknown == unknown
+
+
+def test_a_synonym_and_a_plural_are_read_as_a_word_of_the_model_and_said():
+    tokens = tokenise("two puppies and stars to the left of a golden donut on a white backdrop")
+    assert tokens.numbers == tokenise("a dog and a star left of a yellow doughnut on a white background").numbers
+    assert tokens.unknown == ("two", "puppies", "stars", "golden", "donut", "backdrop")
+    assert dict(tokens.read_as) == {
+        "puppies": "dog", "stars": "star", "golden": "yellow", "donut": "doughnut", "backdrop": "background"
+    }  # fmt: skip
+    message = unknown_message(tokens, WORDS[2:])
+    assert "'two' (left out)" in message and "'donut' (read as 'doughnut')" in message
+
+
+def test_every_synonym_stands_for_a_word_of_the_model_and_is_none():
+    for word, read_as in SYNONYMS.items():
+        assert word not in NUMBERS and read_as in NUMBERS and words_of(word) == [word]
+
+
+def test_places_name_the_words_that_a_weight_is_for():
+    text = "a shiny kitten above the wombat on a red background"
+    tokens = tokenise(text)
+    words = words_of(text)
+    assert [words[place] for place in tokens.places] == ["kitten", "above", "wombat", "on", "red", "background"]

@@ -14,12 +14,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from .colours import COLOURS
+from ..shapes import SHAPES
+from ..world import COLOURS, SIZE
 from .names import NEW_THINGS, THINGS
-from .shapes import SHAPES
-
-SIZE = 128
-"""Pixels a side of the model's pictures."""
 
 Split = Literal["train", "held_out", "new_things", "new_grounds"]
 """`held_out`: known things and grounds that training never showed together, and pairs that it never showed;

@@ -1,4 +1,4 @@
-"""The world as what a control is trained on, with drawn shapes alone and with random weights."""
+"""The things as what a control is trained on, with drawn shapes alone and with random weights."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import torch
 
 from zeroctl_core.bases import BASES
 from zeroctl_core.control.unit import ControlUnit
-from zeroctl_core.demo import pictures
 from zeroctl_core.demo.autoencoder import Autoencoder
-from zeroctl_core.demo.condition_scores import CONDITION_SCORES
-from zeroctl_core.demo.conditions import CONDITIONS
-from zeroctl_core.demo.judge import Judge
 from zeroctl_core.demo.model import AUTOENCODER, JUDGE, MODEL, TEXT_PREFIX, UNET_PREFIX, write_weights
-from zeroctl_core.demo.names import PICTURES
-from zeroctl_core.demo.rendering import render
-from zeroctl_core.demo.scene import DRAWN, scene, scenes
-from zeroctl_core.demo.source import Request, World
-from zeroctl_core.demo.text import TextEncoder
+from zeroctl_core.demo.things import pictures
+from zeroctl_core.demo.things.condition_scores import CONDITION_SCORES
+from zeroctl_core.demo.things.conditions import CONDITIONS
+from zeroctl_core.demo.things.judge import ThingsJudge
+from zeroctl_core.demo.things.model import AUTOENCODER_WIDTHS
+from zeroctl_core.demo.things.names import PICTURES
+from zeroctl_core.demo.things.rendering import render
+from zeroctl_core.demo.things.scene import DRAWN, scene, scenes
+from zeroctl_core.demo.things.source import Request, Things
+from zeroctl_core.demo.things.text import ThingsTextEncoder
 from zeroctl_core.network.controlnet import ControlNet
 from zeroctl_core.network.unet import UNet
 from zeroctl_core.train.config import ControlConfig
@@ -33,9 +34,9 @@ def folder(tmp_path_factory):
     """Random weights in the files of the model."""
     folder = tmp_path_factory.mktemp("things")
     torch.manual_seed(0)
-    write_weights(folder / MODEL, {UNET_PREFIX: UNet(BASES["tiny"]), TEXT_PREFIX: TextEncoder()}, {})
-    write_weights(folder / AUTOENCODER, {"": Autoencoder()}, {})
-    write_weights(folder / JUDGE, {"": Judge()}, {})
+    write_weights(folder / MODEL, {UNET_PREFIX: UNet(BASES["tiny"]), TEXT_PREFIX: ThingsTextEncoder()}, {})
+    write_weights(folder / AUTOENCODER, {"": Autoencoder(AUTOENCODER_WIDTHS)}, {})
+    write_weights(folder / JUDGE, {"": ThingsJudge()}, {})
     return folder
 
 
@@ -44,7 +45,7 @@ def source(folder):
     """Of drawn shapes, whatever package the environment names."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(pictures.VARIABLE, raising=False)
-        return World(folder)
+        return Things(folder)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def test_every_condition_has_a_score_that_the_picture_itself_reaches(source, nam
 
 
 def test_samples_and_scores_depend_on_the_request_alone(source, folder, net):
-    other = World(folder)
+    other = Things(folder)
     other.package = None
     assert torch.equal(source.without(FEW), other.without(FEW))
     assert source.follow(net, "edges", FEW) == other.follow(net, "edges", FEW)
@@ -122,7 +123,7 @@ def test_samples_and_scores_depend_on_the_request_alone(source, folder, net):
 
 def test_drawn_data_is_the_scenes_that_it_says(source):
     data = source.data("edges", seed=4, count=70, cache=None)
-    assert len(data) == 70 and data.name == "shapes edges seed 4 count 70 version 1"
+    assert len(data) == 70 and data.name == "drawn things edges seed 4 count 70 version 1"
     batch = data.batch([0, 69, 3])
     assert batch.latent.shape == (3, 4, 16, 16) and batch.prompts.context.shape == (3, 16, 64)
     truth = render([scene(4, row, shapes_only=True) for row in (0, 69, 3)])

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from zeroctl_core.demo import pictures
-from zeroctl_core.demo.conditions import CONDITIONS, SKETCHES, training_condition
 from zeroctl_core.demo.following import background_colour, colour_names
-from zeroctl_core.demo.judge import CELL, NUMBERS, class_cells
-from zeroctl_core.demo.rendering import Rendering, render
-from zeroctl_core.demo.scene import BALL, DRAWN, NEW_GROUNDS, scenes
-from zeroctl_core.demo.stages import autoencoder
-from zeroctl_core.demo.stages.autoencoder import BATCH, PART, parts_of
+from zeroctl_core.demo.things import pictures
+from zeroctl_core.demo.things.conditions import CONDITIONS, SKETCHES, training_condition
+from zeroctl_core.demo.things.judge import CELL, NUMBERS, class_cells
+from zeroctl_core.demo.things.rendering import Rendering, render
+from zeroctl_core.demo.things.scene import BALL, DRAWN, NEW_GROUNDS, scenes
+from zeroctl_core.demo.things.stages import autoencoder
+from zeroctl_core.demo.things.stages.autoencoder import BATCH, PART, parts_of
 
 
 @pytest.fixture(scope="module")

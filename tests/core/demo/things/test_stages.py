@@ -1,4 +1,4 @@
-"""The build of the model: its stages go on where they were killed, to equal bits."""
+"""The build of the things: its stages go on where they were killed, to equal bits."""
 
 from __future__ import annotations
 
@@ -9,18 +9,27 @@ import torch
 
 from zeroctl_core.bases import BASES
 from zeroctl_core.demo.autoencoder import Autoencoder
-from zeroctl_core.demo.judge import Judge, class_cells
-from zeroctl_core.demo.model import AUTOENCODER, load_autoencoder, write_weights
-from zeroctl_core.demo.rendering import render
-from zeroctl_core.demo.scene import scenes
-from zeroctl_core.demo.stages import STAGES, base, judge
+from zeroctl_core.demo.model import AUTOENCODER, write_weights
+from zeroctl_core.demo.stages import base as shapes_base
 from zeroctl_core.demo.stages.autoencoder import reconstructions
-from zeroctl_core.demo.stages.controls import CONTROLS, config_of
-from zeroctl_core.demo.text import TextEncoder
+from zeroctl_core.demo.things.judge import ThingsJudge, class_cells
+from zeroctl_core.demo.things.model import AUTOENCODER_WIDTHS, ThingsModel, load_things_autoencoder
+from zeroctl_core.demo.things.rendering import render
+from zeroctl_core.demo.things.scene import scenes
+from zeroctl_core.demo.things.stages import STAGES, base, judge
+from zeroctl_core.demo.things.stages.controls import CONTROLS, config_of
+from zeroctl_core.demo.things.text import ThingsTextEncoder
+from zeroctl_core.demo.worlds import WORLDS
 from zeroctl_core.network.unet import UNet
 from zeroctl_core.train.loop import fit
 
 MOST_BYTES = 25_000_000
+
+
+def test_stages_have_the_files_of_both_worlds_apart():
+    assert list(STAGES) == ["autoencoder", "judge", "base", *(f"control-{name}" for name in CONTROLS)]
+    shapes, things = WORLDS["shapes"], WORLDS["things"]
+    assert len({shapes.weights, things.weights, shapes.work, things.work, shapes.log, things.log}) == 6
 
 
 def test_every_stage_writes_checkpoints_often():
@@ -31,14 +40,14 @@ def test_every_stage_writes_checkpoints_often():
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(base, "BATCH", 2)
+    monkeypatch.setattr(shapes_base, "BATCH", 2)
     monkeypatch.setattr(base, "SCENES", 8)
 
-    def new_task() -> base.BaseTask:
+    def new_task() -> shapes_base.BaseTask:
         torch.manual_seed(0)
         spec = replace(BASES["tiny"].spec, model_channels=16, channel_mult=(1, 1, 1, 1))
-        unet, text = UNet(replace(BASES["tiny"], spec=spec)), TextEncoder()
-        return base.BaseTask(unet, text, torch.randn(8, 4, 8, 8))
+        unet, text = UNet(replace(BASES["tiny"], spec=spec)), ThingsTextEncoder()
+        return shapes_base.BaseTask(unet, text, torch.randn(8, 4, 8, 8), base.DamagedCaptions(), "small")
 
     return new_task
 
@@ -57,8 +66,8 @@ def test_a_base_that_was_interrupted_goes_on_to_equal_bits(small, tmp_path):
 
 
 def test_a_step_says_something_else_of_the_same_scenes(small):
-    task = small()
-    numbers = [task._prompts(step, [0, 1, 2, 3, 4, 5, 6, 7]) for step in (0, 1, 0)]
+    prompts = small().prompts
+    numbers = [prompts(step, [0, 1, 2, 3, 4, 5, 6, 7]) for step in (0, 1, 0)]
     assert torch.equal(numbers[0], numbers[2]) and not torch.equal(numbers[0], numbers[1])
 
 
@@ -68,8 +77,13 @@ def test_all_weights_together_fit_the_repository():
 
     unet = UNet(BASES["tiny"])
     control = ControlNet.trainable_copy(unet, dtype=torch.float32)
-    networks = [unet, TextEncoder(), Autoencoder(), Judge(), *[control] * len(CONTROLS)]
+    networks = [unet, ThingsTextEncoder(), Autoencoder(AUTOENCODER_WIDTHS), ThingsJudge(), *[control] * len(CONTROLS)]
     assert sum(2 * value.numel() for network in networks for value in network.state_dict().values()) < MOST_BYTES
+
+
+def test_the_model_speaks_the_language_of_the_things():
+    assert ThingsModel.tokens("a cat left of a wombat").unknown == ("wombat",)
+    assert isinstance(ThingsModel.new_text(), ThingsTextEncoder)
 
 
 def test_the_edges_are_scored_often_where_the_jump_comes(tmp_path):
@@ -79,7 +93,7 @@ def test_the_edges_are_scored_often_where_the_jump_comes(tmp_path):
 
 def test_the_judge_learns_scenes_and_their_reconstructions_with_the_classes_of_their_cells(monkeypatch, tmp_path):
     """Of drawn shapes, eight of each of two splits."""
-    write_weights(tmp_path / AUTOENCODER, {"": Autoencoder()}, {})
+    write_weights(tmp_path / AUTOENCODER, {"": Autoencoder(AUTOENCODER_WIDTHS)}, {})
     monkeypatch.setattr(judge, "COUNTS", {"train": 8, "held_out": 8})
     monkeypatch.setattr(judge, "SCENES", 16)
     monkeypatch.setattr(judge, "AT_ONCE", 4)
@@ -93,7 +107,7 @@ def test_the_judge_learns_scenes_and_their_reconstructions_with_the_classes_of_t
     truth = render(scenes(judge.SEED, judge.SCENES_FROM, 8, "held_out", shapes_only=True))
     assert torch.equal(task.pictures[0, 8:], (truth.image * 255).round().to(torch.uint8))
     assert torch.equal(task.cells[8:], class_cells(truth.scenes, truth.number))
-    again = reconstructions(load_autoencoder(tmp_path), truth.image)
+    again = reconstructions(load_things_autoencoder(tmp_path), truth.image)
     assert float((task.pictures[1, 8:].float() / 255 - again).abs().max()) < 0.01
     losses = [task.loss(step).detach() for step in (3, 3, 4)]
     assert torch.equal(losses[0], losses[1]) and not torch.equal(losses[1], losses[2])

@@ -11,11 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .colours import COLOURS
-from .light import GLOSS, brightness_of, surface_normals
+from ..shapes import SHAPES
+from ..world import COLOURS, GLOSS, SIZE, brightness_of, surface_normals
 from .pictures import Cutout, Pixels
-from .scene import BALL, GROUNDS, SIZE, Scene, Thing
-from .shapes import SHAPES
+from .scene import BALL, GROUNDS, Scene, Thing
 
 SHADOW = 0.35  # share of the ground's light that a thing takes away
 SHADOW_BLUR = 3.0  # standard deviation, pixels: soft enough that Canny sees no line
@@ -102,7 +101,7 @@ def _placed(thing: Thing, cutout: Cutout) -> Pixels:
 
 
 def _shape(thing: Thing) -> Pixels:
-    """As `_placed`, of a shape: drawn, with a bevel, and lit."""
+    """As `_placed`, of a shape: drawn, and lit as the shapes of the other world are."""
     name = "circle" if thing.name == BALL else thing.name
     shape = SHAPES[name]
     radius = thing.size / 2 / shape.reach
