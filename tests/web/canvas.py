@@ -19,11 +19,7 @@ class Canvas:
         self.frontend, self.page = frontend, frontend.page
 
     def open(self, nodes: dict[str, Any]) -> None:
-        # the front end's own errors, and toasts of the last test
-        self.page.evaluate(
-            """() => document.querySelectorAll(
-            '.p-dialog-close-button, .p-toast-close-button, [data-testid=toast] button').forEach(one => one.click())"""
-        )
+        self.frontend.close_dialogs()
         self.page.evaluate("() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
         self.page.wait_for_function("() => app.graph.nodes.length === 0")
         self.page.evaluate("graph => app.loadApiJson(graph, 'messages')", json.loads(json.dumps(nodes)))

@@ -60,6 +60,17 @@ class Frontend:
         )
         self.page.wait_for_timeout(1500)  # the frontend opens its own first workflow late, over whatever is there
 
+    def close_dialogs(self) -> None:
+        """Close what the front end shows of its own over the canvas: dialogs of an error, toasts."""
+        self.page.evaluate(
+            """() => {
+            document.querySelectorAll('.p-dialog-close-button, .p-toast-close-button, [data-testid=toast] button')
+                .forEach(one => one.click());
+            app.extensionManager.toast.removeAll?.();
+        }"""
+        )
+        self.page.wait_for_function("() => !document.querySelector('.p-dialog')")
+
     def complaints(self) -> list[str]:
         """Warnings and errors that name us; a frontend of a host has some of its own."""
         return [
@@ -143,7 +154,7 @@ def frontend(request: pytest.FixtureRequest, server: HostServer, browser: Any) -
 def canvas(frontend: Any) -> Iterator[Canvas]:
     frontend.console.clear()  # what tests before left is theirs
     yield Canvas(frontend)
-    frontend.page.evaluate("() => app.extensionManager.toast.removeAll?.()")  # the page is that of the next test, too
+    frontend.close_dialogs()  # the page is that of the next test, too
     # what is said stands in the console, too
     ours = [line for line in frontend.complaints() if "[zeroctl]" not in line and "/prompt" not in line]
     frontend.console.clear()
