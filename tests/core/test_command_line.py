@@ -20,7 +20,7 @@ COMMANDS = {"demo": demo, "demo.build": build, "selfcheck": selfcheck, "train": 
 def test_help_shows_every_option_with_its_words_and_its_default(name, capsys):
     with pytest.raises(SystemExit) as stopped:
         COMMANDS[name].main(["--help"])
-    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    text = " ".join(capsys.readouterr().out.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split())
     assert stopped.value.code == 0 and f"python -m zeroctl_core.{name} " in text
     options = fields(COMMANDS[name].Options)
     names = [option.name.replace("_", "-") for option in options]
@@ -69,4 +69,6 @@ def test_what_cannot_be_written_or_done_is_refused_with_status_2(tmp_path, capsy
     except SystemExit as stopped:  # by tyro, for what the options themselves refuse
         status = stopped.code
     output = capsys.readouterr()
-    assert status == 2 and placed(message) in " ".join((output.out + output.err).replace("│", " ").split())
+    assert status == 2 and placed(message) in " ".join(
+        (output.out + output.err).replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split()
+    )

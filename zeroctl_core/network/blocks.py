@@ -66,7 +66,7 @@ class ResBlock(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Halve the resolution by a strided convolution: [B, C, h, w] -> [B, C, ⌈h/2⌉, ⌈w/2⌉]."""
+    """Halve the resolution by a strided convolution: [B, C, h, w] -> [B, C, ceil(h/2), ceil(w/2)]."""
 
     def __init__(self, channels: int, ops: Ops) -> None:
         super().__init__()

@@ -121,7 +121,7 @@ class ControlNet(Encoder):
         return {key: value.to(device, dtype) for key, value in values.items()}
 
     def encode(self, image: Tensor) -> Tensor:
-        """The condition's feature: image [B, 3, H, W] in 0..1 -> [B, model_channels, ⌈H/8⌉, ⌈W/8⌉].
+        """The condition's feature: image [B, 3, H, W] in 0..1 -> [B, model_channels, ceil(H/8), ceil(W/8)].
 
         Raises `ValueError` for another number of channels.
         """

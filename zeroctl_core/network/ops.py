@@ -16,7 +16,7 @@ Attention = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 
 
 def scaled_dot_product_attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-    """softmax(q kᵀ / √d) v for each head.
+    """softmax(q k^T / sqrt(d)) v for each head.
 
     q [B, N, heads*d], k and v [B, M, heads*d]  ->  [B, N, heads*d]
 

@@ -121,7 +121,9 @@ class UnionControlNet(ControlNet):
         return self.task_embedding.shape[0]
 
     def encode_types(self, images: Tensor, types: Sequence[int], strengths: Sequence[float] | None = None) -> Tensor:
-        """The feature of one condition a type: images [B, 3k, H, W], side by side -> [B, model_channels, ⌈H/8⌉, ⌈W/8⌉].
+        """The feature of one condition a type: [B, 3k, H, W] -> [B, model_channels, ceil(H/8), ceil(W/8)].
+
+        The images of the conditions are side by side in the channels.
 
         strengths: of each condition inside the network, 1 without. A single condition is scaled at the residuals
         instead, as the source does.

@@ -50,11 +50,12 @@ def _width(layer: nn.Module, names: tuple[str, ...], axis: int) -> int:
 class ControlledBlock(nn.Module):
     """A locked block F, a trainable copy of it and two zero convolutions, which is a ControlNet for this one block.
 
-    y_c = F(x; Θ) + Z(F(x + Z(c; Θz1); Θc); Θz2),    x and c [B, C_in, h, w]  ->  [B, C_out, h, w]
+    y_c = F(x; P) + Z(F(x + Z(c; Pz1); Pc); Pz2),    x and c [B, C_in, h, w]  ->  [B, C_out, h, w]
 
-    Source: arXiv 2302.05543, Eq. 2. The block may be any module from a feature map to a feature map; further arguments
-    (a timestep embedding) go to both halves. Widths that are not given are read from the first and the last layer with
-    a weight. The block that is handed in is frozen and stays in evaluation mode: locked means its buffers too.
+    Source: arXiv 2302.05543, Eq. 2, with P for its capital theta. The block may be any module from a feature map to a
+    feature map; further arguments (a timestep embedding) go to both halves. Widths that are not given are read from the
+    first and the last layer with a weight. The block that is handed in is frozen and stays in evaluation mode: locked
+    means its buffers too.
 
     Raises `ValueError` for a block without weights whose widths are not given, and when c is not of x's shape.
     """

@@ -153,7 +153,7 @@ def refused(options: list[str], capsys) -> str:
         status = stopped.code
     output = capsys.readouterr()
     assert status == 2 and "Traceback" not in output.err
-    return " ".join((output.out + output.err).replace("│", " ").split())
+    return " ".join((output.out + output.err).replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split())
 
 
 @pytest.mark.parametrize(

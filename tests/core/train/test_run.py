@@ -287,7 +287,7 @@ def test_bad_options_are_refused_before_weights_are_looked_for(options, named, c
     except SystemExit as stopped:  # by tyro, for what the settings themselves refuse
         status = stopped.code
     output = capsys.readouterr()
-    messages = " ".join((output.out + output.err).replace("│", " ").split())
+    messages = " ".join((output.out + output.err).replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split())
     assert status == 2 and not [part for part in named if part not in messages], messages
 
 

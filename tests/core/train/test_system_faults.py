@@ -401,7 +401,7 @@ def narrow(module: str, *arguments: object) -> subprocess.CompletedProcess[bytes
 
 
 def test_a_path_that_the_output_cannot_carry_ends_no_finished_run(weights, tmp_path):
-    output = tmp_path / "Модель" / "o.safetensors"
+    output = tmp_path / "\u041c\u043e\u0434\u0435\u043b\u044c" / "o.safetensors"
     options = [*QUICK, "--weights", weights, "--work", tmp_path / "work", "--output", output]
     process = narrow("train", *options)
     assert process.returncode == 0 and output.is_file(), process.stderr

@@ -53,7 +53,7 @@ def messages_of(main, words: list[str], capsys) -> str:
         status = stopped.code
     output = capsys.readouterr()
     assert status == 2 and "Traceback" not in output.err
-    return " ".join((output.out + output.err).replace("│", " ").split())
+    return " ".join((output.out + output.err).replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split())
 
 
 def change(path: Path, old: bytes, new: bytes) -> None:

@@ -75,7 +75,7 @@ def test_the_sheet_goes_where_it_is_asked_to_and_ends_in_png(folder, tmp_path, c
     with pytest.raises(SystemExit):
         main([*folder, "--sheet", str(tmp_path / "a.txt")])
     # in a frame, whose lines break where the path is as long as it happens to be
-    assert "ends in .png" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "ends in .png" in " ".join(capsys.readouterr().err.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split())
 
 
 def test_a_name_on_the_sheet_is_a_name_to_leave_out(folder, tmp_path):

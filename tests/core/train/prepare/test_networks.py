@@ -79,7 +79,7 @@ def refusal(words: list[str], capsys, command=main) -> str:
         status = stopped.code
     output = capsys.readouterr()
     assert status == 2 and "Traceback" not in output.err
-    return " ".join((output.out + output.err).replace("│", " ").split())
+    return " ".join((output.out + output.err).replace("\N{BOX DRAWINGS LIGHT VERTICAL}", " ").split())
 
 
 def conditions_of(output: Path) -> torch.Tensor:
