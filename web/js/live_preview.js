@@ -6,6 +6,7 @@ import { annotatorsOf, live } from "./annotator_settings.js";
 
 const NAME = "zeroctl_preview";
 const NODE = "ZeroctlControlNet";
+const OF_A_FILE = "LoadImage"; // of the host: its picture is a file, which the server can read before any run
 const HEIGHT = 220; // pixels, with what the classic canvas leaves free
 const MARGIN = 10;
 const LOOK = 40; // milliseconds between looks at what is set: whoever changes it, it is seen
@@ -128,7 +129,7 @@ class Preview {
     const { annotator, settings, picture } = this.#set();
     const origin = this.#origin(picture);
     if (!origin) return JSON.stringify({});
-    const isFile = origin.comfyClass === "LoadImage" && origin.mode === 0;
+    const isFile = origin.comfyClass === OF_A_FILE && origin.mode === 0;
     const file = isFile ? String(origin.widgets?.find((widget) => widget.name === "image")?.value ?? "") : "";
     return JSON.stringify({ node_id: idOf(this.node), annotator, settings, file });
   }
