@@ -1,4 +1,4 @@
-"""The pack as people install it: an archive of the tracked files, under a name that Python could not import."""
+"""The pack as people install it: the registry's archive of tracked files, under a name that Python could not import."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ SNAPSHOT = Path(__file__).with_name("object_info.json")
 
 @pytest.fixture(scope="module")
 def installed(bare_host: Host, scratch: Path) -> Iterator[HostServer]:
-    """A server whose custom_nodes holds the unpacked archive of HEAD, and no link to this checkout."""
+    """A server whose custom_nodes holds HEAD without the files of .comfyignore, and no link to this checkout."""
     archive = subprocess.run(["git", "archive", "--format=zip", "HEAD"], cwd=ROOT, capture_output=True)
     if archive.returncode:
         pytest.skip(f"the archive is made by git, which says: {archive.stderr.decode(errors='replace').strip()}")
     server = HostServer(bare_host.checkout, Path(tempfile.mkdtemp(prefix="archive-", dir=scratch)))
-    zipfile.ZipFile(io.BytesIO(archive.stdout)).extractall(server.base / "custom_nodes" / FOLDER)
+    command = ["git", "ls-files", "-z", "--cached", "--ignored", "--exclude-from=.comfyignore"]
+    ignored = set(subprocess.check_output(command, cwd=ROOT, encoding="utf-8").split("\0"))
+    with zipfile.ZipFile(io.BytesIO(archive.stdout)) as files:
+        names = [name for name in files.namelist() if name not in ignored]
+        files.extractall(server.base / "custom_nodes" / FOLDER, names)
     with server:
         yield server
 
