@@ -67,7 +67,7 @@ def load_controlnet(
     if not file.tensors:
         raise CheckpointError(f"{short(file.path.name)} holds no tensors; it is not a ControlNet")
     with checkpoint_errors(file.path, "read as a ControlNet"):
-        _check_quantised(file)
+        check_quantised(file)
         control = control_in(file)
         weights = control.weights
         shapes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
@@ -75,12 +75,12 @@ def load_controlnet(
             reason = f"{plural(len(control.extra), 'key')} beside the control ({named(control.extra)})"
             raise CheckpointError(_explained(file, reason, [*shapes, *control.extra]))
         if _seems_a_control(shapes):
-            _check_dtypes(file, weights)
+            check_dtypes(file, weights)
         base = _recognise(file, shapes)
         check_header(file, base)
         _check_depths(file, base)
         pools, pooling_source = pooling(file, base.name)
-        dtype_in_file = _main_dtype(weights.values())
+        dtype_in_file = main_dtype(weights.values())
     if not isinstance(ops, Ops):
         ops = ops(base, dtype_in_file)
     with checkpoint_errors(file.path, "read as a ControlNet"):
@@ -187,7 +187,7 @@ def _check_depths(file: WeightFile, base: Base) -> None:
         )
 
 
-def _check_quantised(file: WeightFile) -> None:
+def check_quantised(file: WeightFile) -> None:
     """Refuse weights that mean nothing without their scales, by the scales' keys."""
     scales = [key for key in file.tensors if key.endswith(QUANTISED_ENDINGS)]
     if scales and any(first in key for key in file.tensors for first in FIRST_KEYS):
@@ -197,7 +197,7 @@ def _check_quantised(file: WeightFile) -> None:
         )
 
 
-def _check_dtypes(file: WeightFile, weights: Mapping[str, Tensor]) -> None:
+def check_dtypes(file: WeightFile, weights: Mapping[str, Tensor]) -> None:
     odd = {key: tensor.dtype for key, tensor in weights.items() if not tensor.dtype.is_floating_point}
     if odd:
         which = named([f"{key} ({str(dtype).removeprefix('torch.')})" for key, dtype in odd.items()])
@@ -212,7 +212,7 @@ def _check_dtypes(file: WeightFile, weights: Mapping[str, Tensor]) -> None:
         )
 
 
-def _main_dtype(tensors: Iterable[Tensor]) -> torch.dtype:
+def main_dtype(tensors: Iterable[Tensor]) -> torch.dtype:
     """The dtype of most numbers."""
     counts: dict[torch.dtype, int] = {}
     for tensor in tensors:

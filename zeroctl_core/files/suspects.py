@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 HOST_LOADS = "load it with ComfyUI's Load ControlNet Model; ControlNet Control accepts it"
-HOST_LOADS_DIFFERENCE = "load it with ComfyUI's Load ControlNet Model (diff); ControlNet Control accepts it"
+OF_MODEL = "it becomes a ControlNet with the MODEL that is sampled: load it with Load ControlNet (strict)"
 HOST_LOADS_PATCH = (
     "put it into models/model_patches, load it with ComfyUI's Load Model Patch (ModelPatchLoader) and apply it to the "
     "MODEL with {node}"
@@ -69,7 +69,7 @@ SUSPECTS = (
     Suspect(
         "a difference file (the change of a ControlNet against its base model)",
         _has("difference"),
-        HOST_LOADS_DIFFERENCE,
+        OF_MODEL,
     ),
     Suspect(
         "a CtrLoRA",

@@ -538,7 +538,7 @@ BAD_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
     ),
     "difference.safetensors": (
         lambda s, p: save_file(_prefixed("control_model.", s) | {"difference": torch.ones(1)}, p),
-        r"seems to be a difference file .* Load it with ComfyUI's Load ControlNet Model \(diff\)",
+        r"seems to be a difference file .* It becomes a ControlNet with the MODEL that is sampled",
     ),
     "supir.safetensors": (
         lambda s, p: save_file(
