@@ -7,6 +7,7 @@ from typing import Any
 
 from zeroctl_core import load_controlnet
 from zeroctl_core.bases import Base
+from zeroctl_core.checkpoint.of_model import is_of_model, load_of_model
 
 from .on_canvas import canvas_node
 from .paths import controlnet_path
@@ -50,6 +51,8 @@ def _file(graph: Any, inputs: Mapping[str, Any]) -> str:
 
 def _base(file: str) -> Base | None:
     try:
-        return load_controlnet(controlnet_path(file), check_finite=False).base
+        path = controlnet_path(file)
+        load = load_of_model if is_of_model(path) else load_controlnet
+        return load(path, check_finite=False).base
     except (OSError, ValueError):
         return None

@@ -11,6 +11,8 @@ from zeroctl_core.files.key_faults import short
 from zeroctl_core.files.plural import plural
 from zeroctl_core.network.union_controlnet import UNION_TYPES, UnionControlNet
 
+from .of_model import merging_of
+
 __all__ = ["describe", "dtype_name"]
 
 MOST_METADATA = 20
@@ -26,6 +28,10 @@ def describe(control_net: Any) -> str:
         f"connections: {len(net.base.connections)}, widths " + " ".join(str(c.channels) for c in net.base.connections),
         f"context: {spec.context_dim}" + (f", y: {spec.adm_in_channels}" if spec.adm_in_channels is not None else ""),
     ]
+    if (merging := merging_of(control_net)) is not None:
+        lines.insert(
+            0, f"{merging.net.kind}: it becomes a ControlNet with the MODEL that is sampled, its LoRAs included"
+        )
     if isinstance(net, UnionControlNet):
         lines.append(f"types: {net.n_types} of a union ({', '.join(UNION_TYPES[: net.n_types])})")
     if spec.condition_channels != 3:

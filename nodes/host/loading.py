@@ -8,10 +8,12 @@ from typing import Any
 import torch
 
 from zeroctl_core import CheckpointError, ControlNet, load_controlnet
+from zeroctl_core.checkpoint.of_model import is_of_model, load_of_model
 from zeroctl_core.files.weight_file import open_weight_file
 
 from .control_net import compute_dtypes, control_net_from, host_ops
 from .describe import dtype_name
+from .of_model import ControlOfModel, Merging, merging_of
 
 __all__ = ["as_in_file", "is_union_file", "load_file"]
 
@@ -21,8 +23,12 @@ UNION_KEY = "task_embedding"
 def load_file(path: Path) -> Any:
     """A ControlNet file as the host's CONTROL_NET; the file is read, and free once it is loaded.
 
+    One that holds changes of a MODEL's weights gets the rest when it is sampled.
+
     Raises what `zeroctl_core.load_controlnet` raises.
     """
+    if is_of_model(path):
+        return ControlOfModel(Merging(load_of_model(path, mapped=False)))
     net = load_controlnet(path, mapped=False, ops=lambda base, in_file: host_ops(*compute_dtypes(in_file), base.name))
     assert net.info is not None
     dtype, manual_cast = compute_dtypes(net.info.dtype)
@@ -42,8 +48,14 @@ def is_union_file(path: Path) -> bool:
 def as_in_file(control_net: Any) -> ControlNet:
     """Our network with the weights of its file, which the host may hold in another dtype; as it is if trained since.
 
-    Raises `ValueError` where the file is gone and what is in memory is not what it held.
+    Raises `ValueError` where the file is gone and what is in memory is not what it held, and for a net without weights.
     """
+    merging = merging_of(control_net)
+    if merging is not None:
+        raise ValueError(
+            f"{merging.net.info.path.name} is a {merging.net.kind}: it becomes a ControlNet with the MODEL that is "
+            "sampled, and without one there is nothing to save. The file itself is all of it."
+        )
     net: ControlNet = control_net.control_model.net
     if net.info is None:
         return net

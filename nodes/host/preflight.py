@@ -11,6 +11,7 @@ from .family import Family, family_of_base, family_of_foreign, family_of_model
 from .foreign_nets import check_patching, foreign_name, foreign_weights, needs_vae, patches_network
 from .inputs import naming
 from .network_control import adds_control
+from .of_model import check_of_model
 from .union_types import check_union, is_union
 from .units import Unit, UnitStack
 
@@ -41,6 +42,7 @@ def check_stack(stack: UnitStack, model: Any) -> None:
                 check_union(unit)
                 if is_ours(unit.control_net):
                     _check_own(unit, family)
+                    check_of_model(unit, model)
                 else:
                     _check_foreign(unit, model, family)
 

@@ -15,6 +15,7 @@ from .control_net import is_ours
 from .family import family_of_model, unet_base
 from .foreign_nets import foreign_weights, patches_network
 from .idle import idle_cause
+from .of_model import merging_of
 from .preflight import net_name
 from .union_types import in_words, is_union, union_conditions
 from .units import Unit, UnitStack, without_control
@@ -133,6 +134,8 @@ def _what(unit: Unit, model: Any) -> list[str]:
     if is_union(unit.control_net):
         types = in_words(union_conditions(unit)) or "none told (auto)"
         lines.append(f"types of a union, with their strengths, in one run of the net: {types}")
+    if (merging := merging_of(unit.control_net)) is not None:
+        lines.append(merging.in_words())
     lines.append(f"weights ({choice.name}), shallow to deep, middle last: " + " ".join(f"{w:.4g}" for w in weights))
     if net.global_average_pooling:
         lines.append(

@@ -15,7 +15,7 @@ from control_graphs import CONTROL, counted, latents, picture, with_host_control
 from host_graphs import Graph, node
 from host_models import flux_model
 from host_process import BenchGive, Host, NodeFailed, PromptRefused
-from random_weights import clip_l_shapes, controlnet_shapes, random_controlnet, unet_shapes, vae_shapes
+from random_weights import clip_l_shapes, random_controlnet, unet_shapes, vae_shapes
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -528,13 +528,9 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "difference": (
         lambda p: save_file(
-            {
-                "difference": torch.zeros(1),
-                **{f"control_model.{k}": v for k, v in meta(controlnet_shapes("narrow")).items()},
-            },
-            p,
+            {"difference": torch.zeros(1), **without(random_controlnet("narrow"), "zero_convs.3.0.bias")}, p
         ),
-        "seems to be a difference file",
+        r"cannot be loaded as a difference file: as a control of the SD 1.5 family, 1 key missing",
     ),
     "incomplete": (
         lambda p: save_file(without(random_controlnet("narrow"), "middle_block_out.0.bias"), p),

@@ -22,6 +22,7 @@ from ..idle import NeverApplied, idle_cause, idle_text
 from ..inputs import naming
 from ..network_control import adds_control
 from ..notices import beginning, notice
+from ..of_model import merging_of, with_weights
 from ..preflight import net_name
 from ..report import never_acts
 from ..units import Unit, UnitStack
@@ -131,7 +132,7 @@ class Hook:
         place = place_of_run(guider.model_patcher, levels) if is_asked else WHOLE
         steps = steps_of_run(levels, place, sampler)
         run = SamplingRun(
-            units=self.units,
+            units=with_weights(self.units, guider.model_patcher),
             guider=guider,
             canvas=(noise.shape[-2], noise.shape[-1]),
             batch=noise.shape[0],
@@ -159,6 +160,11 @@ class Hook:
     ) -> Any:
         """Both of the host's memory estimates start from the batch, so room for ours is asked for there."""
         factor = activation_factor(self.units, model, noise_shape)
+        merged = [unit for unit in self.units if merging_of(unit.control_net) is not None]
+        if merged:  # a copy for this run: the given MODEL is not changed
+            model = model.clone()
+            models = extended_models(model.get_additional_models_with_key(KEY), with_weights(merged, model.parent))
+            model.set_additional_models(KEY, models)
         return executor(model, [noise_shape[0] * factor, *noise_shape[1:]], conds, *args, **kwargs)
 
     def calc_cond_batch(

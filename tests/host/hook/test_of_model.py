@@ -1,0 +1,156 @@
+"""Controls made of the MODEL's weights: equal to the whole file, on whatever MODEL is sampled."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from control_graphs import largest_difference, latents, picture, with_host_control, with_our_control
+from host_graphs import node
+from host_process import Host, NodeFailed
+from random_weights import prefixed, random_controlnet, random_unet
+from safetensors.torch import save_file
+from torch import Tensor
+
+EQUAL = 1e-5
+FELT = 1e-3  # by what a control moves them at least
+State = dict[str, Tensor]
+
+
+MARKER = {"difference": torch.ones(1)}
+
+
+def loaded(host: Host, name: str, state: State) -> dict[str, Any]:
+    """The node that loads a file of this content."""
+    path: Path = host.base / "models" / "controlnet" / f"{name}.safetensors"
+    save_file(state, path)
+    return node("ZeroctlLoadControlNet", control_net_name=path.name)
+
+
+def changes_of(preset: str, seed: int = 5, dtype: torch.dtype = torch.float32) -> State:
+    """What a training might have changed in the UNet of this preset, and the layers of its own, in this dtype."""
+    whole, unet = random_controlnet(preset, seed, spread=0.1), random_unet(preset)
+    return {key: (value - unet[key] if key in unet else value).to(dtype) for key, value in whole.items()}
+
+
+def added(changes: State, unet: State) -> State:
+    """The whole file of these changes of that UNet."""
+    return {key: value.float() + unet[key] if key in unet else value.float() for key, value in changes.items()}
+
+
+@pytest.mark.parametrize("apply", [with_host_control, with_our_control])
+def test_a_difference_file_equals_the_whole_one(host, graph_of, apply) -> None:
+    graph, image, changes = graph_of("thin"), host.give(picture()), changes_of("thin")
+    expected = latents(host, apply(graph, loaded(host, "whole", added(changes, random_unet("thin"))), image))
+    difference = loaded(host, "difference", {**MARKER, **prefixed("control_model.", changes)})
+    assert largest_difference(expected, latents(host, apply(graph, difference, image))) <= EQUAL
+    assert largest_difference(expected, latents(host, graph)) > FELT
+
+
+# ---- the MODEL that is sampled
+
+
+def patches(host: Host, seed: int = 11) -> dict[str, Tensor]:
+    """A change of some weights of the encoder, as a LoRA makes one, for `add_patches` of a MODEL."""
+    unet = random_unet("thin", seed)
+    return {key: value for key, value in unet.items() if key.startswith(("input_blocks.4.", "time_embed.2.weight"))}
+
+
+def with_patches(model: Any, changes: State) -> Any:
+    """A clone of the MODEL with these changes, at half strength, as Load LoRA makes one."""
+    clone = model.clone()
+    clone.add_patches({f"diffusion_model.{key}": ("diff", (value,)) for key, value in changes.items()}, 0.5)
+    return clone
+
+
+@pytest.mark.parametrize("loaded_before", [False, True], ids=["fresh", "sampled before"])
+def test_the_loras_of_the_model_count_before_apply_and_after(host, graph_of, model_of, loaded_before) -> None:
+    """Weights that the host has patched in place are in its backup."""
+    changes, lora, image = changes_of("thin"), patches(host), host.give(picture())
+    unet = {key: value + 0.5 * lora[key] if key in lora else value for key, value in random_unet("thin").items()}
+    patched = with_patches(model_of("thin"), lora)
+    graph = {**graph_of("thin"), "model": host.give(patched)}
+    expected = latents(host, with_our_control(graph, loaded(host, "whole", added(changes, unet)), image))
+    if loaded_before:
+        latents(host, graph)
+    difference = loaded(host, "difference", {**MARKER, **prefixed("control_model.", changes)})
+    assert largest_difference(expected, latents(host, with_our_control(graph, difference, image))) <= EQUAL
+    ours = with_our_control(graph_of("thin"), difference, image)
+    controlled = host.run(ours, keep={"model": ["ours", 0]})["model"]
+    late = {**graph, "model": host.give(with_patches(controlled, lora))}
+    assert largest_difference(expected, latents(host, late)) <= EQUAL
+
+
+@contextmanager
+def merges() -> Iterator[list[str]]:
+    """The name of every file that is merged meanwhile."""
+    from zeroctl_core.network.of_model import NetOfModel
+
+    names, merged = [], NetOfModel.merged
+
+    def counting(self: NetOfModel, *args: Any, **kwargs: Any) -> Any:
+        names.append(self.info.path.name)
+        return merged(self, *args, **kwargs)
+
+    NetOfModel.merged = counting  # type: ignore[method-assign]
+    try:
+        yield names
+    finally:
+        NetOfModel.merged = merged  # type: ignore[method-assign]
+
+
+def test_a_second_run_with_the_same_model_merges_nothing(host, graph_of, model_of) -> None:
+    changes, image = changes_of("thin"), host.give(picture())
+    node_of_file = loaded(host, "difference", {**MARKER, **prefixed("control_model.", changes)})
+    net = host.give(host.run({"net": node_of_file}, keep={"net": ["net", 0]})["net"])
+    graph = with_our_control(graph_of("thin"), net, image)
+    model = host.run(graph, keep={"model": ["ours", 0]})["model"]
+    sampled = {**graph_of("thin"), "model": host.give(model)}
+    with merges() as names:
+        first, second = (latents(host, sampled) for _ in range(2))
+        third = latents(host, with_our_control(graph_of("thin"), net, image, strength=0.5))
+        assert names == ["difference.safetensors"]
+        other = {**sampled, "model": host.give(with_patches(model, patches(host)))}
+        latents(host, other)
+        assert len(names) == 2
+        assert torch.equal(latents(host, sampled), first) and len(names) == 2
+    assert torch.equal(first, second) and largest_difference(first, third) > FELT
+
+
+def test_what_was_merged_goes_with_the_models_that_were_sampled(host, graph_of) -> None:
+    changes, image = changes_of("thin"), host.give(picture())
+    node_of_file = loaded(host, "difference", {**MARKER, **prefixed("control_model.", changes)})
+    net = host.run({"net": node_of_file}, keep={"net": ["net", 0]})["net"]
+    model = host.run(with_our_control(graph_of("thin"), host.give(net), image), keep={"model": ["ours", 0]})["model"]
+    model = model.clone()  # the host keeps the other one
+    merged = net.merging.control_net(model)
+    module = weakref.ref(merged.control_model)
+    del merged
+    assert module() is not None
+    del model
+    gc.collect()
+    assert module() is None
+
+
+def test_a_difference_of_another_family_is_refused_before_sampling(host, graph_of) -> None:
+    state = {**MARKER, **prefixed("control_model.", changes_of("narrow"))}
+    graph = with_our_control(graph_of("narrowxl"), loaded(host, "difference", state), host.give(picture()))
+    with pytest.raises(NodeFailed, match=r"^ours .*control 1: difference.safetensors is a control for SD 1.5 .*SDXL"):
+        latents(host, graph)
+
+
+def test_the_nodes_say_what_it_is(host, graph_of) -> None:
+    state = {**MARKER, **prefixed("control_model.", changes_of("narrow"))}
+    graph = with_our_control(graph_of("narrow"), loaded(host, "difference", state), host.give(picture()))
+    result = host.run(graph, keep={"info": ["ours net", 1], "report": ["ours", 1]})
+    assert "difference file: it becomes a ControlNet with the MODEL that is sampled" in result["info"]
+    assert "difference file: merged with the MODEL's weights, LoRAs included" in result["report"]
+    save = node("ZeroctlSaveControlNet", control_net=["ours net", 0], filename_prefix="controlnet/x", layout="ldm")
+    with pytest.raises(NodeFailed, match="difference.safetensors is a difference file: it becomes"):
+        host.run({**graph, "save": save}, keep={"path": ["save", 0]})
