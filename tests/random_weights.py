@@ -209,6 +209,37 @@ def union_shapes(preset: str | UNetSpec, n_types: int) -> Shapes:
     return shapes
 
 
+def adapter_shapes(
+    channels: int = 320, light: bool = False, xl: bool = False, grey: bool = False, diffusers: bool = False
+) -> Shapes:
+    """Key -> shape of a T2I-Adapter file: for SD, full or light, or for SDXL; `grey` reads one channel.
+
+    Source: the keys of TencentARC's t2iadapter_*_sd14v1.pth and of its repositories in the layout of diffusers.
+    """
+    shapes: Shapes = {}
+    widths = [mult * channels for mult in (1, 2, 4, 4)]
+    c = (1 if grey else 3) * (16 if xl else 8) ** 2
+    prefix = "adapter." if diffusers else ""
+    if not light:
+        _affine(shapes, f"{prefix}conv_in", widths[0], c, 3, 3)
+        c = widths[0]
+    for level, width in enumerate(widths):
+        inside = width // 4 if light else width
+        body = f"{prefix}body.{level if light or diffusers else 2 * level}"
+        if light or c != width:
+            _affine(shapes, f"{body}.in_conv", inside, c, 1, 1)
+        for block in range(4 if light else 2):
+            place = f"{body}.{'resnets' if diffusers else 'body'}.{block}"
+            if not light and not diffusers:
+                place = f"body.{2 * level + block}"
+            _affine(shapes, f"{place}.block1", inside, inside, 3, 3)
+            _affine(shapes, f"{place}.block2", inside, inside, *((3, 3) if light else (1, 1)))
+        if light:
+            _affine(shapes, f"{body}.out_conv", width, inside, 1, 1)
+        c = width
+    return shapes
+
+
 def unet_shapes(preset: str | UNetSpec) -> Shapes:
     """Key -> shape of a UNet in the LDM layout, without the `model.diffusion_model.` prefix."""
     spec = spec_of(preset)

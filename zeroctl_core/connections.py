@@ -6,7 +6,7 @@ The order is always shallow to deep, the middle last.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,12 +16,34 @@ class Connection:
     """One place of injection.
 
     `downsample` counts latent cells a side that one cell of this connection covers: 1, 2, 4, 8 on SD,
-    1, 2, 4 on SDXL, whatever the size of the picture.
+    1, 2, 4 on SDXL, whatever the size of the picture. An `input` is added to what a block of the encoder gives, and so
+    to its skip and to all that follows; `block` is that block's number, None for the other stages.
     """
 
-    stage: Literal["skip", "middle"]
+    stage: Literal["skip", "middle", "input"]
     channels: int
     downsample: int
+    block: int | None = None
+
+
+def fits(control: Sequence[Connection], unet: Sequence[Connection]) -> bool:
+    """Whether the places of a control are those of a UNet, or of a control with all of them: its skips and its middle.
+
+    An adapter has some of them, a ControlNet all.
+    """
+    *skips, middle = unet
+    own_skips = [connection for connection in control if connection.stage == "skip"]
+    if own_skips and own_skips != skips:
+        return False
+    for connection in control:
+        if connection.stage == "skip":
+            continue
+        if connection.block is not None and connection.block >= len(skips):
+            return False
+        place = middle if connection.block is None else skips[connection.block]
+        if (place.channels, place.downsample) != (connection.channels, connection.downsample):
+            return False
+    return True
 
 
 LARGEST_WEIGHT = 1000.0

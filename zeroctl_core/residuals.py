@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from .canvas.by_area import resize_by_area
 from .connections import ConnectionWeights
+
+Feature = Tensor | tuple[Tensor, ...]
+"""What a net makes of a condition, once a run: a map, or several."""
 
 
 def times(residual: Tensor, factor: float | Tensor) -> Tensor:
@@ -28,32 +31,46 @@ def times(residual: Tensor, factor: float | Tensor) -> Tensor:
 class Residuals:
     """The feature maps that a control adds to the skips (shallow to deep) and to the middle, [B, C_i, h_i, w_i] each.
 
-    No method changes a tensor. A map that stays as it is, by a weight of 1 or in `to`, is handed on and not copied.
+    An adapter has no skips: it adds to what blocks of the encoder give, `inputs` by the number of the block, and maybe
+    to the middle. No method changes a tensor. A map that stays as it is, by a weight of 1 or in `to`, is handed on and
+    not copied.
     Source: the outputs of the zero convolutions in Eq. 2 of arXiv 2302.05543.
     """
 
     skips: tuple[Tensor, ...]
-    middle: Tensor
+    middle: Tensor | None
+    inputs: Mapping[int, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "skips", tuple(self.skips))
+        object.__setattr__(self, "inputs", dict(sorted(self.inputs.items())))
 
     @classmethod
     def of(cls, maps: Sequence[Tensor]) -> Residuals:
-        """From all maps in one sequence, the middle last."""
+        """From all maps of a ControlNet in one sequence, the middle last."""
         return cls(tuple(maps[:-1]), maps[-1])
 
     def __iter__(self) -> Iterator[Tensor]:
-        """All maps, the middle last."""
+        """All maps, in the order of the connections: the middle last."""
+        yield from self.inputs.values()
         yield from self.skips
-        yield self.middle
+        if self.middle is not None:
+            yield self.middle
 
     def __len__(self) -> int:
-        return len(self.skips) + 1
+        return len(self.inputs) + len(self.skips) + (self.middle is not None)
+
+    def _with(self, maps: Sequence[Tensor]) -> Residuals:
+        """Other maps in the same places."""
+        first = len(self.inputs)
+        inputs = dict(zip(self.inputs, maps[:first], strict=True))
+        if self.middle is None:
+            return Residuals(tuple(maps[first:]), None, inputs)
+        return Residuals(tuple(maps[first:-1]), maps[-1], inputs)
 
     @property
     def batch(self) -> int:
-        return self.middle.shape[0]
+        return next(iter(self)).shape[0]
 
     def scaled(self, weights: ConnectionWeights | Sequence[float | Tensor]) -> Residuals:
         """Each map times its weight: a number, or a tensor that broadcasts to the map.
@@ -65,27 +82,30 @@ class Residuals:
                 f"expected {len(self)} weights, one a connection, shallow to deep and the middle last; "
                 f"got {len(weights)}"
             )
-        return Residuals.of([times(residual, weight) for residual, weight in zip(self, weights, strict=True)])
+        return self._with([times(residual, weight) for residual, weight in zip(self, weights, strict=True)])
 
     def __add__(self, other: Residuals) -> Residuals:
         """The sum, map by map: composed controls need no further weights (arXiv 2302.05543, 3.4).
 
-        Raises `ValueError` for another number of maps or another shape; nothing is broadcast.
+        Where only one of them adds something, it is handed on. Raises `ValueError` for another number of skips or
+        another shape; nothing is broadcast.
         """
         if not isinstance(other, Residuals):
             return NotImplemented
-        if len(other) != len(self):
+        if self.skips and other.skips and len(other.skips) != len(self.skips):
             raise ValueError(
                 f"residuals at {len(self)} connections cannot be added to those at {len(other)}; "
                 "use controls that were trained for the same family of models"
             )
-        for place, (mine, theirs) in enumerate(zip(self, other, strict=True)):
-            if mine.shape != theirs.shape:
-                raise ValueError(
-                    f"residuals at connection {place} have the shapes {tuple(mine.shape)} and {tuple(theirs.shape)}; "
-                    "they must be the same to be added: same family of models, same latent, same batch"
-                )
-        return Residuals.of([mine + theirs for mine, theirs in zip(self, other, strict=True)])
+        both = zip(self.skips, other.skips, strict=True) if self.skips and other.skips else ()
+        skips = [_sum(one, two, f"connection {place}") for place, (one, two) in enumerate(both)]
+        inputs = {**self.inputs, **other.inputs}
+        for block in self.inputs.keys() & other.inputs.keys():
+            inputs[block] = _sum(self.inputs[block], other.inputs[block], f"block {block} of the encoder")
+        middle = other.middle if self.middle is None else self.middle
+        if self.middle is not None and other.middle is not None:
+            middle = _sum(self.middle, other.middle, f"connection {len(self) - 1}")
+        return Residuals(tuple(skips) or self.skips or other.skips, middle, inputs)
 
     def masked(self, mask: Tensor) -> Residuals:
         """Each map times the mask, [1 or B, 1, H, W] in 0..1 of any size, brought to the map's size by area.
@@ -114,10 +134,19 @@ class Residuals:
             padded = residual.new_zeros(batch, *residual.shape[1:])
             padded[rows] = residual
             maps.append(padded)
-        return Residuals.of(maps)
+        return self._with(maps)
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None, non_blocking: bool = False
     ) -> Residuals:
         """On another device or in another dtype."""
-        return Residuals.of([residual.to(device, dtype, non_blocking=non_blocking) for residual in self])
+        return self._with([residual.to(device, dtype, non_blocking=non_blocking) for residual in self])
+
+
+def _sum(one: Tensor, two: Tensor, place: str) -> Tensor:
+    if one.shape != two.shape:
+        raise ValueError(
+            f"residuals at {place} have the shapes {tuple(one.shape)} and {tuple(two.shape)}; "
+            "they must be the same to be added: same family of models, same latent, same batch"
+        )
+    return one + two

@@ -21,27 +21,40 @@ import torch
 from torch import Tensor, nn
 
 from zeroctl_core import ControlNet, Ops, Residuals
-from zeroctl_core.bases import Base
+from zeroctl_core.control.unit import Family
+from zeroctl_core.network.t2i_adapter import T2IAdapter
 from zeroctl_core.network.union_controlnet import TypedControlNet, UnionControlNet
+from zeroctl_core.residuals import Feature
 
-__all__ = ["HostControlModel", "NetInHost", "compute_dtypes", "control_net_from", "host_ops", "is_ours"]
+__all__ = [
+    "HostControlModel",
+    "NetInHost",
+    "OwnNet",
+    "as_control",
+    "compute_dtypes",
+    "control_net_from",
+    "host_ops",
+    "is_ours",
+]
+
+OwnNet = ControlNet | T2IAdapter
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32]  # that the host may compute a Stable Diffusion network in
 FLOAT32_ATTENTION = frozenset({"sd21"})  # the host upcasts the attention of these UNets, and so of their controls
 
 
 class HostControlModel(nn.Module):
-    """A `zeroctl_core` ControlNet under the host's calling convention.
+    """A network of `zeroctl_core` under the host's calling convention.
 
     Called as `(x=, hint=, timesteps=, context=, **extra)` -> {"middle": [m], "output": [shallow..deep]}, fresh tensors,
     because the host scales them in place. It keeps nothing but the feature of the last hint, by identity and types.
     """
 
-    def __init__(self, net: ControlNet) -> None:
+    def __init__(self, net: OwnNet) -> None:
         super().__init__()
         self.net = net
         self._hint: weakref.ref[Tensor] | None = None
-        self._feature: Tensor | None = None
+        self._feature: Feature | None = None
         self._types: tuple[int, ...] = ()
 
     @property
@@ -50,24 +63,24 @@ class HostControlModel(nn.Module):
 
     def forward(
         self, x: Tensor, hint: Tensor, timesteps: Tensor, context: Tensor, y: Tensor | None = None, **extra: Any
-    ) -> dict[str, list[Tensor]]:
+    ) -> dict[str, list[Tensor | None]]:
         """Raises `ValueError` for an argument that this network has no use for, such as a union net's control_type."""
         types = tuple(extra.pop("control_type", ())) if isinstance(self.net, UnionControlNet) else ()
         if extra:
             raise ValueError(
-                f"this is a plain {self.net.base.title} ControlNet, it has no use for {', '.join(sorted(extra))}. "
+                f"this is a plain {self.net.base.title} {self.net.kind}, it has no use for {', '.join(sorted(extra))}. "
                 "Remove the node that sets it (Set Union ControlNet Type is for union nets), "
                 "or load a net of that kind."
             )
         net = self.of_types(types)
         residuals = net(x, timesteps.float(), context, feature=self._encoded(net, hint, types), y=self.usable(y))
-        return {"middle": [residuals.middle], "output": list(residuals.skips)}
+        return as_control(residuals)
 
     def usable(self, y: Tensor | None) -> Tensor | None:
         """y for a net that was trained with it; the others have nowhere to put it (the host's own ignores it too)."""
         return None if self.net.base.spec.adm_in_channels is None else y
 
-    def of_types(self, types: Sequence[int], strengths: Sequence[float] | None = None) -> ControlNet | TypedControlNet:
+    def of_types(self, types: Sequence[int], strengths: Sequence[float] | None = None) -> OwnNet | TypedControlNet:
         """The network itself without types, else a union net for conditions of these.
 
         Raises `ValueError` for types that it does not have, and for types of a plain ControlNet.
@@ -75,10 +88,10 @@ class HostControlModel(nn.Module):
         if not types:
             return self.net
         if not isinstance(self.net, UnionControlNet):
-            raise ValueError(f"this is a plain {self.net.base.title} ControlNet, it has no types")
+            raise ValueError(f"this is a plain {self.net.base.title} {self.net.kind}, it has no types")
         return self.net.of_types(types, strengths)
 
-    def _encoded(self, net: ControlNet | TypedControlNet, hint: Tensor, types: tuple[int, ...]) -> Tensor:
+    def _encoded(self, net: OwnNet | TypedControlNet, hint: Tensor, types: tuple[int, ...]) -> Feature:
         if self._feature is None or self._hint is None or self._hint() is not hint or self._types != types:
             self._feature = net.encode(hint)
             self._hint, self._types = weakref.ref(hint, self._forget), types
@@ -113,21 +126,32 @@ class NetInHost:
         self._dtype = control_net.manual_cast_dtype or model.dtype
 
     @property
-    def base(self) -> Base:
+    def base(self) -> Family:
         return self._net.base
 
-    def encode(self, image: Tensor) -> Tensor:
+    def encode(self, image: Tensor) -> Feature:
         return self._net.encode(image.to(self._device, self._dtype))
 
-    def __call__(self, x: Tensor, t: Tensor, context: Tensor, *, feature: Tensor, y: Tensor | None = None) -> Residuals:
+    def __call__(self, x: Tensor, t: Tensor, context: Tensor, *, feature: Any, y: Tensor | None = None) -> Residuals:
         y = self._model.usable(y)
-        return self._net(
+        residuals: Residuals = self._net(
             x.to(self._dtype),
             t,
             context.to(self._device, self._dtype),
             feature=feature,
             y=None if y is None else y.to(self._device, self._dtype),
         )
+        return residuals
+
+
+def as_control(residuals: Residuals) -> dict[str, list[Tensor | None]]:
+    """Residuals in the lists that the host's UNet pops from the end: what enters its encoder is deep to shallow."""
+    blocks = range(max(residuals.inputs, default=-1), -1, -1)
+    return {
+        "input": [residuals.inputs.get(block) for block in blocks],
+        "middle": [] if residuals.middle is None else [residuals.middle],
+        "output": list(residuals.skips),
+    }
 
 
 def is_ours(control_net: Any) -> bool:
@@ -164,7 +188,7 @@ def compute_dtypes(in_file: torch.dtype) -> tuple[torch.dtype, torch.dtype | Non
     return dtype, comfy.model_management.unet_manual_cast(dtype, device)
 
 
-def control_net_from(net: ControlNet, manual_cast: torch.dtype | None, again: Callable[[], Any]) -> Any:
+def control_net_from(net: OwnNet, manual_cast: torch.dtype | None, again: Callable[[], Any]) -> Any:
     """The host's CONTROL_NET around one of our nets. `again` makes another one, for a further device."""
     control_net = comfy.controlnet.ControlNet(
         HostControlModel(net.eval().requires_grad_(False)),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zeroctl_core import load_controlnet
 from zeroctl_core.bases import Base
+from zeroctl_core.checkpoint.control import load_control
 from zeroctl_core.checkpoint.of_model import is_of_model, load_of_model
+from zeroctl_core.network.t2i_adapter import AdapterBase
 
 from .on_canvas import canvas_node
 from .paths import controlnet_path
@@ -17,7 +18,7 @@ __all__ = ["bases_ahead"]
 LOADERS = ("ZeroctlLoadControlNet", "ControlNetLoader")
 
 
-def bases_ahead() -> dict[str, Base]:
+def bases_ahead() -> dict[str, Base | AdapterBase]:
     """By the name of its file, the base of each net that a control uses with the weights of the node that is being run.
 
     Files that are not there or cannot be read are left out: their loader says why.
@@ -49,10 +50,10 @@ def _file(graph: Any, inputs: Mapping[str, Any]) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _base(file: str) -> Base | None:
+def _base(file: str) -> Base | AdapterBase | None:
     try:
         path = controlnet_path(file)
-        load = load_of_model if is_of_model(path) else load_controlnet
+        load = load_of_model if is_of_model(path) else load_control
         return load(path, check_finite=False).base
     except (OSError, ValueError):
         return None

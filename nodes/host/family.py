@@ -7,7 +7,9 @@ from typing import Any
 
 from zeroctl_core import Connection
 from zeroctl_core.bases import Base, recognise
+from zeroctl_core.connections import fits
 from zeroctl_core.network.spec import encoder_connections
+from zeroctl_core.network.t2i_adapter import AdapterBase
 
 __all__ = [
     "Family",
@@ -30,14 +32,17 @@ class Family:
     def __str__(self) -> str:
         if not self.connections:
             return f"{self.name} (no Stable Diffusion UNet)"
+        if self.context_dim is None:
+            return f"{self.name} ({len(self.connections)} connections, no prompt)"
         y = f", y {self.adm_in_channels}" if self.adm_in_channels is not None else ", no y"
         return f"{self.name} ({len(self.connections)} connections, context {self.context_dim}{y})"
 
     def takes(self, control: Family) -> bool:
         """Whether a control of that family fits a MODEL of this one; without a use for y it may ignore it."""
         return (
-            control.connections == self.connections
-            and control.context_dim == self.context_dim
+            bool(self.connections)
+            and fits(control.connections, self.connections)
+            and control.context_dim in (None, self.context_dim)
             and control.adm_in_channels in (None, self.adm_in_channels)
         )
 
@@ -55,7 +60,7 @@ def family_of_model(model: Any) -> Family:
     return Family(name, connections, config.get("context_dim"), config.get("adm_in_channels"))
 
 
-def family_of_base(base: Base) -> Family:
+def family_of_base(base: Base | AdapterBase) -> Family:
     """The family of one of our networks."""
     return Family(base.title, base.connections, base.spec.context_dim, base.spec.adm_in_channels)
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from zeroctl_core import CheckpointError, ControlNet, load_controlnet
+from zeroctl_core.checkpoint.control import load_control
 from zeroctl_core.checkpoint.of_model import is_of_model, load_of_model
 from zeroctl_core.files.weight_file import open_weight_file
 
@@ -21,15 +22,15 @@ UNION_KEY = "task_embedding"
 
 
 def load_file(path: Path) -> Any:
-    """A ControlNet file as the host's CONTROL_NET; the file is read, and free once it is loaded.
+    """A control's file as the host's CONTROL_NET; the file is read, and free once it is loaded.
 
     One that holds changes of a MODEL's weights gets the rest when it is sampled.
 
-    Raises what `zeroctl_core.load_controlnet` raises.
+    Raises what `load_control` raises.
     """
     if is_of_model(path):
         return ControlOfModel(Merging(load_of_model(path, mapped=False)))
-    net = load_controlnet(path, mapped=False, ops=lambda base, in_file: host_ops(*compute_dtypes(in_file), base.name))
+    net = load_control(path, mapped=False, ops=lambda base, in_file: host_ops(*compute_dtypes(in_file), base.name))
     assert net.info is not None
     dtype, manual_cast = compute_dtypes(net.info.dtype)
     # converted once here instead of at every step

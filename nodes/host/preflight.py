@@ -25,7 +25,7 @@ def net_name(unit: Unit) -> str:
     if not is_ours(unit.control_net):
         return foreign_name(unit.control_net)
     net = unit.control_net.control_model.net
-    return net.info.path.name if net.info is not None else f"an untrained {net.base.title} ControlNet"
+    return net.info.path.name if net.info is not None else f"an untrained {net.base.title} {net.kind}"
 
 
 def check_stack(stack: UnitStack, model: Any) -> None:
@@ -88,9 +88,10 @@ def _check_family(unit: Unit, own: Family, family: Family) -> None:
 def _check_own(unit: Unit, family: Family) -> None:
     unused = set(unit.control_net.extra_args) - ({"control_type"} if is_union(unit.control_net) else set())
     if unused:
-        kind = "union" if is_union(unit.control_net) else "plain"
+        kind = unit.control_net.control_model.net.kind
+        plain = "" if is_union(unit.control_net) else "plain "
         raise ValueError(
-            f"{net_name(unit)} is a {kind} ControlNet and has no use for {', '.join(sorted(unused))}. Remove the node "
+            f"{net_name(unit)} is a {plain}{kind} and has no use for {', '.join(sorted(unused))}. Remove the node "
             "that sets it (Set Union ControlNet Type is for union nets)."
         )
     net = unit.control_net.control_model.net

@@ -153,6 +153,8 @@ def _share(net: Any, unit: Unit, model: Any) -> float | None:
     unet = unet_base(model)
     if unet is None:
         return None
+    if not net.reads_latent:
+        return 0.0
     share = share_of_unet(net.base, unet, _side(net), _side(net))
     return share if unit.branches == "both" else share / 2
 
@@ -162,6 +164,8 @@ def _side(net: Any) -> int:
 
 
 def _cost(net: Any, unit: Unit, model: Any) -> str:
+    if not net.reads_latent:
+        return "cost: none in a step, it reads the condition alone and is computed once a run"
     share = _share(net, unit, model)
     if share is None:
         return "cost: not known for this UNet"

@@ -15,7 +15,14 @@ from control_graphs import CONTROL, counted, latents, picture, with_host_control
 from host_graphs import Graph, node
 from host_models import flux_model
 from host_process import BenchGive, Host, NodeFailed, PromptRefused
-from random_weights import clip_l_shapes, random_controlnet, unet_shapes, vae_shapes
+from random_weights import (
+    adapter_shapes,
+    clip_l_shapes,
+    random_controlnet,
+    random_state_dict,
+    unet_shapes,
+    vae_shapes,
+)
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -474,6 +481,12 @@ def with_nan() -> dict[str, Tensor]:
     return state
 
 
+def cut_adapter(lost: str = "nothing", **options: bool) -> dict[str, Tensor]:
+    """A T2I-Adapter without the keys that start so."""
+    state = random_state_dict(adapter_shapes(64, **options), dtype=torch.float16)
+    return {key: value for key, value in state.items() if not key.startswith(lost)}
+
+
 class Program:
     """A pickle that would run code."""
 
@@ -491,9 +504,25 @@ HOST_READS = "Load it with ComfyUI's Load ControlNet Model; ControlNet Control a
 
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "lora": (lambda p: save_file(LORA, p), "seems to be a LoRA: .*Load it with ComfyUI's Load LoRA"),
-    "t2i": (
-        lambda p: save_file({"body.0.in_conv.weight": torch.zeros(1)}, p),
-        f"seems to be a T2I-Adapter: .*{HOST_READS}",
+    "adapter-cut-off": (
+        lambda p: save_file(cut_adapter("body.3.", light=True), p),
+        "cannot be loaded as a T2I-Adapter: it lacks level 4. Download it again",
+    ),
+    "adapter-with-nan": (
+        lambda p: save_file({**cut_adapter(), "body.1.block2.weight": torch.full((64, 64, 1, 1), NAN)}, p),
+        r"NaN or infinite numbers in 1 of .*body.1.block2.weight",
+    ),
+    "adapter-of-other-pictures": (
+        lambda p: save_file({**cut_adapter(), "conv_in.weight": torch.zeros(64, 128, 3, 3)}, p),
+        "its first convolution reads 128 channels; expected 64 or 192 .*256 or 768",
+    ),
+    "adapter-reshaped": (
+        lambda p: save_file({**cut_adapter("body.5.block1.bias"), "body.4.block2.bias": torch.zeros(3)}, p),
+        r"as a T2I-Adapter for SD 1.5: 1 key missing \(body.5.block1.bias\); .*block2.bias \[3\] instead of \[256",
+    ),
+    "style-adapter": (
+        lambda p: save_file({"style_embedding": torch.zeros(1), "ln_post.weight": torch.zeros(1)}, p),
+        "seems to be a T2I style adapter: .*Load it with ComfyUI's Load Style Model",
     ),
     "vae": (lambda p: save_file(meta(vae_shapes(), 300), p), "seems to be a VAE: .*Load it with ComfyUI's Load VAE"),
     "checkpoint": (

@@ -21,20 +21,6 @@ HOST_LOADER = "Load it with ComfyUI's Load ControlNet Model; ControlNet Control 
 QWEN = {"num_layers": 2, "dim": 32}  # of a released file: 60 and 3072
 
 
-def light_adapter() -> nn.Module:
-    import comfy.t2i_adapter.adapter
-
-    return comfy.t2i_adapter.adapter.Adapter_light(cin=64, channels=[320, 640, 1280, 1280], nums_rb=4)
-
-
-def full_adapter() -> nn.Module:
-    import comfy.t2i_adapter.adapter
-
-    return comfy.t2i_adapter.adapter.Adapter(
-        cin=64, channels=[32, 64, 128, 128], nums_rb=2, ksize=1, sk=True, use_conv=False, xl=False
-    )
-
-
 def weights_of(make: Callable[[], nn.Module]) -> dict[str, Tensor]:
     return dict(filled(make()).state_dict())
 
@@ -71,8 +57,6 @@ class Case:
 
 
 CASES = {
-    "light adapter": Case(lambda: weights_of(light_adapter), HOST_LOADER, "ControlNetLoader"),
-    "full adapter": Case(lambda: weights_of(full_adapter), HOST_LOADER, "ControlNetLoader"),
     "Control-LoRA": Case(control_lora, HOST_LOADER, "ControlNetLoader"),
     "Qwen-Image DiffSynth": Case(
         qwen_patch,

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..canvas.by_area import resize_by_area
 from ..canvas.cells import PIXELS_PER_CELL
+from ..residuals import Feature
 from .overflow import Overflow
 from .rows import Crop, Rows
 from .schedule import Schedule
 from .steps import Steps
 from .unit import Net
 
+T = TypeVar("T")
+
 
 class Cache:
-    """Tensors by what they were computed from: encoded conditions, masks at each size, rows.
+    """Features and other tensors by what they were computed from: encoded conditions, masks at each size, rows.
 
     From the second step of a run on, a call finds here what does not depend on the step.
     """
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[Hashable, ...], tuple[Tensor, tuple[object, ...]]] = {}
+        self._entries: dict[tuple[Hashable, ...], tuple[Any, tuple[object, ...]]] = {}
 
-    def get(self, sources: tuple[object, ...], key: tuple[Hashable, ...], compute: Callable[[], Tensor]) -> Tensor:
-        """The tensor of these objects, compared by identity, and of this key; computed the first time."""
+    def get(self, sources: tuple[object, ...], key: tuple[Hashable, ...], compute: Callable[[], T]) -> T:
+        """What was computed of these objects, compared by identity, and of this key; computed the first time."""
         full_key = (*map(id, sources), *key)
         if full_key not in self._entries:
             self._entries[full_key] = compute(), sources  # while the sources are held, nothing else can get their id
-        return self._entries[full_key][0]
+        result: T = self._entries[full_key][0]
+        return result
 
 
 @dataclass(eq=False)
@@ -55,23 +60,31 @@ class Run:
         return self._strengths[schedule](sigma)
 
 
-def feature_of_rows(net: Net, image: Tensor, rows: Rows, x: Tensor, cache: Cache) -> Tensor:
-    """The encoded condition of each row of x [B, 4, h, w] -> [B, C, h, w], or [1, C, h, w] when all rows share it.
+def feature_of_rows(net: Net, image: Tensor, rows: Rows, x: Tensor, cache: Cache) -> Feature:
+    """The encoded condition of each row of x [B, 4, h, w] -> maps [B, C, h, w], or [1, C, h, w] when all rows share it.
 
     Raises `ValueError` when the image does not cover the canvas that x, or a crop of it, is a part of.
     """
 
-    def encode(sample: int, crop: Crop | None) -> Tensor:
+    def encode(sample: int, crop: Crop | None) -> Feature:
         _check_canvas(image, crop, x)
         return net.encode(cropped(image[sample : sample + 1], crop).to(x.device, x.dtype))
 
-    def feature(place: Place) -> Tensor:
+    def feature(place: Place) -> Feature:
         return cache.get((net, image), ("feature", *place, *_form(x)), lambda: encode(*place))
 
     places = _places(rows, image.shape[0])
     if len(places) == 1:
         return feature(places[0])
-    return torch.cat([feature(place) for place in places])
+    return _stacked([feature(place) for place in places])
+
+
+def _stacked(features: Sequence[Feature]) -> Feature:
+    """Of one row each -> of all rows."""
+    single = [feature for feature in features if isinstance(feature, Tensor)]
+    if single:
+        return torch.cat(single)
+    return tuple(torch.cat(maps) for maps in zip(*features, strict=True))
 
 
 def mask_of_rows(mask: Tensor, canvas: torch.Size, rows: Rows, like: Tensor, cache: Cache) -> Tensor:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..connections import fits
 from ..residuals import Residuals
 from .acting import rows_acted_on
 from .rows import Rows
@@ -45,12 +46,14 @@ class ControlStack:
         object.__setattr__(self, "units", tuple(self.units))
         groups: list[list[int]] = []
         for index, unit in enumerate(self.units):
-            first, here = self.units[0].net.base, unit.net.base
-            if first.connections != here.connections:
-                raise ValueError(
-                    f"controls for {first.name} ({len(first.connections)} connections) and for {here.name} "
-                    f"({len(here.connections)}) do not fit the same model; stack controls of one family"
-                )
+            here = unit.net.base
+            for other in (earlier.net.base for earlier in self.units[:index]):
+                one, two = other.connections, here.connections
+                if one != two and not fits(one, two) and not fits(two, one):
+                    raise ValueError(
+                        f"controls for {other.name} ({len(one)} connections) and for {here.name} ({len(two)}) do not "
+                        "fit the same model; stack controls of one family"
+                    )
             for group in groups:
                 if self.units[group[0]].shares_network_run(unit):
                     group.append(index)

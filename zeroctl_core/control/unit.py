@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from ..canvas.mask import check_mask
 from ..connections import Connection, ConnectionWeights
-from ..residuals import Residuals
+from ..residuals import Feature, Residuals
 from .acting import Support
 from .rows import BRANCHES, Branches
 from .schedule import Schedule
@@ -29,14 +29,17 @@ class Family(Protocol):
 
 
 class Net(Protocol):
-    """What a unit asks of a network; `ControlNet` is one, and so is whatever wraps it for a host."""
+    """What a unit asks of a network; `ControlNet` is one, and so is whatever wraps it for a host.
+
+    `encode` gives the feature of a condition, row by row, which the call gets again.
+    """
 
     @property
     def base(self) -> Family: ...
 
-    def encode(self, image: Tensor, /) -> Tensor: ...
+    def encode(self, image: Tensor, /) -> Feature: ...
 
-    def __call__(self, x: Tensor, t: Tensor, context: Tensor, /, *, feature: Tensor, y: Tensor | None) -> Residuals: ...
+    def __call__(self, x: Tensor, t: Tensor, context: Tensor, /, *, feature: Any, y: Tensor | None) -> Residuals: ...
 
 
 @dataclass(frozen=True, eq=False)

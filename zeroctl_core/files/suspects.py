@@ -52,11 +52,6 @@ def _ends(*ends: str) -> Callable[[Keys], bool]:
     return lambda keys: any(key.endswith(ends) for key in keys)
 
 
-def _light(prefix: str) -> Callable[[Keys], bool]:
-    """A light T2I-Adapter begins with the convolution of its first block, a full one with one of its own."""
-    return lambda keys: f"{prefix}body.0.in_conv.weight" in keys and f"{prefix}conv_in.weight" not in keys
-
-
 LORA_PARTS = ("lora_up.", "lora_down.", ".lora_A.", ".lora_B.", ".lora.up.", ".lora.down.", ".hada_w1", ".lokr_w1")
 
 # The first that fits is named, so what contains the keys of something else comes before it.
@@ -149,19 +144,13 @@ SUSPECTS = (
     Suspect("an AnimateDiff motion model", _contains("motion_modules."), "load it with an AnimateDiff loader"),
     Suspect("a T2I style adapter", _has("style_embedding"), "load it with ComfyUI's Load Style Model"),
     Suspect(
-        "a light T2I-Adapter in the layout of diffusers",
-        _any(_all(_light("adapter."), _contains(".resnets.")), _all(_light(""), _contains(".resnets."))),
-        "no loader of ComfyUI reads it in this layout: get the file of the original release, whose keys begin with "
-        "body.0.in_conv, and load that with ComfyUI's Load ControlNet Model",
-    ),
-    Suspect(
         "a T2I-Adapter",
         _any(
             _starts("adapter.body."),
             _has("body.0.in_conv.weight"),
             _all(_has("conv_in.weight"), _starts("body.0.block1.", "body.0.resnets.", "body.0.block2.")),
         ),
-        HOST_LOADS,
+        "read it with load_control, as Load ControlNet (strict) does",
     ),
     Suspect("an IP-Adapter", _starts("image_proj.", "ip_adapter."), "load it with an IP-Adapter loader"),
     Suspect(

@@ -29,6 +29,10 @@ class ControlNet(Encoder):
     Source: arXiv 2302.05543, 3.2, and the released cldm.py, whose parameter names it keeps.
     """
 
+    kind = "ControlNet"
+    reads_latent = True
+    """Whether it looks at the latent, and so has to run at every step."""
+
     def __init__(
         self,
         base: Base,
@@ -126,6 +130,10 @@ class ControlNet(Encoder):
         Raises `ValueError` for another number of channels.
         """
         return self.input_hint_block(image)
+
+    def encoding_numbers(self, height: int, width: int) -> int:
+        """How many numbers are in memory at once, at most, while a condition is encoded for a latent of this size."""
+        return 2 * self.spec.condition_widths[0] * 64 * height * width
 
     def forward(self, x: Tensor, t: Tensor, context: Tensor, *, feature: Tensor, y: Tensor | None = None) -> Residuals:
         """Residuals for x [B, 4, h, w] at t [B] with context [B, T, D]; the feature has one row, or one for each of x.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -105,12 +106,20 @@ class Encoder(nn.Module):
             )
         return emb + self.label_emb(y.to(x.dtype))
 
-    def maps(self, x: Tensor, emb: Tensor, context: Tensor, feature: Tensor | None = None) -> Iterator[Tensor]:
+    def maps(
+        self,
+        x: Tensor,
+        emb: Tensor,
+        context: Tensor,
+        feature: Tensor | None = None,
+        inputs: Mapping[int, Tensor] = MappingProxyType({}),
+    ) -> Iterator[Tensor]:
         """The feature map after every block, shallow to deep, then after the middle; [B, C_i, h_i, w_i] each.
 
-        A generator, so that a caller who needs each map once does not hold all of them.
+        inputs: what an adapter adds to the map of a block, by the block's number. A generator, so that a caller who
+        needs each map once does not hold all of them.
 
-        Raises `ValueError` for a context of another width or a feature of another shape.
+        Raises `ValueError` for a context of another width, and for a feature or an input of another shape.
         """
         if context.ndim != 3 or context.shape[-1] != self.spec.context_dim or context.shape[0] != x.shape[0]:
             raise ValueError(
@@ -126,8 +135,20 @@ class Encoder(nn.Module):
                     "row of it for all: encode a condition image of 8 times the latent's size"
                 )
             h = h + feature  # before the first zero convolution, so that it too sees the condition
-        yield h
-        for block in list(self.input_blocks)[1:]:
-            h = block(h, emb, context)
+        for number, block in enumerate(self.input_blocks):
+            if number:
+                h = block(h, emb, context)
+            if number in inputs:
+                h = _added(h, inputs[number], number)
             yield h
         yield self.middle_block(h, emb, context)
+
+
+def _added(h: Tensor, values: Tensor, block: int) -> Tensor:
+    """Refuses what torch would broadcast, and what belongs to another network."""
+    if values.shape != h.shape:
+        raise ValueError(
+            f"what is added to block {block} of the encoder has the shape {tuple(values.shape)}, its map has "
+            f"{tuple(h.shape)}; they must be the same: same family of models, same latent, same batch"
+        )
+    return h + values

@@ -66,16 +66,22 @@ class UNet(Encoder):
 
         Raises `ValueError` for shapes that do not belong together, residuals of another family included.
         """
-        emb, maps = self.encode(x, t, context, y)
+        emb, maps = self.encode(x, t, context, y, residuals)
         return self.decode(emb, maps, context, residuals)
 
-    def encode(self, x: Tensor, t: Tensor, context: Tensor, y: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+    def encode(
+        self, x: Tensor, t: Tensor, context: Tensor, y: Tensor | None = None, residuals: Residuals | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         """The first half of a call: the embedding [B, 4 * model_channels], and the maps of all blocks and the middle.
 
-        Apart from `decode`, because training computes no gradient of it.
+        Apart from `decode`, because training computes no gradient of it. It adds the inputs of the residuals, which
+        only an adapter has; `decode` adds the others.
         """
         emb = self.embed(x, t, y)
-        return emb, list(self.maps(x, emb, context))
+        if residuals is None:
+            return emb, list(self.maps(x, emb, context))
+        _check_blocks(residuals, len(self.input_blocks))
+        return emb, list(self.maps(x, emb, context, inputs=residuals.inputs))
 
     def decode(self, emb: Tensor, maps: list[Tensor], context: Tensor, residuals: Residuals | None = None) -> Tensor:
         """The second half of a call, from what `encode` returned; `maps` stays as it is.
@@ -85,8 +91,10 @@ class UNet(Encoder):
         *skips, h = maps
         if residuals is not None:
             _check_fit(residuals, maps)
-            h = h + residuals.middle
-            skips = [skip + residual for skip, residual in zip(skips, residuals.skips, strict=True)]
+            if residuals.middle is not None:
+                h = h + residuals.middle
+            if residuals.skips:
+                skips = [skip + residual for skip, residual in zip(skips, residuals.skips, strict=True)]
         for block in self.output_blocks:
             h = torch.cat((h, skips.pop()), dim=1)
             h = block(h, emb, context, size=skips[-1].shape[-2:] if skips else None)
@@ -95,14 +103,25 @@ class UNet(Encoder):
 
 def _check_fit(residuals: Residuals, maps: list[Tensor]) -> None:
     """Refuse residuals that torch would broadcast, or that belong to another network."""
-    if len(residuals) != len(maps):
+    if residuals.skips and len(residuals.skips) != len(maps) - 1:
         raise ValueError(
             f"the control fits a UNet with {len(residuals)} connections, this one has {len(maps)}; "
             "use a control that was trained for this family of models"
         )
-    for place, (residual, h) in enumerate(zip(residuals, maps, strict=True)):
-        if residual.shape != h.shape:
+    places: list[tuple[int, Tensor]] = list(enumerate(residuals.skips))
+    if residuals.middle is not None:
+        places.append((len(maps) - 1, residuals.middle))
+    for place, residual in places:
+        if residual.shape != maps[place].shape:
             raise ValueError(
                 f"the residual at connection {place} has the shape {tuple(residual.shape)}, the UNet's map there has "
-                f"{tuple(h.shape)}; they must be the same: same family of models, same latent, same batch"
+                f"{tuple(maps[place].shape)}; they must be the same: same family of models, same latent, same batch"
             )
+
+
+def _check_blocks(residuals: Residuals, blocks: int) -> None:
+    if (last := max(residuals.inputs, default=0)) >= blocks:
+        raise ValueError(
+            f"the control adds to block {last} of an encoder, this UNet's has {blocks}; use a control that was trained "
+            "for this family of models"
+        )

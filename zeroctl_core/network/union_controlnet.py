@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -98,6 +99,8 @@ class UnionControlNet(ControlNet):
     along the batch, since its `MultiheadAttention` takes sequences first: with one row a call every condition is a
     sequence of one, which is how it was trained to act and what is computed here, row by row.
     """
+
+    kind = "union ControlNet"
 
     def __init__(
         self,
@@ -201,6 +204,6 @@ class TypedControlNet:
         """Raises `ValueError` for another number of channels."""
         return self.net.encode_types(images, self.types, self.strengths)
 
-    def __call__(self, x: Tensor, t: Tensor, context: Tensor, *, feature: Tensor, y: Tensor | None = None) -> Residuals:
+    def __call__(self, x: Tensor, t: Tensor, context: Tensor, *, feature: Any, y: Tensor | None = None) -> Residuals:
         residuals: Residuals = self.net(x, t, context, feature=feature, y=y, types=self.types)
         return residuals

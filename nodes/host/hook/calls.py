@@ -9,6 +9,7 @@ import torch
 
 from zeroctl_core.files.plural import plural
 
+from ..control_net import as_control
 from ..preflight import check_stack, net_name
 from .call import Call
 from .lists import Control, add_control
@@ -40,9 +41,7 @@ class Calls:
                 self._devices[call.device] = OnDevice(self.run, call.device)
             here = self._devices[call.device]
         ours = here.own(call)
-        control: Control | None = (
-            None if ours is None else {"input": [], "middle": [ours.middle], "output": list(ours.skips)}
-        )
+        control: Control | None = None if ours is None else as_control(ours)
         return add_control(control, here.foreign(call))
 
     def _check(self, call: Call) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from zeroctl_core.canvas.cells import PIXELS_PER_CELL
+from zeroctl_core import Connection
 
 from ..control_net import HostControlModel, is_ours
 from ..units import Unit
@@ -52,15 +52,22 @@ def activation_factor(units: Sequence[Unit], model: Any, latent: Sequence[int]) 
     """
     height, width = latent[-2], latent[-1]
     element = torch.finfo(model.model_dtype()).bits // 8
-    own = [unit for unit in units if is_ours(unit.control_net)]
-    if not own:
+    nets = [unit.control_net.control_model.net for unit in units if is_ours(unit.control_net)]
+    if not nets:
         return 1.0
-    connections = own[0].control_net.control_model.net.base.connections
-    residuals = sum(
-        c.channels * math.ceil(height / c.downsample) * math.ceil(width / c.downsample) for c in connections
+    residuals = max(_numbers(net.base.connections, height, width) for net in nets)
+    features = sum(
+        net.base.connections[0].channels * height * width
+        if net.reads_latent
+        else _numbers(net.base.connections, height, width)
+        for net in nets
     )
-    features = len(own) * connections[0].channels * height * width
-    first_maps = 2 * own[0].control_net.control_model.net.spec.condition_widths[0] * PIXELS_PER_CELL**2 * height * width
+    first_maps = max(net.encoding_numbers(height, width) for net in nets)
     ours = (2 * residuals + features + first_maps) * element
     unet = model.model.memory_required([1, *latent[1:]])
     return 1.0 + ours / max(unet, 1)
+
+
+def _numbers(connections: Sequence[Connection], height: int, width: int) -> int:
+    """In the maps of all connections, for a latent of this size."""
+    return sum(c.channels * math.ceil(height / c.downsample) * math.ceil(width / c.downsample) for c in connections)

@@ -456,11 +456,11 @@ BAD_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
     ),
     "t2i.pth": (
         lambda s, p: torch.save({"adapter": {"body.0.in_conv.weight": _SMALL}}, p),
-        f"seems to be a T2I-Adapter: .*{HOST[1:]}$",
+        r"seems to be a T2I-Adapter: .*Read it with load_control, as Load ControlNet \(strict\) does$",
     ),
     "t2i_full.safetensors": (
         lambda s, p: save_file({"conv_in.weight": _SMALL, "body.0.block1.weight": _SMALL}, p),
-        f"seems to be a T2I-Adapter: .*{HOST[1:]}$",
+        r"seems to be a T2I-Adapter: .*Read it with load_control, as Load ControlNet \(strict\) does$",
     ),
     "flux.safetensors": (
         lambda s, p: save_file({"controlnet_blocks.0.weight": _SMALL, "controlnet_x_embedder.weight": _SMALL}, p),
@@ -523,12 +523,6 @@ BAD_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
     "controlnext.safetensors": (
         lambda s, p: save_file({"down_res.0.norm1.weight": _SMALL, "mid_convs.0.0.weight": _SMALL}, p),
         "seems to be a ControlNeXt net: .*a pack made for ControlNeXt",
-    ),
-    "t2i_light_diffusers.safetensors": (
-        lambda s, p: save_file(
-            {"adapter.body.0.in_conv.weight": _SMALL, "adapter.body.0.resnets.0.block1.weight": _SMALL}, p
-        ),
-        "seems to be a light T2I-Adapter in the layout of diffusers: .*No loader of ComfyUI reads it in this layout",
     ),
     "control_lora.safetensors": (
         lambda s, p: save_file(
