@@ -13,6 +13,7 @@ from ..files.on_meta import on_meta
 from ..files.plural import plural
 from ..files.values import check_values
 from ..files.weight_file import CheckpointError, WeightFile, open_weight_file
+from ..network.control_lora import ControlLora
 from ..network.controlnet import ControlNet
 from ..network.difference import Difference
 from ..network.of_model import FIRST, NetOfModel, is_own
@@ -24,7 +25,9 @@ from .pooling import pooling
 
 __all__ = ["is_of_model", "load_of_model"]
 
-DIFFERENCE = "difference"
+KINDS: tuple[type[NetOfModel], ...] = (Difference, ControlLora)
+CONDITION_ENCODER = "input_hint_block.0."
+"""The rest may be 0: what a training did not change, and what begins as 0."""
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -37,7 +40,7 @@ def is_of_model(path: str | os.PathLike[str]) -> bool:
 
 
 def load_of_model(path: str | os.PathLike[str], *, check_finite: bool = True, mapped: bool = True) -> NetOfModel:
-    """Load a difference file for SD 1.x, SD 2.x or SDXL. Arguments as of `load_controlnet`.
+    """Load a difference file or a Control-LoRA for SD 1.x, SD 2.x or SDXL. Arguments as of `load_controlnet`.
 
     Raises `FileNotFoundError` for a missing file, `CheckpointError` for whatever else is wrong with it.
     """
@@ -48,15 +51,18 @@ def load_of_model(path: str | os.PathLike[str], *, check_finite: bool = True, ma
     with checkpoint_errors(file.path, f"read as a {kind.kind}"):
         check_quantised(file)
         control = control_in(file)
-        if extra := [key for key in control.extra if key.rpartition(".")[2] != DIFFERENCE]:
+        if extra := list(kind.weights_in({key: value for key, value in file.tensors.items() if key in control.extra})):
             raise _refusal(file, kind, f"{plural(len(extra), 'key')} beside the control ({named(extra)})")
-        weights = {key: value for key, value in control.weights.items() if key != DIFFERENCE}
+        weights = kind.weights_in(control.weights)
         check_dtypes(file, weights)
-        shapes = {key: tuple(value.shape) for key, value in weights.items()}
+        try:
+            shapes = kind.shapes(weights)
+        except ValueError as error:
+            raise _refusal(file, kind, short(str(error))) from error
         base = _base(file, kind, shapes)
         pools, pooling_source = pooling(file, base.name)
-        if check_finite:  # what a training did not change is 0
-            check_values(file.path, weights, lambda key: True, file.extremes)
+        if check_finite:
+            check_values(file.path, weights, lambda key: not key.startswith(CONDITION_ENCODER), file.extremes)
     info = CheckpointInfo(
         path=file.path,
         layout=control.layout,
@@ -73,8 +79,7 @@ def load_of_model(path: str | os.PathLike[str], *, check_finite: bool = True, ma
 
 
 def _kind(file: WeightFile) -> type[NetOfModel] | None:
-    names = {key.rpartition(".")[2] for key in file.tensors}
-    return Difference if DIFFERENCE in names else None
+    return next((kind for kind in KINDS if kind.looks(file.tensors.keys())), None)
 
 
 def _base(file: WeightFile, kind: type[NetOfModel], shapes: Shapes) -> Base:
@@ -84,10 +89,9 @@ def _base(file: WeightFile, kind: type[NetOfModel], shapes: Shapes) -> Base:
     """
     first = shapes.get("zero_convs.0.0.weight", (0,))[0]
     shapes = {FIRST: (first, LATENT_CHANNELS, 3, 3), **shapes}
-    try:
-        base = recognise(shapes)
-    except ValueError:
-        base = None
+    base = _recognised(shapes)
+    if base is None and (base := _recognised(linear := _with_linear_projections(shapes))) is not None:
+        shapes = linear
     if base is None or _faults(base, shapes):  # the spec may be read wrongly where layers are missing
         base = next((full for full in BASES.values() if not _faults(full, shapes)), base)
     if base is None:
@@ -97,6 +101,19 @@ def _base(file: WeightFile, kind: type[NetOfModel], shapes: Shapes) -> Base:
     if faults := _faults(base, shapes):
         raise _refusal(file, kind, f"as a control of the {base.title} family, {'; '.join(faults)}")
     return base
+
+
+def _recognised(shapes: Shapes) -> Base | None:
+    try:
+        return recognise(shapes)
+    except ValueError:
+        return None
+
+
+def _with_linear_projections(shapes: Shapes) -> Shapes:
+    """Factors of a linear layer may be written as 1x1 convolutions; what projections are, the family decides."""
+    projections = (".proj_in.weight", ".proj_out.weight")
+    return {key: shape[:2] if key.endswith(projections) else shape for key, shape in shapes.items()}
 
 
 def _refusal(file: WeightFile, kind: type[NetOfModel], reason: str) -> CheckpointError:

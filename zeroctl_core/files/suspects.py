@@ -74,7 +74,7 @@ SUSPECTS = (
     Suspect(
         "a Control-LoRA",
         _any(_has("lora_controlnet"), _all(_ends(".up"), _ends(".down"), _contains("zero_convs."))),
-        HOST_LOADS,
+        OF_MODEL,
     ),
     Suspect(
         "a Qwen-Image DiffSynth control (a model patch)",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from torch import Tensor
 
-from .of_model import NetOfModel
+from .of_model import NetOfModel, UNetWeights
+
+MARKER = "difference"
 
 
 class Difference(NetOfModel):
@@ -15,6 +19,18 @@ class Difference(NetOfModel):
 
     kind = "difference file"
 
-    def changed(self, key: str, weight: Tensor) -> Tensor:
-        change = self.weights.get(key)
+    @staticmethod
+    def looks(keys: Collection[str]) -> bool:
+        return any(key.rpartition(".")[2] == MARKER for key in keys)
+
+    @staticmethod
+    def weights_in(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {key: value for key, value in tensors.items() if key.rpartition(".")[2] != MARKER}
+
+    @staticmethod
+    def shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+        return {key: tuple(value.shape) for key, value in weights.items()}
+
+    def changed(self, key: str, unet: UNetWeights) -> Tensor:
+        weight, change = unet(key), self.weights.get(key)
         return weight if change is None else weight + change.to(weight.device, weight.dtype)

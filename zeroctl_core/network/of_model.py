@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,10 +16,11 @@ from .ops import TORCH_OPS, Ops
 from .provenance import CheckpointInfo
 from .spec import LATENT_CHANNELS
 
-__all__ = ["NetOfModel", "UNetWeights", "fitting", "is_own"]
+__all__ = ["FIRST", "NetOfModel", "UNetWeights", "fitting", "is_own"]
 
 UNetWeights = Callable[[str], Tensor]
-"""A weight of a UNet by its LDM key without prefix, in float32 on any device, with all patches (LoRAs) in it."""
+"""A weight of a UNet by its LDM key without prefix, in float32 on any device, with all patches (LoRAs) in it; whoever
+asks may change it."""
 OWN = ("zero_convs.", "middle_block_out.", "input_hint_block.")
 FIRST = "input_blocks.0.0.weight"
 
@@ -35,7 +37,7 @@ class NetOfModel(ABC):
     not name are the UNet's.
     """
 
-    kind: str
+    kind: ClassVar[str]
     """What people call such a file."""
 
     def __init__(self, base: Base, weights: Mapping[str, Tensor], info: CheckpointInfo) -> None:
@@ -43,9 +45,27 @@ class NetOfModel(ABC):
         self.weights = weights
         self.info = info
 
+    @staticmethod
     @abstractmethod
-    def changed(self, key: str, weight: Tensor) -> Tensor:
-        """The weight of the control for this weight of the UNet, which is its own to change; float32, on its device."""
+    def looks(keys: Collection[str]) -> bool:
+        """Whether a file with these keys, of whatever prefix, is of this kind."""
+
+    @staticmethod
+    @abstractmethod
+    def weights_in(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What of a file is weights of such a control."""
+
+    @staticmethod
+    @abstractmethod
+    def shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+        """Key -> shape of the ControlNet's weights that the file's tell.
+
+        Raises `ValueError` for weights that do not belong together.
+        """
+
+    @abstractmethod
+    def changed(self, key: str, unet: UNetWeights) -> Tensor:
+        """The ControlNet's weight of a layer that the UNet has too."""
 
     def on_meta(self, ops: Ops = TORCH_OPS, dtype: torch.dtype | None = None) -> ControlNet:
         """The network without weights: its keys, shapes and size."""
@@ -65,12 +85,23 @@ class NetOfModel(ABC):
         Raises `ValueError` for a UNet with other shapes.
         """
         net = self.on_meta(ops, dtype or self.info.dtype)
-        weights = {}
-        for key, expected in net.state_dict().items():
-            value = self.weights[key] if is_own(key) else self.changed(key, fitting(key, unet(key), expected.shape))
-            weights[key] = value.to(device, expected.dtype, copy=is_own(key)).contiguous()
-        net.load_state_dict(weights, assign=True)
+        net.load_state_dict(
+            {
+                key: self.weight(key, unet, value.shape).to(device, value.dtype, copy=True).contiguous()
+                for key, value in net.state_dict().items()
+            },
+            assign=True,
+        )
         return net.requires_grad_(False).eval()
+
+    def weight(self, key: str, unet: UNetWeights, shape: torch.Size) -> Tensor:
+        """The ControlNet's weight of this shape, in memory of the file or of its own.
+
+        Raises `ValueError` for a UNet's of another shape.
+        """
+        if is_own(key):
+            return self.weights[key]
+        return self.changed(key, lambda name: fitting(name, unet(name), shape))
 
 
 def fitting(key: str, weight: Tensor, shape: torch.Size) -> Tensor:

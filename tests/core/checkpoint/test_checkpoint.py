@@ -528,7 +528,7 @@ BAD_FILES: dict[str, tuple[Callable[[State, Path], object], str]] = {
         lambda s, p: save_file(
             {"lora_controlnet": _SMALL, "input_blocks.1.0.in_layers.2.up": _SMALL, "zero_convs.0.0.weight": _SMALL}, p
         ),
-        f"seems to be a Control-LoRA: .*{HOST[1:]}$",
+        "seems to be a Control-LoRA: .* It becomes a ControlNet with the MODEL that is sampled",
     ),
     "difference.safetensors": (
         lambda s, p: save_file(_prefixed("control_model.", s) | {"difference": torch.ones(1)}, p),
