@@ -8,6 +8,7 @@ from typing import Any
 from zeroctl_core import Connection
 from zeroctl_core.bases import Base, recognise
 from zeroctl_core.connections import fits
+from zeroctl_core.network.control_lora import ControlLora
 from zeroctl_core.network.spec import encoder_connections
 from zeroctl_core.network.t2i_adapter import AdapterBase
 
@@ -69,30 +70,17 @@ def family_of_foreign(control_net: Any) -> Family | None:
     """The family of a foreign net with the keys of the Stable Diffusion ControlNets; None for other keys."""
     network: Any = getattr(control_net, "control_model", None)
     lora: dict[str, Any] | None = getattr(control_net, "control_weights", None)
-    if lora is not None:
-        shapes = _shapes_of_lora(lora)
-    elif hasattr(network, "zero_convs"):
-        shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    else:
+    if lora is None and not hasattr(network, "zero_convs"):
         return None
     try:
+        if lora is not None:
+            shapes = ControlLora.shapes(lora)
+        else:
+            shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
         base = recognise(shapes)
     except ValueError:  # a net of its own kind: it is tried as it is
         return None
     return None if base is None else family_of_base(base)
-
-
-def _shapes_of_lora(weights: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The shapes that the layers of a Control-LoRA have once its product is added to the MODEL's weights."""
-    shapes = {}
-    for key, value in weights.items():
-        if key.endswith(".up"):
-            down = weights.get(key.removesuffix("up") + "down")
-            if down is not None:
-                shapes[key.removesuffix("up") + "weight"] = (value.shape[0], *down.shape[1:])
-        elif key.endswith((".weight", ".bias")):
-            shapes[key] = tuple(value.shape)
-    return shapes
 
 
 def unet_base(model: Any) -> Base | None:

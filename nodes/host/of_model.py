@@ -11,8 +11,10 @@ from typing import Any
 
 import comfy.controlnet
 import comfy.model_management
+import torch
 
 from zeroctl_core import ControlNet
+from zeroctl_core.network.control_lora import ControlLora
 from zeroctl_core.network.of_model import NetOfModel, is_own
 
 from .control_net import HostControlModel, compute_dtypes, control_net_from, host_ops
@@ -51,7 +53,7 @@ class ControlOfModel(comfy.controlnet.ControlNet):
         control_net = self.merging.control_net(model.current_patcher)
         # the MODEL too, or it would make room
         comfy.model_management.load_models_gpu([model.current_patcher, control_net.control_model_wrapped])
-        self.control_model = control_net.control_model
+        self.control_model, self.manual_cast_dtype = control_net.control_model, control_net.manual_cast_dtype
 
     def cleanup(self) -> None:
         self.control_model = self.merging.without_weights
@@ -77,26 +79,49 @@ class Merging:
 
         Raises `ValueError` for a MODEL that the control does not fit.
         """
-        key = id(model.model), model.patches_uuid
+        key = id(model.model), model.patches_uuid, self._is_low_rank(model)
         if key not in self._made:
-            self._made[key] = self._merged(weakref.ref(model))
+            self._made[key] = self._control_net(weakref.ref(model))
         self._users.setdefault(key, set()).add(weakref.ref(model, lambda user: self._leave(key, user)))
         return self._made[key]
 
-    def in_words(self) -> str:
-        """For the report: what it is, and what it takes beside the MODEL."""
-        size = sum(value.numel() * value.element_size() for value in self.without_weights.parameters())
+    def in_words(self, model: Any) -> str:
+        """For the report: the form that it takes with this MODEL, and how much memory."""
+        merged = self._n_bytes_merged
+        if not self._is_low_rank(model):
+            return (
+                f"{self.net.kind}: merged with the MODEL's weights, LoRAs included, before the first step of a first "
+                f"run; {_mib(merged)} beside the MODEL"
+            )
+        size = sum(value.numel() for value in self.net.weights.values()) * compute_dtype(model).itemsize
+        total = comfy.model_management.get_total_memory(model.load_device)
         return (
-            f"{self.net.kind}: merged with the MODEL's weights, LoRAs included, before the first step of a first run, "
-            f"{size / 2**20:.0f} MiB beside the MODEL"
+            f"{self.net.kind} in its form of low rank, around the MODEL's layers: {_mib(size)} beside the MODEL, and "
+            f"somewhat slower. Merged it would take {_mib(merged)}, which with the MODEL's {_mib(model.model_size())} "
+            f"leaves too little of {_mib(total)}"
         )
 
-    def _merged(self, model: weakref.ref[Any]) -> Any:
-        start = time.perf_counter()
-        net = self.net.merged(patched_weights(model()), ops=self.ops, dtype=self.dtypes[0])
-        seconds = time.perf_counter() - start
-        log.info("[zeroctl] %s: merged with the MODEL's weights in %.1f s", self.net.info.path.name, seconds)
-        return control_net_from(net, self.dtypes[1], lambda: self._merged(model))
+    @property
+    def _n_bytes_merged(self) -> int:
+        return sum(value.numel() * value.element_size() for value in self.without_weights.parameters())
+
+    def _is_low_rank(self, model: Any) -> bool:
+        return isinstance(self.net, ControlLora) and memory_is_short(model, self._n_bytes_merged)
+
+    def _control_net(self, reference: weakref.ref[Any]) -> Any:
+        model, start, name = reference(), time.perf_counter(), self.net.info.path.name
+        weights = patched_weights(model)
+        if self._is_low_rank(model):
+            assert isinstance(self.net, ControlLora) and model is not None
+            dtype = compute_dtype(model)
+            ops = host_ops(dtype, None, self.net.base.name)
+            net = self.net.low_rank(weights, model.model.diffusion_model.get_submodule, ops=ops, dtype=dtype)
+            manual_cast, form = None, "put around the MODEL's layers in its form of low rank"
+        else:
+            net = self.net.merged(weights, ops=self.ops, dtype=self.dtypes[0])
+            manual_cast, form = self.dtypes[1], "merged with the MODEL's weights"
+        log.info("[zeroctl] %s: %s in %.1f s", name, form, time.perf_counter() - start)
+        return control_net_from(net, manual_cast, lambda: self._control_net(reference))
 
     def _leave(self, key: Any, user: weakref.ref[Any]) -> None:
         users = self._users.get(key, set())
@@ -104,6 +129,25 @@ class Merging:
         if not users:
             self._users.pop(key, None)
             self._made.pop(key, None)
+
+
+def memory_is_short(model: Any, n_bytes: int) -> bool:
+    """Whether so many bytes of weights beside the MODEL's leave too little of its device for what is computed there."""
+    management = comfy.model_management
+    if management.vram_state in (management.VRAMState.NO_VRAM, management.VRAMState.LOW_VRAM):
+        return True
+    room = management.get_total_memory(model.load_device) - management.minimum_inference_memory()
+    return bool(model.model_size() + n_bytes > room)
+
+
+def compute_dtype(model: Any) -> torch.dtype:
+    """What the layers of a MODEL take and give."""
+    dtype: torch.dtype = model.model.manual_cast_dtype or model.model.get_dtype()
+    return dtype
+
+
+def _mib(n_bytes: float) -> str:
+    return f"{n_bytes / 2**20:,.0f} MiB"
 
 
 def merging_of(control_net: Any) -> Merging | None:

@@ -135,7 +135,7 @@ def _what(unit: Unit, model: Any) -> list[str]:
         types = in_words(union_conditions(unit)) or "none told (auto)"
         lines.append(f"types of a union, with their strengths, in one run of the net: {types}")
     if (merging := merging_of(unit.control_net)) is not None:
-        lines.append(merging.in_words())
+        lines.append(merging.in_words(model))
     lines.append(f"weights ({choice.name}), shallow to deep, middle last: " + " ".join(f"{w:.4g}" for w in weights))
     if net.global_average_pooling:
         lines.append(

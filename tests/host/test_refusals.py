@@ -552,8 +552,8 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
         "as a union ControlNet of the SDXL family, 18 keys missing .*The file is incomplete",
     ),
     "control-lora": (
-        lambda p: save_file({"lora_controlnet": torch.zeros(1), **random_controlnet("narrow")}, p),
-        f"seems to be a Control-LoRA: .*{HOST_READS}",
+        lambda p: save_file({"lora_controlnet": torch.zeros(0), "input_blocks.1.0.in_layers.2.up": torch.zeros(1)}, p),
+        "cannot be loaded as a Control-LoRA: input_blocks.1.0.in_layers.2 has one factor, up, and lacks the other",
     ),
     "difference": (
         lambda p: save_file(

@@ -9,32 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 from host_graphs import Graph, node
 from host_models import filled
 from host_process import Host, NodeFailed
-from random_weights import random_controlnet
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-HOST_LOADER = "Load it with ComfyUI's Load ControlNet Model; ControlNet Control accepts it"
 QWEN = {"num_layers": 2, "dim": 32}  # of a released file: 60 and 3072
 
 
 def weights_of(make: Callable[[], nn.Module]) -> dict[str, Tensor]:
     return dict(filled(make()).state_dict())
-
-
-def control_lora() -> dict[str, Tensor]:
-    """Every weight whole but one layer."""
-    weights = random_controlnet("narrow")
-    whole = weights.pop("input_blocks.1.0.in_layers.2.weight")
-    return {
-        **weights,
-        "lora_controlnet": torch.zeros(1),
-        "input_blocks.1.0.in_layers.2.up": torch.zeros(whole.shape[0], 4, 1, 1),
-        "input_blocks.1.0.in_layers.2.down": torch.zeros(4, *whole.shape[1:]),
-    }
 
 
 def qwen_patch() -> dict[str, Tensor]:
@@ -57,7 +42,6 @@ class Case:
 
 
 CASES = {
-    "Control-LoRA": Case(control_lora, HOST_LOADER, "ControlNetLoader"),
     "Qwen-Image DiffSynth": Case(
         qwen_patch,
         "Put it into models/model_patches, load it with ComfyUI's Load Model Patch (ModelPatchLoader)",

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from control_graphs import largest_difference, latents, picture, with_host_control, with_our_control
+from control_loras import control_lora, merged
 from host_graphs import node
 from host_process import Host, NodeFailed
-from random_weights import prefixed, random_controlnet, random_unet
+from random_weights import SPECS, prefixed, random_controlnet, random_unet
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -51,6 +54,70 @@ def test_a_difference_file_equals_the_whole_one(host, graph_of, apply) -> None:
     difference = loaded(host, "difference", {**MARKER, **prefixed("control_model.", changes)})
     assert largest_difference(expected, latents(host, apply(graph, difference, image))) <= EQUAL
     assert largest_difference(expected, latents(host, graph)) > FELT
+
+
+# ---- Control-LoRAs
+
+
+FORMS = {"merged": False, "low rank": True}
+INPAINT = replace(SPECS["narrow"], in_channels=9)
+
+
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest, host: Host, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The form that a Control-LoRA takes in this test."""
+    rooms = [module for name, module in sys.modules.items() if name.endswith(".host.of_model")]
+    assert len(rooms) == 1
+    monkeypatch.setattr(rooms[0], "memory_is_short", lambda *_: FORMS[request.param])
+    name: str = request.param
+    return name
+
+
+def apart(one: Tensor, other: Tensor) -> float:
+    """The largest difference in spreads of the first."""
+    assert torch.isfinite(one).all()
+    return float((one - other).abs().max() / one.std())
+
+
+@pytest.mark.parametrize("preset", ["narrow", "narrow21", "narrowxl"])
+@pytest.mark.parametrize("apply", [with_host_control, with_our_control])
+def test_a_control_lora_equals_the_merged_net_and_the_hosts(host, graph_of, preset, apply, form) -> None:
+    graph, image, state = graph_of(preset), host.give(picture()), control_lora(preset)
+    whole = loaded(host, "whole", merged(state, random_unet(preset)))
+    expected = latents(host, apply(graph, whole, image, strength=0.8))
+    lora = loaded(host, "lora", state)
+    assert apart(expected, latents(host, apply(graph, lora, image, strength=0.8))) <= EQUAL
+    theirs = with_host_control(graph, {**lora, "class_type": "ControlNetLoader"}, image, strength=0.8)
+    assert apart(expected, latents(host, theirs)) <= EQUAL
+    assert apart(expected, latents(host, graph)) > FELT
+
+
+def test_on_an_inpaint_model_it_takes_the_channels_of_the_latent(host, graph_of, form) -> None:
+    """The host builds a network of 9 channels, which the file does not fit."""
+    graph, image, state = graph_of(INPAINT), host.give(picture()), control_lora("narrow")
+    whole = loaded(host, "whole", merged(state, random_unet(INPAINT)))
+    expected = latents(host, with_our_control(graph, whole, image))
+    lora = loaded(host, "lora", state)
+    assert apart(expected, latents(host, with_our_control(graph, lora, image))) <= EQUAL
+    assert apart(expected, latents(host, graph)) > FELT
+    with pytest.raises(NodeFailed):
+        latents(host, with_host_control(graph, {**lora, "class_type": "ControlNetLoader"}, image))
+
+
+def test_a_control_lora_follows_the_loras_of_the_model(host, graph_of, model_of, form) -> None:
+    state, lora, image = control_lora("thin"), patches(host), host.give(picture())
+    unet = {key: value + 0.5 * lora[key] if key in lora else value for key, value in random_unet("thin").items()}
+    graph = {**graph_of("thin"), "model": host.give(with_patches(model_of("thin"), lora))}
+    expected = latents(host, with_our_control(graph, loaded(host, "whole", merged(state, unet)), image))
+    for _ in range(2):
+        assert apart(expected, latents(host, with_our_control(graph, loaded(host, "lora", state), image))) <= EQUAL
+
+
+def test_the_report_names_the_form(host, graph_of, form) -> None:
+    graph = with_our_control(graph_of("narrow"), loaded(host, "lora", control_lora("narrow")), host.give(picture()))
+    text = host.run(graph, keep={"report": ["ours", 1]})["report"]
+    assert ("Control-LoRA: merged with the MODEL's weights" in text) is (form == "merged")
+    assert ("Control-LoRA in its form of low rank" in text) is (form == "low rank")
 
 
 # ---- the MODEL that is sampled
@@ -92,17 +159,17 @@ def merges() -> Iterator[list[str]]:
     """The name of every file that is merged meanwhile."""
     from zeroctl_core.network.of_model import NetOfModel
 
-    names, merged = [], NetOfModel.merged
+    names, original = [], NetOfModel.merged
 
     def counting(self: NetOfModel, *args: Any, **kwargs: Any) -> Any:
         names.append(self.info.path.name)
-        return merged(self, *args, **kwargs)
+        return original(self, *args, **kwargs)
 
     NetOfModel.merged = counting  # type: ignore[method-assign]
     try:
         yield names
     finally:
-        NetOfModel.merged = merged  # type: ignore[method-assign]
+        NetOfModel.merged = original  # type: ignore[method-assign]
 
 
 def test_a_second_run_with_the_same_model_merges_nothing(host, graph_of, model_of) -> None:
@@ -129,9 +196,9 @@ def test_what_was_merged_goes_with_the_models_that_were_sampled(host, graph_of) 
     net = host.run({"net": node_of_file}, keep={"net": ["net", 0]})["net"]
     model = host.run(with_our_control(graph_of("thin"), host.give(net), image), keep={"model": ["ours", 0]})["model"]
     model = model.clone()  # the host keeps the other one
-    merged = net.merging.control_net(model)
-    module = weakref.ref(merged.control_model)
-    del merged
+    control_net = net.merging.control_net(model)
+    module = weakref.ref(control_net.control_model)
+    del control_net
     assert module() is not None
     del model
     gc.collect()
