@@ -22,10 +22,11 @@ class ZeroctlStackToLegacy(ComfyNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             node_id="ZeroctlStackToLegacy",
-            display_name="ControlNet Stack to CONTROL_NET_STACK",
+            display_name="ControlNet Stack to Other Packs",
             category="zeroctl/apply",
             description="For nodes of other packs that take a CONTROL_NET_STACK. What the plain format cannot say is "
             "reported.",
+            search_aliases=["CONTROL_NET_STACK", "controlnet stacker"],
             inputs=[StackSocket.Input("stack", tooltip="Controls of this pack.")],
             outputs=[
                 LegacyStackSocket.Output(
@@ -79,9 +80,10 @@ class ZeroctlStackFromLegacy(ComfyNode):
     def define_schema(cls) -> io.Schema:
         return schema(
             node_id="ZeroctlStackFromLegacy",
-            display_name="ControlNet Stack from CONTROL_NET_STACK",
+            display_name="ControlNet Stack from Other Packs",
             category="zeroctl/apply",
             description="Controls of another pack's CONTROL_NET_STACK as a stack of this pack.",
+            search_aliases=["CONTROL_NET_STACK", "controlnet stacker"],
             inputs=[
                 LegacyStackSocket.Input("control_net_stack", tooltip="(net, image, strength, start, end) per control.")
             ],

@@ -14,6 +14,8 @@ from zeroctl_core import MODES
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "web" / "docs"
 NODES: dict[str, Any] = json.loads((ROOT / "tests" / "host" / "object_info.json").read_text())
+LONGEST_WORD = 22
+"""Letters in a row, of code, that a panel of 230 pixels shows whole; a browser test measures all pages."""
 SECTIONS = ["Inputs", "Outputs", "What is refused", "Example", "Limits"]
 
 
@@ -46,6 +48,13 @@ def test_the_page_names_nodes_of_ours_in_bold_by_their_titles(node_id: str) -> N
     titles = {node["display_name"] for node in NODES.values()}
     assert re.findall(r"Zeroctl\w+", page) == []
     assert {" ".join(title.split()) for title in re.findall(r"\*\*(.*?)\*\*", page, re.DOTALL)} <= titles
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_the_page_fits_a_narrow_panel(node_id: str) -> None:
+    page = (PAGES / f"{node_id}.md").read_text()
+    assert re.findall(r"^\|.*", page, re.MULTILINE) == [], "a table is cut off; a list is not"
+    assert [word for word in re.findall(r"`([^`\s]+)`", page) if len(word) > LONGEST_WORD] == []
 
 
 def test_the_page_of_the_control_gives_each_mode_with_its_rule_and_branches() -> None:

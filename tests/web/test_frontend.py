@@ -100,7 +100,7 @@ def test_the_help_page_opens(frontend: Any, node_id: int) -> None:
     page.get_by_role("heading", name=title.removeprefix("# "), exact=True).last.wait_for()
     page.get_by_text(" ".join(text.split()[:6])).first.wait_for()
     frontend.picture(f"help-{kind}")
-    assert page.locator("td code, td").get_by_text("control_net", exact=True).count() >= 1
+    assert page.locator("li code").get_by_text("control_net", exact=True).count() >= 1
 
 
 def test_a_help_page_shows_its_picture(frontend: Any) -> None:
