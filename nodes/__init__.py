@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from .host.annotators.roots import add_folder
+from .host.help_pages import serve_help_pages
 from .host.live.route import serve_previews
 from .host.schema import ComfyExtension, ComfyNode
 from .host.shown import send_what_was_shown
@@ -46,6 +47,7 @@ class ZeroctlExtension(ComfyExtension):
         add_folder()
         send_what_was_shown()
         serve_previews(_wanted)
+        serve_help_pages()
         nodes: list[type[ComfyNode]] = []
         for family in FAMILIES:
             try:
