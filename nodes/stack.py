@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import Tensor
+
 from zeroctl_core import MODES, Schedule
 from zeroctl_core.canvas import RESIZE_MODES
 from zeroctl_core.control.rows import BRANCHES, Branches
+from zeroctl_core.network.union_controlnet import UNION_TYPES
 
 from .host.acting_inputs import acting_inputs
 from .host.condition_doubts import condition_doubts
@@ -14,7 +17,7 @@ from .host.inputs import check_choice, read_condition, read_mask
 from .host.notices import own_notice
 from .host.on_canvas import title_here
 from .host.schema import ComfyNode, NodeOutput, ScheduleSocket, StackSocket, UnionSocket, WeightsSocket, io, schema
-from .host.units import REPAINT, Unit, UnitStack, WeightsChoice, switch
+from .host.units import REPAINT, UnionCondition, Unit, UnitStack, WeightsChoice, switch
 
 TITLE = "ControlNet Control"
 FROM_MODE = "from mode"
@@ -115,16 +118,16 @@ class ZeroctlControl(ComfyNode):
         check_choice("resize", resize, RESIZE_MODES)
         picture, picture_note = read_condition(image, resize=resize)
         mask, mask_note = (None, _without_mask(mask_feather, mask_invert)) if mask is None else read_mask(mask)
-        doubt = condition_doubts(control_net, picture) if enabled and strength else ""
         union = tuple(union or ())
+        doubts = _doubts(control_net, picture, union) if enabled and strength else []
         if any(condition.image is None and condition.type == REPAINT for condition in union):
             picture = picture.clamp(min=0.0)
-        notes = [picture_note, doubt, mask_note, *(condition.note for condition in union)]
+        notes = [picture_note, *doubts, mask_note, *(condition.note for condition in union)]
         if schedule is None:
             schedule = Schedule(start, end)
         elif (start, end) != (0.0, 1.0):
             notes.append(f"the schedule socket wins over start {start:g} and end {end:g}")
-        for text in filter(None, (doubt, mask_note) if enabled else ()):
+        for text in filter(None, (*doubts, mask_note) if enabled else ()):
             own_notice(TITLE, text)
         unit = Unit(
             control_net=control_net,
@@ -145,6 +148,15 @@ class ZeroctlControl(ComfyNode):
             made_by=title_here(TITLE),
         )
         return NodeOutput((*(stack or ()), unit))
+
+
+def _doubts(control_net: Any, image: Tensor, union: tuple[UnionCondition, ...]) -> list[str]:
+    """What is doubtful about the image of a control, and about each that a union net reads beside it."""
+    doubts = [condition_doubts(control_net, image, [row.type for row in union if row.image is None])]
+    for row in union:
+        if row.image is not None and row.strength and (text := condition_doubts(control_net, row.image, [row.type])):
+            doubts.append(f"Union Condition {UNION_TYPES[row.type]}: {text}")
+    return doubts
 
 
 def _without_mask(feather: float, invert: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -25,17 +25,19 @@ LOOKED_AT = 256
 """Rows and columns of the shorter side that are looked at for colours."""
 
 
-def condition_doubts(control_net: Any, images: Tensor) -> str:
+def condition_doubts(control_net: Any, images: Tensor, types: Collection[int] = ()) -> str:
     """What is doubtful about condition images [B, C, H, W] at this CONTROL_NET; empty where nothing is.
+
+    types: of a union net, where Union Condition tells them.
 
     Pictures of one colour, unless they are a hole to inpaint or the control is known to read colours. Thin dark lines
     on white, where it is known to read white lines on black, and pictures in colours, where it is known to read lines
     or depth, which are grey. What is not near certain is not told.
     """
-    lines, depth = reads_lines(control_net), reads_depth(control_net)
+    lines, depth = reads_lines(control_net, types), reads_depth(control_net, types)
     flat, inverted, coloured = [], [], []
     for number, image in enumerate(images):
-        if _shows_nothing(control_net, image):
+        if _shows_nothing(control_net, image, types):
             flat.append(number)
         elif lines and is_black_on_white(image):
             inverted.append(number)
@@ -68,12 +70,12 @@ def _which(numbers: Sequence[int], count: int) -> str:
     return f"of {count} condition images, counted from 0, {some(numbers)} {'is' if len(numbers) == 1 else 'are'}"
 
 
-def _shows_nothing(control_net: Any, image: Tensor) -> bool:
+def _shows_nothing(control_net: Any, image: Tensor, types: Collection[int]) -> bool:
     for part in (image[:, ::EVERY, ::EVERY], image):
         if bool((part.amax(dim=(1, 2)) - part.amin(dim=(1, 2)) >= FLAT).any()):
             return False
     is_hole = bool(image[:, 0, 0].amin() <= -FLAT)
-    return not is_hole and not reads_colours(control_net, _is_black(image))
+    return not is_hole and not reads_colours(control_net, _is_black(image), types)
 
 
 def _is_black(image: Tensor) -> bool:

@@ -1,9 +1,12 @@
-"""What a control reads, as far as the name of its file or the type of a union net says it."""
+"""What a control reads, as far as the name of its file or the type of a union net says it.
+
+`types`: the union types of the image, where Union Condition tells them.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from zeroctl_core.checkpoint.pooling import PUBLISHED_NAME
@@ -29,22 +32,22 @@ UNION_DEPTH, UNION_LINES, UNION_MAPS, UNION_COLOURS = {1}, {2, 3}, {4, 5}, {6, 7
 """ComfyUI's numbers of the types: depth; hed to ted, and canny to mlsd; normal, segment; tile, repaint."""
 
 
-def reads_lines(control_net: Any) -> bool:
+def reads_lines(control_net: Any, types: Collection[int] = ()) -> bool:
     """Whether this CONTROL_NET is known to read white lines on black."""
-    return _reads(control_net, LINES, UNION_LINES, (DEPTH, COLOURS, MAPS, OTHERS))
+    return _reads(control_net, types, LINES, UNION_LINES, (DEPTH, COLOURS, MAPS, OTHERS))
 
 
-def reads_depth(control_net: Any) -> bool:
+def reads_depth(control_net: Any, types: Collection[int] = ()) -> bool:
     """Whether this CONTROL_NET is known to read grey maps of depth."""
-    return _reads(control_net, DEPTH, UNION_DEPTH, (LINES, COLOURS, MAPS, OTHERS))
+    return _reads(control_net, types, DEPTH, UNION_DEPTH, (LINES, COLOURS, MAPS, OTHERS))
 
 
-def reads_colours(control_net: Any, black: bool) -> bool:
+def reads_colours(control_net: Any, black: bool, types: Collection[int] = ()) -> bool:
     """Whether a picture of one colour, which is `black` or another, is known to tell this CONTROL_NET something."""
-    name, types = control_name(control_net), _union_types(control_net)
-    if MAPS.search(name) or types & UNION_MAPS:
+    name, numbers = control_name(control_net), _union_types(control_net, types)
+    if MAPS.search(name) or numbers & UNION_MAPS:
         return not black
-    return bool(COLOURS.search(name) or types & UNION_COLOURS)
+    return bool(COLOURS.search(name) or numbers & UNION_COLOURS)
 
 
 def control_name(control_net: Any) -> str:
@@ -55,15 +58,21 @@ def control_name(control_net: Any) -> str:
     return str(info.path.parent.name if info.path.stem.startswith(PUBLISHED_NAME) else info.path.stem).lower()
 
 
-def _reads(control_net: Any, kind: re.Pattern[str], numbers: set[int], others: Sequence[re.Pattern[str]]) -> bool:
+def _reads(
+    control_net: Any,
+    types: Collection[int],
+    kind: re.Pattern[str],
+    numbers: set[int],
+    others: Sequence[re.Pattern[str]],
+) -> bool:
     """Whether the union types are of these numbers, else whether the name is of this kind and of none of the others."""
-    name, types = control_name(control_net), _union_types(control_net)
-    if types:
-        return types <= numbers
+    if own := _union_types(control_net, types):
+        return own <= numbers
+    name = control_name(control_net)
     return bool(kind.search(name)) and not any(other.search(name) for other in others)
 
 
-def _union_types(control_net: Any) -> set[int]:
-    """What Set Union ControlNet Type chose; empty for auto, and for nets of another kind."""
-    types = (getattr(control_net, "extra_args", None) or {}).get("control_type") or ()
+def _union_types(control_net: Any, types: Collection[int]) -> set[int]:
+    """What Union Condition says, else Set Union ControlNet Type; empty for auto, and for nets of another kind."""
+    types = types or (getattr(control_net, "extra_args", None) or {}).get("control_type") or ()
     return {kind for kind in types if isinstance(kind, int)}

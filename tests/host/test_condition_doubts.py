@@ -188,3 +188,33 @@ def test_rows_of_other_packs_are_said_too(host, controlnet_file) -> None:
     assert notice["text"].startswith("row 2: the condition image is one colour throughout (0, 0, 0)")
     assert "control 2: strength 1, timesteps 0 to 1; the condition image is one colour" in result["report"]
     assert [len(unit.notes) for unit in result["stack"]] == [0, 1]
+
+
+def test_union_conditions_say_what_each_image_is_read_as(host, named) -> None:
+    """The name of a union's file tells nothing of its images."""
+
+    def rows(*conditions: tuple[str, Any]) -> list[str]:
+        graph, last = {"net": named("union-promax"), "image": host.give(lines(on=1.0))}, None
+        for place, (kind, image) in enumerate(conditions):
+            inputs = {} if last is None else {"union": last}
+            if image is not None:
+                graph[f"image {place}"] = host.give(image)
+                inputs["image"] = [f"image {place}", 0]
+            graph[f"row {place}"] = node("ZeroctlUnionCondition", union_type=kind, strength=1.0, **inputs)
+            last = [f"row {place}", 0]
+        inputs = {"control_net": ["net", 0], "image": ["image", 0], **({"union": last} if last else {})}
+        graph["control"] = node("ZeroctlControl", **inputs, **CONTROL)
+        result = host.run(graph, keep={"stack": ["control", 0]})
+        return [notice["text"] for notice in result.sent("zeroctl.notice")]
+
+    canny = "canny/lineart/anime_lineart/mlsd"
+    assert not rows() and not rows(("depth", None)) and not rows(("tile", None), ("repaint", of(GREEN)))
+    (text,) = rows((canny, None))
+    assert "the condition image is black lines on white" in text
+    texts = rows((canny, None), ("depth", picture(SIDE, SIDE)), ("segment", of(BLACK)))
+    assert [text.partition(" is ")[0] for text in texts] == [
+        "the condition image",
+        "Union Condition depth: the condition image",
+        "Union Condition segment: the condition image",
+    ]
+    assert "in colours, and this control reads depth in grey" in texts[1] and "one colour throughout" in texts[2]
