@@ -63,7 +63,8 @@ class ControlOfModel(comfy.controlnet.ControlNet):
 class Merging:
     """A control of that kind, and the CONTROL_NETs that were made of it.
 
-    One is kept for each MODEL with its patches, for as long as somebody holds a MODEL that was sampled with it.
+    One is kept for each MODEL with its patches, for as long as somebody holds one that was sampled with it, or what
+    that was cloned from.
     """
 
     def __init__(self, net: NetOfModel) -> None:
@@ -82,7 +83,10 @@ class Merging:
         key = id(model.model), model.patches_uuid, self._is_low_rank(model)
         if key not in self._made:
             self._made[key] = self._control_net(weakref.ref(model))
-        self._users.setdefault(key, set()).add(weakref.ref(model, lambda user: self._leave(key, user)))
+        users = self._users.setdefault(key, set())
+        while model is not None and (id(model.model), model.patches_uuid) == key[:2]:
+            users.add(weakref.ref(model, lambda user: self._leave(key, user)))
+            model = model.parent  # an Apply that runs again makes a new clone of the same MODEL
         return self._made[key]
 
     def in_words(self, model: Any) -> str:

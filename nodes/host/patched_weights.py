@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import comfy.lora
 import comfy.model_management
+import comfy.model_patcher
 import torch
 from torch import Tensor
 
@@ -25,19 +26,31 @@ def patched_weights(model: Any) -> UNetWeights:
     It is computed anew from what was loaded, wherever the host holds it and whether it has patched it yet, and is the
     caller's to change. Each may be interrupted.
     """
-    entries = model.get_key_patches(PREFIX)
 
     def weight(key: str) -> Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
-        (value, convert), *patches = entries[PREFIX + key]
+        value, convert = _as_loaded(model, key)
         # in the order of the host's own patch_weight_to_device
         value = comfy.model_management.cast_to_device(value, model.load_device, torch.float32, copy=True)
-        value = convert(value, inplace=True)
-        if patches:
+        if convert is not None:
+            value = convert(value, inplace=True)
+        if patches := model.patches.get(PREFIX + key):
             value = comfy.lora.calculate_weight(patches, value, PREFIX + key)
         return value.float()
 
     return weight
+
+
+def _as_loaded(model: Any, key: str) -> tuple[Any, Callable[..., Any] | None]:
+    """A weight before all patches, and what turns it into plain numbers, if anything. The host's own get_key_patches
+    fails on quantised MODELs: it asks for their scales as if they were weights."""
+    name = PREFIX + key
+    value, _, convert = comfy.model_patcher.get_key_weight(model.model, name)
+    if (backup := model.backup.get(name)) is not None:
+        value = backup.weight
+    if (backup := model.hook_backup.get(name)) is not None:
+        value = backup[0]
+    return value, convert
 
 
 def check_readable(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -46,19 +59,19 @@ def check_readable(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
     Raises `ValueError` for weights that the MODEL does not have, has in another shape, or holds in a form that ComfyUI
     does not turn back into numbers.
     """
-    entries = model.get_key_patches(PREFIX)
-    if missing := [key for key in shapes if PREFIX + key not in entries]:
+    present = model.model.diffusion_model.state_dict().keys()
+    if missing := [key for key in shapes if key not in present]:
         raise ValueError(
             f"the MODEL's UNet has no {named(missing)}: it has other layers than this control was made for. Load a "
             "checkpoint of the family that the control is for."
         )
-    odd = [key for key in shapes if not entries[PREFIX + key][0][0].is_floating_point()]
-    if odd:
+    weights = {key: _as_loaded(model, key)[0] for key in shapes}
+    if odd := [key for key, value in weights.items() if not value.is_floating_point()]:
         raise ValueError(
             f"this control is made of the MODEL's weights, and {plural(len(odd), 'weight')} of this MODEL "
-            f"({named(odd)}) are quantised in a way that ComfyUI does not undo. Load the checkpoint in fp16, bf16 or "
-            "fp8."
+            f"({named(odd)}) {'is' if len(odd) == 1 else 'are'} quantised in a way that ComfyUI does not undo. Load "
+            "the checkpoint in fp16, bf16 or fp8."
         )
     for key, shape in shapes.items():
-        if len(entries[PREFIX + key]) == 1:  # patches may change the shape
-            fitting(key, entries[PREFIX + key][0][0], torch.Size(shape))
+        if PREFIX + key not in model.patches:  # which may change the shape
+            fitting(key, weights[key], torch.Size(shape))

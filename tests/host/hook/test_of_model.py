@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 import torch
-from control_graphs import largest_difference, latents, picture, with_host_control, with_our_control
+from control_graphs import counted, largest_difference, latents, picture, with_host_control, with_our_control
 from control_loras import control_lora, merged
 from host_graphs import node
+from host_models import cut_model, flux_model
 from host_process import Host, NodeFailed
 from random_weights import SPECS, prefixed, random_controlnet, random_unet
 from safetensors.torch import save_file
@@ -190,17 +191,18 @@ def test_a_second_run_with_the_same_model_merges_nothing(host, graph_of, model_o
     assert torch.equal(first, second) and largest_difference(first, third) > FELT
 
 
-def test_what_was_merged_goes_with_the_models_that_were_sampled(host, graph_of) -> None:
-    changes, image = changes_of("thin"), host.give(picture())
+def test_what_was_merged_goes_with_the_models_that_were_sampled(host, model_of) -> None:
+    changes = changes_of("thin")
     node_of_file = loaded(host, "difference", {**MARKER, **prefixed("control_model.", changes)})
     net = host.run({"net": node_of_file}, keep={"net": ["net", 0]})["net"]
-    model = host.run(with_our_control(graph_of("thin"), host.give(net), image), keep={"model": ["ours", 0]})["model"]
-    model = model.clone()  # the host keeps the other one
-    control_net = net.merging.control_net(model)
-    module = weakref.ref(control_net.control_model)
-    del control_net
-    assert module() is not None
-    del model
+    patched = with_patches(model_of("thin"), patches(host))
+    clones = [patched.clone(), patched.clone()]
+    module = weakref.ref(net.merging.control_net(clones[0]).control_model)
+    with merges() as names:
+        clones.pop(0)
+        gc.collect()
+        assert net.merging.control_net(clones[0]).control_model is module() and not names
+    del clones, patched
     gc.collect()
     assert module() is None
 
@@ -221,3 +223,162 @@ def test_the_nodes_say_what_it_is(host, graph_of) -> None:
     save = node("ZeroctlSaveControlNet", control_net=["ours net", 0], filename_prefix="controlnet/x", layout="ldm")
     with pytest.raises(NodeFailed, match="difference.safetensors is a difference file: it becomes"):
         host.run({**graph, "save": save}, keep={"path": ["save", 0]})
+
+
+# ---- what every kind of control does
+
+
+@pytest.fixture()
+def lora(host: Host, form: str) -> Any:
+    """A CONTROL_NET of a narrow Control-LoRA, in either form."""
+    return host.run({"net": loaded(host, "lora", control_lora("narrow"))}, keep={"net": ["net", 0]})["net"]
+
+
+def test_off_strength_0_a_mask_of_zeros_and_weights_of_zeros_are_no_control(host, lora, graph_of) -> None:
+    graph = graph_of("narrow")
+    plain = latents(host, graph)
+    zeros = {"weights": node("ZeroctlWeights", rule="uniform", base="auto", custom="0, 0, 0, 0, 0")}
+    mask = {"mask": host.give(torch.zeros(1, 64, 64))}
+    with merges() as names:
+        for case in (
+            {"strength": 0.0},
+            {"enabled": False},
+            {"extra": mask, "mask": ["mask", 0]},
+            {"extra": zeros, "weights": ["weights", 0]},
+        ):
+            result = latents(host, with_our_control(graph, host.give(lora), host.give(picture()), **case))
+            assert torch.equal(plain, result)
+    assert not names
+
+
+def test_masks_windows_and_one_branch_act_as_on_the_whole_file(host, lora, graph_of) -> None:
+    graph = graph_of("narrow", steps=3, batch=2)
+    whole = loaded(host, "whole", merged(control_lora("narrow"), random_unet("narrow")))
+    mask = torch.zeros(1, 64, 64)
+    mask[:, 16:40, 8:] = 1.0
+    image, extra = host.give(picture(batch=2)), {"mask": host.give(mask)}
+    inputs = {"end": 0.6, "mode": "paper", "strength": 0.8, "mask": ["mask", 0], "extra": extra}
+    expected = latents(host, with_our_control(graph, whole, image, **inputs))
+    assert apart(expected, latents(host, with_our_control(graph, host.give(lora), image, **inputs))) <= EQUAL
+    assert apart(expected, latents(host, graph)) > FELT
+
+
+def test_areas_and_a_batch_see_what_they_see_of_the_whole_file(host, lora, graph_of) -> None:
+    graph = graph_of("narrow", size=128, batch=4)
+    whole = loaded(host, "whole", merged(control_lora("narrow"), random_unet("narrow")))
+    positive, image = ["positive", 0], host.give(picture(128, 128, batch=4))
+    for name, x in (("left", 0), ("right", 64)):
+        inputs = {"width": 64, "height": 128, "x": x, "y": 0, "strength": 1.0}
+        graph[name] = node("ConditioningSetArea", conditioning=positive, **inputs)
+    graph["both"] = node("ConditioningCombine", conditioning_1=["left", 0], conditioning_2=["right", 0])
+    sampler = graph["sampler"]
+    graph["sampler"] = {**sampler, "inputs": {**sampler["inputs"], "positive": ["both", 0]}}
+    expected = latents(host, with_our_control(graph, whole, image))
+    result = latents(host, with_our_control(graph, host.give(lora), image))
+    assert apart(expected, result) <= EQUAL
+    assert apart(expected[0], expected[1]) > FELT
+
+
+def test_cond_only_computes_half_of_the_rows_and_skipped_steps_none(host, lora, graph_of, model_of) -> None:
+    graph, model = graph_of("narrow", steps=8), model_of("narrow")
+    graph = with_our_control(graph, host.give(lora), host.give(picture()), branches="cond")
+    net = lora.merging.control_net(model).control_model.net
+    with counted(net) as calls:
+        latents(host, graph)
+    assert calls == [1] * 8
+    values = {"reuse_threshold": 3.0, "start_percent": 0.0, "end_percent": 1.0, "verbose": False}
+    sampler = graph["sampler"]
+    graph["cache"] = node("EasyCache", model=["ours", 0], **values)
+    graph["sampler"] = {**sampler, "inputs": {**sampler["inputs"], "model": ["cache", 0]}}
+    with counted(net) as calls, counted(model.model.diffusion_model.time_embed) as unet_calls:
+        latents(host, graph)
+    assert 0 < len(calls) == len(unet_calls) < 8
+
+
+def test_an_interrupt_leaves_the_model_as_it_was_and_runs_leave_nothing(host, lora, graph_of, model_of) -> None:
+    import comfy.model_management
+
+    graph = graph_of("narrow")
+    ours = with_our_control(graph, host.give(lora), host.give(picture()))
+    plain, expected = latents(host, graph), latents(host, ours)
+    del lora.merging._made[next(iter(lora.merging._made))]
+    comfy.model_management.interrupt_current_processing()
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        lora.merging.control_net(model_of("narrow"))
+    assert not lora.merging._made
+    assert torch.equal(latents(host, ours), expected) and torch.equal(latents(host, graph), plain)
+    gc.collect()
+    before = sum(1 for thing in gc.get_objects() if isinstance(thing, Tensor))
+    with merges() as names:
+        for run in range(5):
+            latents(host, with_our_control(graph, host.give(lora), host.give(picture()), strength=0.1 * (1 + run)))
+    gc.collect()
+    assert sum(1 for thing in gc.get_objects() if isinstance(thing, Tensor)) - before < 50
+    assert not names and len(lora.merging._made) == 1
+
+
+# ---- MODELs whose weights are not plain numbers
+
+
+def quantised(scaled: bool) -> tuple[Any, State]:
+    """A narrow MODEL of the host's own loader with linear layers in fp8, and the weights that they stand for."""
+    import comfy.sd
+
+    state: State = {}
+    numbers: State = {}
+    for key, value in random_unet("narrow").items():
+        state[key] = numbers[key] = value.to(torch.float16)
+        if value.ndim != 2:
+            continue
+        scale = value.abs().max() / 448 if scaled else torch.ones(())
+        state[key] = (value / scale).to(torch.float8_e4m3fn)
+        numbers[key] = state[key].float() * scale
+        if scaled:
+            state[f"{key.removesuffix('weight')}scale_weight"] = scale.float()
+    if scaled:  # two numbers: the host multiplies in full precision
+        state["scaled_fp8"] = torch.zeros(2, dtype=torch.float8_e4m3fn)
+    model = comfy.sd.load_diffusion_model_state_dict(state)
+    assert model is not None
+    return model, {key: value.float() for key, value in numbers.items()}
+
+
+@pytest.mark.parametrize("scaled", [False, True], ids=["fp8", "scaled fp8"])
+def test_quantised_models_are_turned_back_into_numbers(host, graph_of, scaled, form) -> None:
+    model, numbers = quantised(scaled)
+    lora = control_lora("narrow")
+    graph, image = {**graph_of("narrow"), "model": host.give(model)}, host.give(picture())
+    net = host.run({"net": loaded(host, "lora", lora)}, keep={"net": ["net", 0]})["net"]
+    if form == "merged":
+        own = net.merging.control_net(model).control_model.net.state_dict()
+        whole = merged(lora, numbers)
+        assert max(float((own[key].float() - value).abs().max()) for key, value in whole.items()) <= 1e-6
+    expected = latents(host, with_our_control(graph, loaded(host, "whole", merged(lora, numbers)), image))
+    assert apart(expected, latents(host, with_our_control(graph, host.give(net), image))) <= 1e-2
+    assert apart(expected, latents(host, graph)) > 0.1
+
+
+def test_weights_that_the_host_does_not_turn_back_are_refused_before_sampling(host, graph_of) -> None:
+    """As a pack for GGUF holds them: bytes in another shape."""
+    model = cut_model("narrow")
+    layer = model.model.diffusion_model.get_submodule("middle_block.1.proj_in")
+    layer.weight = torch.nn.Parameter(torch.zeros(7, dtype=torch.uint8), requires_grad=False)
+    graph = {**graph_of("narrow"), "model": host.give(model)}
+    ours = with_our_control(graph, loaded(host, "lora", control_lora("narrow")), host.give(picture()))
+    with pytest.raises(NodeFailed, match=r"^ours .*control 1: .*middle_block.1.proj_in.weight\) is quantised"):
+        latents(host, ours)
+
+
+@pytest.mark.parametrize(
+    ("file", "model", "message"),
+    [
+        ("narrowxl", "narrow", r"lora.safetensors is a control for SDXL .*, the MODEL is SD15 .*Load a control that"),
+        ("narrow", "narrow21", r"lora.safetensors is a control for SD 1.5 .*, the MODEL is SD20"),
+        ("narrow", "flux", r"lora.safetensors is a control for SD 1.5 .*, the MODEL is Flux.* \(no Stable Diffusion"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused_before_sampling(host, graph_of, file, model, message) -> None:
+    graph = graph_of("narrow")
+    graph["model"] = host.give(flux_model()) if model == "flux" else graph_of(model)["model"]
+    graph = with_our_control(graph, loaded(host, "lora", control_lora(file)), host.give(picture()))
+    with pytest.raises(NodeFailed, match=f"^ours .*control 1: {message}"):
+        latents(host, graph)
