@@ -23,6 +23,7 @@ BESIDE_THE_TESTS = {
     "readbacks": "tests/readbacks.py",
     "random_weights": "tests/random_weights.py",
     "control_loras": "tests/control_loras.py",
+    "header_only": "tests/header_only.py",
     "diffusers_twins": "tests/core/network/diffusers_twins.py",
     "scene_files": "tests/scene_files.py",
     "small_disk": "tests/small_disk.py",

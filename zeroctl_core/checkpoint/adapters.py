@@ -20,7 +20,7 @@ from ..network.provenance import CheckpointInfo
 from ..network.t2i_adapter import LEVELS, AdapterBase, AdapterSpec, T2IAdapter
 from .loading import check_dtypes, main_dtype
 
-__all__ = ["from_diffusers_adapter", "is_adapter", "load_t2i_adapter"]
+__all__ = ["adapter_base", "from_diffusers_adapter", "is_adapter", "load_t2i_adapter"]
 
 PREFIX = "adapter."
 PART = re.compile(r"body\.\d{1,2}\.(?:(?:body|resnets)\.\d{1,2}\.)?(?:block[12]|in_conv|out_conv)\.(?:weight|bias)")
@@ -50,10 +50,7 @@ def load_t2i_adapter(
     file = open_weight_file(Path(path), mapped=mapped)
     name = short(file.path.name)
     with checkpoint_errors(file.path, "read as a T2I-Adapter"):
-        weights = _unprefixed(file)
-        is_diffusers = any(".resnets." in key for key in weights)
-        if is_diffusers:
-            weights = from_diffusers_adapter(weights)
+        weights, is_diffusers = _original(file)
         shapes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
         spec = _spec(name, shapes)
         check_dtypes(file, weights)
@@ -79,6 +76,22 @@ def load_t2i_adapter(
         metadata=dict(file.metadata),
     )
     return net
+
+
+def adapter_base(file: WeightFile) -> AdapterBase:
+    """What an adapter is made for, by its shapes.
+
+    Raises `CheckpointError` for one that lacks whole levels, and for one that reads neither grey nor RGB.
+    """
+    weights, _ = _original(file)
+    return AdapterBase(_spec(short(file.path.name), {key: tuple(value.shape) for key, value in weights.items()}))
+
+
+def _original(file: WeightFile) -> tuple[dict[str, Tensor], bool]:
+    """The weights by the keys of the original release, and whether the file has those of diffusers."""
+    weights = _unprefixed(file)
+    is_diffusers = any(".resnets." in key for key in weights)
+    return (from_diffusers_adapter(weights) if is_diffusers else weights), is_diffusers
 
 
 def from_diffusers_adapter(values: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -56,6 +56,10 @@ class Control:
     others: tuple[str, ...]  # what a training leaves beside a control, by name
     extra: tuple[str, ...]  # keys beside it that are not known to come with one
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {key: tuple(tensor.shape) for key, tensor in self.weights.items()}
+
 
 def control_in(file: WeightFile) -> Control:
     """Find the one control of a file; a file that holds none is handed on as it is, to be refused by its keys.

@@ -23,10 +23,10 @@ from ..network.provenance import CheckpointInfo
 from ..network.spec_of_file import context_width, label_width, union_types
 from ..network.union_controlnet import UnionControlNet
 from .header import check_header
-from .inside import FIRST_KEYS, control_in
+from .inside import FIRST_KEYS, Control, control_in
 from .pooling import pooling
 
-__all__ = ["CheckpointError", "load_controlnet"]
+__all__ = ["CheckpointError", "load_controlnet", "recognised"]
 
 QUANTISED_ENDINGS = (
     ".scale_weight",
@@ -64,21 +64,9 @@ def load_controlnet(
     Raises `FileNotFoundError` for a missing file, `CheckpointError` for whatever else is wrong with it.
     """
     file = open_weight_file(Path(path), mapped=mapped)
-    if not file.tensors:
-        raise CheckpointError(f"{short(file.path.name)} holds no tensors; it is not a ControlNet")
     with checkpoint_errors(file.path, "read as a ControlNet"):
-        check_quantised(file)
-        control = control_in(file)
-        weights = control.weights
-        shapes = {key: tuple(tensor.shape) for key, tensor in weights.items()}
-        if control.extra:
-            reason = f"{plural(len(control.extra), 'key')} beside the control ({named(control.extra)})"
-            raise CheckpointError(_explained(file, reason, [*shapes, *control.extra]))
-        if _seems_a_control(shapes):
-            check_dtypes(file, weights)
-        base = _recognise(file, shapes)
-        check_header(file, base)
-        _check_depths(file, base)
+        control, base = recognised(file)
+        weights, shapes = control.weights, control.shapes
         pools, pooling_source = pooling(file, base.name)
         dtype_in_file = main_dtype(weights.values())
     if not isinstance(ops, Ops):
@@ -107,6 +95,26 @@ def load_controlnet(
         ignored=control.others,
     )
     return net if device is None and dtype is None else net.to(device=device, dtype=dtype)
+
+
+def recognised(file: WeightFile) -> tuple[Control, Base]:
+    """The control in a file, and the base that its keys and shapes belong to; the weights are not looked at.
+
+    Raises `CheckpointError` for what is not a control of one of the bases.
+    """
+    if not file.tensors:
+        raise CheckpointError(f"{short(file.path.name)} holds no tensors; it is not a ControlNet")
+    check_quantised(file)
+    control = control_in(file)
+    if control.extra:
+        reason = f"{plural(len(control.extra), 'key')} beside the control ({named(control.extra)})"
+        raise CheckpointError(_explained(file, reason, [*control.shapes, *control.extra]))
+    if _seems_a_control(control.shapes):
+        check_dtypes(file, control.weights)
+    base = _recognise(file, control.shapes)
+    check_header(file, base)
+    _check_depths(file, base)
+    return control, base
 
 
 def _seems_a_control(keys: Collection[str]) -> bool:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch import Tensor
+
 from ..bases import BASES, Base, recognise
 from ..files.checkpoint_error import checkpoint_errors
 from ..files.key_faults import key_faults, named, short
@@ -19,11 +21,11 @@ from ..network.difference import Difference
 from ..network.of_model import FIRST, NetOfModel, is_own
 from ..network.provenance import CheckpointInfo
 from ..network.spec import LATENT_CHANNELS
-from .inside import control_in
+from .inside import Control, control_in
 from .loading import check_dtypes, check_quantised, main_dtype
 from .pooling import pooling
 
-__all__ = ["is_of_model", "load_of_model"]
+__all__ = ["changes_in", "is_of_model", "load_of_model"]
 
 KINDS: tuple[type[NetOfModel], ...] = (Difference, ControlLora)
 CONDITION_ENCODER = "input_hint_block.0."
@@ -49,17 +51,7 @@ def load_of_model(path: str | os.PathLike[str], *, check_finite: bool = True, ma
     if kind is None:
         raise CheckpointError(f"{short(file.path.name)} does not hold changes of a MODEL's weights: load it as it is")
     with checkpoint_errors(file.path, f"read as a {kind.kind}"):
-        check_quantised(file)
-        control = control_in(file)
-        if extra := list(kind.weights_in({key: value for key, value in file.tensors.items() if key in control.extra})):
-            raise _refusal(file, kind, f"{plural(len(extra), 'key')} beside the control ({named(extra)})")
-        weights = kind.weights_in(control.weights)
-        check_dtypes(file, weights)
-        try:
-            shapes = kind.shapes(weights)
-        except ValueError as error:
-            raise _refusal(file, kind, short(str(error))) from error
-        base = _base(file, kind, shapes)
+        control, weights, base = _recognised_as(kind, file)
         pools, pooling_source = pooling(file, base.name)
         if check_finite:
             check_values(file.path, weights, lambda key: not key.startswith(CONDITION_ENCODER), file.extremes)
@@ -76,6 +68,29 @@ def load_of_model(path: str | os.PathLike[str], *, check_finite: bool = True, ma
         ignored=control.others,
     )
     return kind(base, weights, info)
+
+
+def changes_in(file: WeightFile) -> tuple[str, Base] | None:
+    """What people call such a file, and the base that its keys and shapes belong to; None for another kind of file.
+
+    Raises `CheckpointError` for one that is incomplete or of no base.
+    """
+    kind = _kind(file)
+    return None if kind is None else (kind.kind, _recognised_as(kind, file)[2])
+
+
+def _recognised_as(kind: type[NetOfModel], file: WeightFile) -> tuple[Control, dict[str, Tensor], Base]:
+    check_quantised(file)
+    control = control_in(file)
+    if extra := list(kind.weights_in({key: value for key, value in file.tensors.items() if key in control.extra})):
+        raise _refusal(file, kind, f"{plural(len(extra), 'key')} beside the control ({named(extra)})")
+    weights = kind.weights_in(control.weights)
+    check_dtypes(file, weights)
+    try:
+        shapes = kind.shapes(weights)
+    except ValueError as error:
+        raise _refusal(file, kind, short(str(error))) from error
+    return control, weights, _base(file, kind, shapes)
 
 
 def _kind(file: WeightFile) -> type[NetOfModel] | None:

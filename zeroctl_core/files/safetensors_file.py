@@ -74,6 +74,16 @@ def open_safetensors(
         ) from error
 
 
+def open_header(file: BinaryIO, path: Path, size: int) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """As `open_safetensors`, with tensors on meta: their shapes and dtypes, without the weights.
+
+    Raises `CheckpointError` as that does.
+    """
+    places, metadata = read_header(file, path, size)
+    _check_end(file, path, size, places)
+    return {key: torch.empty(place.shape, dtype=place.dtype, device="meta") for key, place in places.items()}, metadata
+
+
 def read_header(file: BinaryIO, path: Path, size: int) -> tuple[dict[str, Place], dict[str, str]]:
     """Key -> place, in the order of the bytes, and the header's strings.
 

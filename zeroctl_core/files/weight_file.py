@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from torch import Tensor
 
@@ -15,14 +15,18 @@ from .checkpoint_error import CheckpointError, checkpoint_errors
 from .extremes import Extremes
 from .impostors import FIRST, impostor
 from .key_faults import LONGEST_REASON, short
-from .safetensors_file import LONGEST_HEADER, header_length, open_safetensors
+from .safetensors_file import HEADER_BYTES, LONGEST_HEADER, header_length, open_header, open_safetensors
 from .torch_file import open_torch_file
 
-__all__ = ["CheckpointError", "WeightFile", "open_weight_file", "unwrapped"]
+__all__ = ["CheckpointError", "WeightFile", "open_weight_file", "open_weight_header", "unwrapped"]
 
 SAFETENSORS_SUFFIXES = (".safetensors", ".sft")
 PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
+SAFETENSORS, ZIP, PICKLE = b"{", b"PK", b"\x80"
+"""How the content of a file begins, that of safetensors after the length of its header."""
 SHARD = re.compile(r"-(\d{5})-of-(\d{5})(?:\D|$)")
+
+W = TypeVar("W")
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,21 @@ def open_weight_file(path: Path, *, mapped: bool = True, is_part: bool = False) 
     Raises `FileNotFoundError` for a missing file, `CheckpointError` for whatever else is wrong with it.
     """
     with checkpoint_errors(path, "opened"):
-        return _open(path, mapped, is_part)
+        return _open(path, is_part, lambda file, size: _weights(file, path, size, mapped))
 
 
-def _open(path: Path, mapped: bool, is_part: bool) -> WeightFile:
+def open_weight_header(path: Path) -> WeightFile | None:
+    """As `open_weight_file`, without reading weights: the tensors have their keys, shapes and dtypes.
+
+    None for a torch file of before version 1.6, whose keys lie between its weights.
+
+    Raises what `open_weight_file` raises.
+    """
+    with checkpoint_errors(path, "opened"):
+        return _open(path, False, lambda file, size: _header(file, path, size))
+
+
+def _open(path: Path, is_part: bool, read: Callable[[BinaryIO, int], W]) -> W:
     name = short(path.name)
     if path.is_dir():
         raise CheckpointError(
@@ -70,7 +85,7 @@ def _open(path: Path, mapped: bool, is_part: bool) -> WeightFile:
         )
     with path.open("rb") as file:  # once: another file may take its name at any time
         before = os.fstat(file.fileno())
-        weights = _weights(file, path, before.st_size, mapped)
+        weights = read(file, before.st_size)
         after = os.fstat(file.fileno())
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise CheckpointError(f"{name} was written to while it was read; load it again once it is complete")
@@ -78,6 +93,27 @@ def _open(path: Path, mapped: bool, is_part: bool) -> WeightFile:
 
 
 def _weights(file: BinaryIO, path: Path, size: int, mapped: bool) -> WeightFile:
+    if (start := _start(file, path, size)) == SAFETENSORS:
+        tensors, metadata, extremes = open_safetensors(file, path, size, mapped=mapped)
+        return WeightFile(path, tensors, metadata, extremes=extremes)
+    tensors, heads = open_torch_file(file, path, size, zipped=start == ZIP, mapped=mapped)
+    return WeightFile(path, tensors, heads=heads)
+
+
+def _header(file: BinaryIO, path: Path, size: int) -> WeightFile | None:
+    if (start := _start(file, path, size)) == SAFETENSORS:
+        return WeightFile(path, *open_header(file, path, size))
+    if start != ZIP:
+        return None
+    tensors, heads = open_torch_file(file, path, size, zipped=True, mapped=True)
+    return WeightFile(path, tensors, heads=heads)
+
+
+def _start(file: BinaryIO, path: Path, size: int) -> bytes:
+    """What the content begins as: `SAFETENSORS`, `ZIP` or `PICKLE`.
+
+    Raises `CheckpointError` for anything else.
+    """
     name = short(path.name)
     if size == 0:
         raise CheckpointError(f"{name} is empty (0 bytes); download it again")
@@ -85,12 +121,10 @@ def _weights(file: BinaryIO, path: Path, size: int, mapped: bool) -> WeightFile:
     if (text := _foreign(start)) is not None:
         raise CheckpointError(f"{name} is {text}")
     # first: the length of a header may start with the very bytes that a pickle or a zip file starts with
-    if start[8:9] == b"{" and header_length(start) <= LONGEST_HEADER:
-        tensors, metadata, extremes = open_safetensors(file, path, size, mapped=mapped)
-        return WeightFile(path, tensors, metadata, extremes=extremes)
-    if start[:2] == b"PK" or start[:1] == b"\x80":
-        tensors, heads = open_torch_file(file, path, size, zipped=start[:2] == b"PK", mapped=mapped)
-        return WeightFile(path, tensors, heads=heads)
+    if start[HEADER_BYTES:].startswith(SAFETENSORS) and header_length(start) <= LONGEST_HEADER:
+        return SAFETENSORS
+    if start.startswith((ZIP, PICKLE)):
+        return ZIP if start.startswith(ZIP) else PICKLE
     if not any(start):
         raise CheckpointError(f"the download of {name} is not complete: it begins with zeros. Download it again")
     raise CheckpointError(
