@@ -19,7 +19,8 @@ class AnnotatorNode:
     """How a condition is made by a node: its class, and which of its sockets take the picture and the mask.
 
     resizable: whether it is made at the size of the picture to generate; others are read pixel by pixel.
-    union_type: of the condition, for a union net; None: no union was trained on it.
+    union_type: of the condition, for a union net; None: no union was trained on it. net_names: what names of files of
+    nets for it have in them, the best first.
     unused: settings of other outputs than the condition.
     """
 
@@ -29,6 +30,7 @@ class AnnotatorNode:
     takes_mask: bool = False
     resizable: bool = True
     union_type: int | None = None
+    net_names: tuple[str, ...] = ()
     unused: frozenset[str] = frozenset()
 
 
@@ -44,12 +46,16 @@ def _annotator_nodes() -> dict[str, AnnotatorNode]:
             takes_mask=entry.kind == "masked",
             resizable=entry.resizable,
             union_type=entry.union_type,
+            net_names=entry.net_names,
             unused=UNUSED.get(name, frozenset()),
         )
         for name, entry in ANNOTATORS.items()
     }
     nodes["pose"] = AnnotatorNode(
-        pose.ZeroctlPose, union_type=UNION_TYPES.index("openpose"), unused=frozenset({"keypoints_as"})
+        pose.ZeroctlPose,
+        union_type=UNION_TYPES.index("openpose"),
+        net_names=("openpose", "dwpose", "pose"),
+        unused=frozenset({"keypoints_as"}),
     )
     return dict(sorted(nodes.items()))
 

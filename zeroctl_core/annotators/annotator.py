@@ -45,6 +45,8 @@ class Annotator:
     picture's own.
 
     union_type: the number of its type in `UNION_TYPES`, for a union ControlNet; None: no union was trained on it.
+    net_names: what the files of ControlNets that were trained on such conditions have in their names, the best first;
+    small letters and digits.
 
     finish: what is made of the whole batch of `fn`'s results with these settings; None: they are the conditions.
     doubt: the picture, its condition and the settings -> what a user should hear of them, often nothing.
@@ -69,6 +71,7 @@ class Annotator:
     reads_mask: bool = False
     short_side: int | str = 0
     union_type: int | None = None
+    net_names: tuple[str, ...] = ()
     finish: Callable[..., Tensor] | None = None
     doubt: Callable[..., str] | None = None
 
@@ -178,6 +181,7 @@ def annotator(
     reads_mask: bool = False,
     short_side: int | str = 0,
     union_type: int | None = None,
+    net_names: tuple[str, ...] = (),
     finish: Callable[..., Tensor] | None = None,
     doubt: Callable[..., str] | None = None,
 ) -> Callable[[Callable[..., Tensor]], Annotator]:
@@ -210,6 +214,7 @@ def annotator(
             reads_mask=reads_mask,
             short_side=short_side,
             union_type=union_type,
+            net_names=net_names,
             finish=finish,
             doubt=doubt,
         )

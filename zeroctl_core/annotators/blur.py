@@ -25,6 +25,7 @@ PARAMS = (
 @annotator(
     "blur",
     union_type=6,
+    net_names=("blur", "tile"),
     params=PARAMS,
     needs=("cv2",),
     title="Gaussian Blur",

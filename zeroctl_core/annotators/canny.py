@@ -34,6 +34,7 @@ PARAMS = (
 @annotator(
     "canny",
     union_type=3,
+    net_names=("canny", "edges", "edge", "mistoline"),
     params=PARAMS,
     needs=("cv2",),
     title="Canny Edges",

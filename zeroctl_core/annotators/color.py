@@ -32,6 +32,7 @@ PARAMS = (
 
 @annotator(
     "color",
+    net_names=("color", "colour"),
     params=PARAMS,
     title="Color Grid",
     summary="The picture as large squares of one colour each, for the T2I colour adapter and palette ControlNets.",

@@ -56,6 +56,7 @@ def finish(parts: Tensor, normalise: str, **settings: object) -> Tensor:
 @annotator(
     "depth",
     union_type=1,
+    net_names=("depth", "midas", "zoe"),
     params=PARAMS,
     task="depth",
     title="Depth",

@@ -43,6 +43,7 @@ def doubt(picture: Tensor, condition: Tensor, mask_blur: float, **settings: obje
 @annotator(
     "inpaint",
     union_type=7,
+    net_names=("inpaint", "repaint"),
     takes_mask=True,
     params=PARAMS,
     title="Inpaint Hole",

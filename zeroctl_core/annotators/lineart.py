@@ -64,6 +64,7 @@ def finish(parts: Tensor, style: str, intensity: int, floor: int, **settings: ob
 @annotator(
     "lineart",
     union_type=3,
+    net_names=("lineart", "mistoline"),
     params=PARAMS,
     needs=("cv2",),
     networks={"realistic": "lineart_realistic", "coarse": "lineart_coarse"},

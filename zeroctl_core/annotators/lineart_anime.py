@@ -12,6 +12,7 @@ from .networks.run_net import run_net
 @annotator(
     "lineart_anime",
     union_type=3,
+    net_names=("lineartanime", "animelineart", "lineart", "mistoline"),
     networks={"": "lineart_anime"},
     title="Anime Lineart",
     aliases=("anime line art",),

@@ -11,6 +11,7 @@ from .networks.run_net import run_net
 @annotator(
     "lineart_manga",
     union_type=3,
+    net_names=("mangalineart", "lineartmanga", "mangaline", "lineartanime", "animelineart", "lineart"),
     networks={"": "lineart_manga"},
     title="Manga Lineart",
     aliases=("manga line art",),

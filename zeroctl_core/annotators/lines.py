@@ -72,6 +72,7 @@ PARAMS = (
 @annotator(
     "lines",
     union_type=3,
+    net_names=("mlsd", "hough", "straightlines"),
     params=PARAMS,
     needs=("cv2",),
     networks={"mlsd": "mlsd"},

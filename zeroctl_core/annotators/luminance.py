@@ -34,6 +34,7 @@ PARAMS = (
 
 @annotator(
     "luminance",
+    net_names=("luminance", "brightness", "illumination", "recolor", "grey", "gray"),
     params=PARAMS,
     needs=("cv2",),
     title="Luminance",

@@ -56,6 +56,7 @@ PARAMS = (
 @annotator(
     "normal",
     union_type=4,
+    net_names=("normal",),
     params=PARAMS,
     needs=("cv2",),
     takes="depth",

@@ -29,6 +29,7 @@ PARAMS = (
 @annotator(
     "normal_convert",
     union_type=4,
+    net_names=("normal",),
     params=PARAMS,
     title="Convert Normals",
     aliases=("normal map",),

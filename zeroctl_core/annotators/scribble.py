@@ -72,6 +72,7 @@ def doubt(picture: Tensor, condition: Tensor, source: str, polarity: str, thresh
 @annotator(
     "scribble",
     union_type=2,
+    net_names=("scribble", "sketch", "mistoline"),
     params=PARAMS,
     needs=("cv2",),
     title="Scribble Lines",

@@ -32,6 +32,7 @@ PARAMS = (PALETTE,)
 @annotator(
     "segment",
     union_type=5,
+    net_names=("segment", "seg"),
     params=PARAMS,
     task="segmentation",
     title="Segmentation",

@@ -46,6 +46,7 @@ def doubt(picture: Tensor, condition: Tensor, **settings: object) -> str:
 @annotator(
     "segment_snap",
     union_type=5,
+    net_names=("segment", "seg"),
     params=PARAMS,
     title="Segmentation Colours, Exact",
     summary="Brings a segmentation map that was resized, blurred or saved as JPEG back to the exact colours that "

@@ -32,6 +32,7 @@ PARAMS = (
 
 @annotator(
     "shuffle",
+    net_names=("shuffle",),
     params=PARAMS,
     title="Content Shuffle",
     aliases=("shuffle",),

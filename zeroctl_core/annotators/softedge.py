@@ -54,6 +54,7 @@ PARAMS = (
 @annotator(
     "softedge",
     union_type=2,
+    net_names=("softedge", "hed", "pidi", "pidinet", "mistoline", "teed"),
     params=PARAMS,
     needs=("cv2",),
     networks={"": "hed"},

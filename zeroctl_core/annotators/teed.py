@@ -30,6 +30,7 @@ PARAMS = (
 @annotator(
     "teed",
     union_type=2,
+    net_names=("teed", "softedge", "hed", "pidi", "pidinet", "mistoline"),
     params=PARAMS,
     networks={"teed": "teed", "mteed": "mteed"},
     title="Soft Edges (TEED)",

@@ -34,6 +34,7 @@ PYRAMIDS = (8, 4, 2, 1)
 @annotator(
     "tile",
     union_type=6,
+    net_names=("tile", "blur"),
     params=PARAMS,
     title="Tile",
     aliases=("tile resample",),
