@@ -9,6 +9,7 @@ from typing import Any
 from .host.annotators.roots import add_folder
 from .host.help_pages import serve_help_pages
 from .host.live.route import serve_previews
+from .host.pairing.route import serve_pairing
 from .host.schema import ComfyExtension, ComfyNode
 from .host.shown import send_what_was_shown
 
@@ -39,6 +40,12 @@ def _wanted(name: str, settings: str) -> Any:
     return wanted(name, settings)
 
 
+def _conditions() -> Any:
+    from .pairing import conditions
+
+    return conditions()
+
+
 class ZeroctlExtension(ComfyExtension):
     """Every node of the pack. A file that cannot be imported, or a schema that this host refuses, costs only its own
     nodes."""
@@ -48,6 +55,7 @@ class ZeroctlExtension(ComfyExtension):
         send_what_was_shown()
         serve_previews(_wanted)
         serve_help_pages()
+        serve_pairing(_conditions)
         nodes: list[type[ComfyNode]] = []
         for family in FAMILIES:
             try:

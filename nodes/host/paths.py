@@ -10,7 +10,7 @@ import folder_paths
 from zeroctl_core.demo.model import WEIGHTS, control_files
 from zeroctl_core.files.key_faults import short
 
-__all__ = ["controlnet_names", "controlnet_path", "demo_weights", "fingerprint", "new_model_path"]
+__all__ = ["controlnet_names", "controlnet_path", "controlnet_paths", "demo_weights", "fingerprint", "new_model_path"]
 
 LONGEST_PREFIX, LONGEST_NAME = 1000, 200
 """Linux allows 4095 bytes of path and 255 of a name; a number and an extension follow, and the output folder comes
@@ -31,6 +31,15 @@ def controlnet_names() -> list[str]:
     """The files in the host's controlnet folders, in the host's order, and then the embedded controls."""
     embedded = [EMBEDDED + name for name in control_files(demo_weights())]
     return [*folder_paths.get_filename_list("controlnet"), *embedded]
+
+
+def controlnet_paths() -> dict[str, Path | None]:
+    """The full path of every name in the list; None for a file that is gone since the list was made."""
+    embedded = {EMBEDDED + stem: path for stem, path in control_files(demo_weights()).items()}
+    paths = {
+        name: folder_paths.get_full_path("controlnet", name) for name in folder_paths.get_filename_list("controlnet")
+    }
+    return {**{name: None if path is None else Path(path) for name, path in paths.items()}, **embedded}
 
 
 def controlnet_path(name: str) -> Path:

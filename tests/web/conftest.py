@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from canvas import Canvas
 from demo_weights import are_shipped, write_random
+from header_only import write_checkpoint, write_control
 from host_server import HostServer
 from random_weights import save_controlnet_file, thin_checkpoint
-from web_graphs import SDXL_FILE
+from web_graphs import HEADERS_OF_CHECKPOINTS, HEADERS_OF_NETS, SDXL_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
 API_FORMS = ROOT / "tests" / "workflows"
@@ -106,6 +107,10 @@ def _put_files(base: Path, host: Path) -> None:
     for seed, name in enumerate(sorted(name for name in names if not name.startswith("zeroctl/"))):
         save_controlnet_file(base / "models" / "controlnet" / name, "thin", seed)
     save_controlnet_file(base / "models" / "controlnet" / SDXL_FILE, "narrowxl", 0)
+    for name, (preset, union) in HEADERS_OF_NETS.items():
+        write_control(base / "models" / "controlnet" / name, preset, union=union)
+    for name, preset in HEADERS_OF_CHECKPOINTS.items():
+        write_checkpoint(base / "models" / "checkpoints" / name, preset)
     shutil.copy(host / "input" / "example.png", base / "input")
 
 

@@ -25,6 +25,7 @@ WIDGETS = [
     "mode",
     "resize",
     "settings",
+    "zeroctl_pairing",
     "zeroctl_settings",
     "zeroctl_preview",
 ]

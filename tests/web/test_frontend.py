@@ -70,6 +70,7 @@ def test_every_widget_of_our_nodes_is_there(frontend: Any) -> None:
                 if len(spec) > 1 and spec[1].get("control_after_generate"):
                     expected.append("control_after_generate")  # the front end's own, beside a seed
         if node_id == "ZeroctlControlNet":
+            expected.append("zeroctl_pairing")  # what there is to say of the file
             expected.append("zeroctl_settings")  # the rows that stand for its text `settings`
         if node_id == "ZeroctlControlNet" or node_id in live:
             expected.append("zeroctl_preview")

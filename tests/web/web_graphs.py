@@ -9,6 +9,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 CONTROL, APPLY = "5", "15"
 SDXL_FILE = "sdxl-narrow.safetensors"
+HEADERS_OF_NETS = {
+    "pairing/control_v11f1p_sd15_depth.safetensors": ("sd15", False),
+    "pairing/control_v11p_sd15_canny.safetensors": ("sd15", False),
+    "pairing/promax.safetensors": ("sdxl", True),
+    "pairing/xl_canny.safetensors": ("sdxl", False),
+}
+"""Name of a file without weights -> its preset, and whether it is a union."""
+HEADERS_OF_CHECKPOINTS = {"pairing/a15.safetensors": "sd15", "pairing/axl.safetensors": "sdxl"}
 
 
 def graph() -> dict[str, Any]:

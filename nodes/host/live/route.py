@@ -7,27 +7,24 @@ last given. One picture is drawn at a time, so that a run in the queue loses one
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import ClientError, web
+from aiohttp import web
 from server import PromptServer
 
 from zeroctl_core.annotators import Annotator
 
-from ..sockets import in_words
+from ..json_request import Refused, read_texts
 from .render import render
 from .small import last_of, small_file
 
 __all__ = ["ROUTE", "serve_previews"]
 
 ROUTE = "/zeroctl/preview"
-MOST_BYTES = 64 * 1024
-"""Of a request: names and settings."""
 MOST_WAITING = 16
 """Requests that wait for their turn. A page has one for each node that is being changed; what is more is sent away."""
 
@@ -47,14 +44,6 @@ class Wish:
     file: str
 
 
-class Refused(Exception):
-    """A request that is answered with this status and a sentence."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
 class Previews:
     """The one place where conditions are drawn for pages."""
 
@@ -65,7 +54,7 @@ class Previews:
 
     async def respond(self, request: web.Request) -> web.Response:
         try:
-            wish = await _wish(request)
+            wish = Wish(**await read_texts(request, ("node_id", "annotator", "settings", "file")))
             if self._waiting >= MOST_WAITING:
                 raise Refused(503, "Too many previews are asked for at once; ask again.")
             self._waiting += 1
@@ -87,34 +76,6 @@ class Previews:
         annotator, settings = self._settings(wish.annotator, wish.settings)
         small = small_file(wish.file) if wish.file else last_of(wish.node_id)
         return render(small, annotator, settings)
-
-
-async def _wish(request: web.Request) -> Wish:
-    """Raises `Refused` for what is not a request of a page of ours."""
-    if request.content_type != "application/json":  # a foreign page can send forms and texts, and no JSON
-        raise Refused(415, "Expected JSON.")
-    if (request.content_length or 0) > MOST_BYTES:
-        raise Refused(413, f"Expected {MOST_BYTES} bytes at most.")
-    body = bytearray()
-    try:
-        async for chunk in request.content.iter_chunked(MOST_BYTES):
-            body += chunk
-            if len(body) > MOST_BYTES:
-                raise Refused(413, f"Expected {MOST_BYTES} bytes at most.")
-    except (OSError, ClientError, web.RequestPayloadError):  # the caller went away, or sends what is not HTTP
-        raise Refused(400, "Expected the whole request.") from None
-    try:
-        values = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Refused(400, "Expected JSON.") from None
-    if not isinstance(values, dict):
-        raise Refused(400, "Expected a JSON object.")
-    texts = {}
-    for name in ("node_id", "annotator", "settings", "file"):
-        texts[name] = values.get(name, "")
-        if not isinstance(texts[name], str):
-            raise Refused(400, f"{name} is {in_words(texts[name])}, expected a text.")
-    return Wish(**texts)
 
 
 def serve_previews(settings: Settings) -> None:

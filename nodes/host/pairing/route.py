@@ -1,0 +1,79 @@
+"""POST /zeroctl/pairing: what the ControlNet files are, and which of them fit the MODEL of a loader.
+
+Only names that the host lists are looked up, only headers are read, and only what they show is returned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from aiohttp import web
+from server import PromptServer
+
+from ..family import Family
+from ..json_request import Refused, read_texts
+from .files import Condition, Net, nets, source_family
+
+__all__ = ["ROUTE", "serve_pairing"]
+
+ROUTE = "/zeroctl/pairing"
+MOST_WAITING = 16
+"""Requests that wait for their turn; what is more is sent away."""
+
+Conditions = Callable[[], Mapping[str, Condition]]
+"""-> what each annotator draws, by its name."""
+
+
+class Pairing:
+    """The one place where headers are read for pages, for one request after the other."""
+
+    def __init__(self, conditions: Conditions) -> None:
+        self._conditions = conditions
+        self._waiting = 0
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="zeroctl-pairing")
+
+    async def respond(self, request: web.Request) -> web.Response:
+        try:
+            texts = await read_texts(request, ("folder", "name"))
+            if self._waiting >= MOST_WAITING:
+                raise Refused(503, "Too many lists are asked for at once; ask again.")
+            self._waiting += 1
+            try:
+                work = asyncio.get_running_loop().run_in_executor(self._worker, self._look_up, texts)
+                body = await asyncio.shield(work)
+            finally:
+                self._waiting -= 1
+        except Refused as refused:
+            return web.json_response({"message": str(refused)}, status=refused.status)
+        return web.json_response(body, headers={"Cache-Control": "no-store"})
+
+    def _look_up(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """model: the title of its family, empty where it is not known. files: in the order of the node's list."""
+        family = source_family(texts["folder"], texts["name"])
+        entries = [_entry(net, family) for net in nets(self._conditions())]
+        return {"model": "" if family is None else family.name, "files": entries}
+
+
+def _entry(net: Net, family: Family | None) -> dict[str, Any]:
+    """fits: whether the MODEL takes it; None where one of the two families is not known."""
+    fits = None if net.family is None or family is None else family.takes(net.family)
+    return {
+        "name": net.name,
+        "family": "" if net.family is None else net.family.name,
+        "kind": net.kind,
+        "fits": fits,
+        "fault": net.fault,
+        "reads": net.reads,
+        "annotators": dict(net.annotators),
+    }
+
+
+def serve_pairing(conditions: Conditions) -> None:
+    """Add the route to the host's server, once."""
+    server = getattr(PromptServer, "instance", None)
+    if server is None or any(getattr(route, "path", "") == ROUTE for route in server.routes):
+        return
+    server.routes.post(ROUTE)(Pairing(conditions).respond)
