@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from control_loras import control_lora
 from host_server import HostServer
 from PIL import Image, ImageDraw
+from safetensors.torch import save_file
 from tiny_transformers import write_tiny
 
 from zeroctl_core import ControlStack, ControlUnit
@@ -48,6 +50,9 @@ def bench(
     links = []
     for number, (kind, name) in enumerate(sorted(_files())):
         target = checkpoints / thin_checkpoint_name if kind == "checkpoints" else controlnet_file("thin", seed=number)
+        if name.startswith("control_lora"):
+            target = scratch / name
+            save_file(control_lora("thin", dtype=torch.float16), target)
         links.append(server.base / "models" / kind / name)
         links[-1].symlink_to(target.resolve())
     folders = server.base / "models" / "annotators"

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from canvas import Canvas
+from control_loras import control_lora
 from demo_weights import are_shipped, write_random
 from header_only import write_checkpoint, write_control
 from host_server import HostServer
 from random_weights import save_controlnet_file, thin_checkpoint
+from safetensors.torch import save_file
 from web_graphs import HEADERS_OF_CHECKPOINTS, HEADERS_OF_NETS, SDXL_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,7 +108,11 @@ def _put_files(base: Path, host: Path) -> None:
         thin_checkpoint(base / "models" / "checkpoints" / name)
     names = {inputs["control_net_name"] for inputs in nodes if "control_net_name" in inputs}
     for seed, name in enumerate(sorted(name for name in names if not name.startswith("zeroctl/"))):
-        save_controlnet_file(base / "models" / "controlnet" / name, "thin", seed)
+        path = base / "models" / "controlnet" / name
+        if name.startswith("control_lora"):
+            save_file(control_lora("thin", dtype=torch.float16), path)
+        else:
+            save_controlnet_file(path, "thin", seed)
     save_controlnet_file(base / "models" / "controlnet" / SDXL_FILE, "narrowxl", 0)
     for name, (preset, union) in HEADERS_OF_NETS.items():
         write_control(base / "models" / "controlnet" / name, preset, union=union)
