@@ -7,7 +7,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import comfy.controlnet
 import comfy.model_management
@@ -18,6 +18,7 @@ from zeroctl_core.network.control_lora import ControlLora
 from zeroctl_core.network.of_model import NetOfModel, is_own
 
 from .control_net import HostControlModel, compute_dtypes, control_net_from, host_ops
+from .inputs import naming
 from .patched_weights import check_readable, patched_weights
 from .units import Unit
 
@@ -54,6 +55,9 @@ class ControlOfModel(comfy.controlnet.ControlNet):
         # the MODEL too, or it would make room
         comfy.model_management.load_models_gpu([model.current_patcher, control_net.control_model_wrapped])
         self.control_model, self.manual_cast_dtype = control_net.control_model, control_net.manual_cast_dtype
+
+    def deepclone_multigpu(self, load_device: torch.device, autoregister: bool = False) -> NoReturn:
+        raise ValueError(_on_several_devices(self.merging.net))
 
     def cleanup(self) -> None:
         self.control_model = self.merging.without_weights
@@ -160,13 +164,37 @@ def merging_of(control_net: Any) -> Merging | None:
 
 
 def with_weights(units: Sequence[Unit], model: Any) -> tuple[Unit, ...]:
-    """The units as they act on this MODEL (a ModelPatcher of the host), those made of its weights merged with it."""
+    """The units as they act on this MODEL (a ModelPatcher of the host), those made of its weights merged with it.
+
+    Raises `ValueError` for one of those where nobody says which MODEL is sampled, or where it runs on several devices.
+    """
 
     def merged(unit: Unit) -> Unit:
         merging = merging_of(unit.control_net)
-        return unit if merging is None else replace(unit, control_net=merging.control_net(model))
+        if merging is None:
+            return unit
+        with naming(unit.title):
+            _check_one_model(merging.net, model)
+            return replace(unit, control_net=merging.control_net(model))
 
     return tuple(map(merged, units))
+
+
+def _check_one_model(net: NetOfModel, model: Any) -> None:
+    if model is None:
+        raise ValueError(
+            f"{net.info.path.name} is made of the weights of the MODEL that is sampled, and a node calls that MODEL "
+            "past the sampler. Remove that node, or load a whole ControlNet."
+        )
+    if model.get_additional_models_with_key("multigpu"):
+        raise ValueError(_on_several_devices(net))
+
+
+def _on_several_devices(net: NetOfModel) -> str:
+    return (
+        f"{net.info.path.name} is made of the MODEL's weights and cannot run on several devices at once. Remove the "
+        "multi-GPU node, or load a whole ControlNet."
+    )
 
 
 def check_of_model(unit: Unit, model: Any) -> None:

@@ -203,7 +203,8 @@ class Hook:
         calls: Calls | None = options.get(CALLS)
         own_run = calls is None
         if calls is None:  # somebody calls the model outside a sampling run
-            calls = Calls(SamplingRun(units=self.units, guider=None, canvas=call.size, batch=x.shape[0]))
+            units = with_weights(self.units, model.current_patcher)
+            calls = Calls(SamplingRun(units=units, guider=None, canvas=call.size, batch=x.shape[0]))
         run = calls.run
         shapes = Shapes()
         arguments = (x, t, c_concat, c_crossattn)  # and two more, by position: other packs' wrappers may count them

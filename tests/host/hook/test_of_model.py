@@ -317,6 +317,23 @@ def test_an_interrupt_leaves_the_model_as_it_was_and_runs_leave_nothing(host, lo
     assert not names and len(lora.merging._made) == 1
 
 
+def test_what_cannot_be_merged_is_refused(host, lora, graph_of, model_of) -> None:
+    """A MODEL on several devices, as the host's MultiGPU node makes one; and a call that no sampler makes."""
+    model = host.run(
+        with_our_control(graph_of("narrow"), host.give(lora), host.give(picture())), keep={"model": ["ours", 0]}
+    )["model"]
+    several = model.clone()
+    several.set_additional_models("multigpu", [model_of("narrow").clone()])
+    with pytest.raises(NodeFailed, match="control 1: lora.safetensors is made of .* cannot run on several devices"):
+        latents(host, {**graph_of("narrow"), "model": host.give(several)})
+    with pytest.raises(ValueError, match="lora.safetensors is made of .* cannot run on several devices"):
+        lora.deepclone_multigpu(torch.device("cpu"))
+    options = {"wrappers": model.wrappers, "cond_or_uncond": [0]}
+    inputs = {"c_crossattn": torch.randn(1, 77, 768), "transformer_options": options}
+    with pytest.raises(ValueError, match="control 1: lora.safetensors .* a node calls that MODEL past the sampler"):
+        model.model.apply_model(torch.randn(1, 4, 8, 8), torch.tensor([1.0]), **inputs)
+
+
 # ---- MODELs whose weights are not plain numbers
 
 
