@@ -8,6 +8,7 @@ from ..connections import Connection
 from . import RULES
 
 N_SCALES = 13  # A1111 makes one scale for each of SD's connections and cuts the list for shorter nets
+OF_ADAPTER = (0.25, 0.62, 0.825, 1.0)
 
 
 @RULES.register("a1111_prompt")
@@ -17,8 +18,12 @@ def a1111_prompt(connections: Sequence[Connection]) -> list[float]:
     Source: the soft injection in scripts/hook.py of Mikubill/sd-webui-controlnet. Equal to `soft` on SD; on SDXL
     each weight is 0.825^3 = .5615 of it.
 
+    An adapter's four maps have scales of their own there: .25, .62, .825, 1.
+
     Raises `ValueError` for more than 13 connections, which A1111 has no scales for.
     """
+    if any(connection.stage == "input" for connection in connections):
+        return list(OF_ADAPTER)
     if len(connections) > N_SCALES:
         raise ValueError(
             f"the rule a1111_prompt has {N_SCALES} weights and this control {len(connections)} connections; "

@@ -209,12 +209,23 @@ def test_a_mask_and_weights_act_on_every_place(tmp_path) -> None:
     for one, other in zip(whole, half, strict=True):
         middle = one.shape[-1] // 2
         assert torch.equal(one[..., :middle], other[..., :middle]) and not other[..., middle:].any()
-    for rule, expected in {
-        "uniform": [1.0] * 4,
-        "resolution": [2.0, 2.0, 4.0, 4.0],
-        "only_middle": [0.0, 0.0, 0.0, 1.0],
-    }.items():
-        assert RULES[rule](net.base.connections) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "of_sd", "of_sdxl"),
+    [
+        ("uniform", [1, 1, 1, 1], [1, 1, 1, 1]),
+        ("resolution", [1, 2, 4, 8], [2, 2, 4, 4]),
+        ("resolution_normalised", [0.125, 0.25, 0.5, 1], [0.5, 0.5, 1, 1]),
+        ("only_middle", [0, 0, 0, 0], [0, 0, 0, 1]),
+        ("a1111_prompt", [0.25, 0.62, 0.825, 1], [0.25, 0.62, 0.825, 1]),  # scripts/hook.py
+        ("soft", [0.2601, 0.6806, 0.825, 1], [0.2601, 0.6806, 0.825, 1]),  # Advanced-ControlNet, run
+        ("diffusers_guess", [0.1, 0.2154, 0.4642, 1], [0.1, 0.2154, 0.4642, 1]),  # logspace(-1, 0, 4)
+    ],
+)
+def test_the_rules_weigh_its_four_maps(tmp_path, rule, of_sd, of_sdxl) -> None:
+    for kind, expected in (("full", of_sd), ("sdxl", of_sdxl)):
+        assert RULES[rule](adapter(tmp_path, kind).base.connections) == pytest.approx(expected, abs=5e-5)
 
 
 def controlnet_of(spec: UNetSpec) -> ControlNet:
