@@ -17,6 +17,7 @@ __all__ = [
     "family_of_base",
     "family_of_foreign",
     "family_of_model",
+    "halving_blocks",
     "unet_base",
 ]
 
@@ -59,6 +60,16 @@ def family_of_model(model: Any) -> Family:
     blocks = [blocks] * len(mults) if isinstance(blocks, int) else blocks
     connections = encoder_connections(config["model_channels"], mults, blocks)
     return Family(name, connections, config.get("context_dim"), config.get("adm_in_channels"))
+
+
+def halving_blocks(model: Any) -> frozenset[int]:
+    """Numbers of the blocks of a MODEL's encoder that halve their map; none where it is no such UNet."""
+    skips = family_of_model(model).connections[:-1]
+    return frozenset(
+        number
+        for number, (before, after) in enumerate(zip(skips, skips[1:], strict=False), 1)
+        if after.downsample > before.downsample
+    )
 
 
 def family_of_base(base: Base | AdapterBase) -> Family:

@@ -18,6 +18,7 @@ from torch import Tensor
 from zeroctl_core.control.steps import Steps
 from zeroctl_core.files.plural import plural
 
+from ..family import halving_blocks
 from ..idle import NeverApplied, idle_cause, idle_text
 from ..inputs import naming
 from ..network_control import adds_control
@@ -206,7 +207,7 @@ class Hook:
             units = with_weights(self.units, model.current_patcher)
             calls = Calls(SamplingRun(units=units, guider=None, canvas=call.size, batch=x.shape[0]))
         run = calls.run
-        shapes = Shapes()
+        shapes = Shapes(halving_blocks(model))
         arguments = (x, t, c_concat, c_crossattn)  # and two more, by position: other packs' wrappers may count them
 
         # a network of another pack may drop the control, which its code does not show

@@ -2,12 +2,13 @@
 
 `apply_control` pops from the end of "middle" and "output" and adds in place; where the shapes differ it logs one line
 and drops the control. Deep Shrink and its like change the size of h on the way. All encoder blocks run before the
-first pop, so the last `input_block_patch` of the call records what is there, and `pop` resizes to it.
+pop of a residual, so the last `input_block_patch` of the call records what is there, and `pop` resizes to it. What is
+added inside the encoder fits what the block before left, halved where the block halves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, SupportsIndex
 
 import torch.nn.functional as F
@@ -42,11 +43,22 @@ class WatchedControl(Control):
 
 
 class Shapes:
-    """Sizes (h, w) of the feature maps of one call: of every skip, and of what enters the middle block."""
+    """Sizes (h, w) of the feature maps of one call: of every skip, and of what enters the next block.
 
-    def __init__(self) -> None:
+    After the encoder the next block is the middle. halving: numbers of the encoder's blocks that halve the map.
+    """
+
+    def __init__(self, halving: Container[int] = ()) -> None:
         self.skips: list[tuple[int, int]] = []
         self.middle: tuple[int, int] | None = None
+        self._halving = halving
+
+    def of_block(self, block: int) -> tuple[int, int] | None:
+        """Of what a block of the encoder gives, from what entered it; None for the first, which takes the latent."""
+        if block == 0 or self.middle is None:
+            return None
+        height, width = self.middle
+        return (-(-height // 2), -(-width // 2)) if block in self._halving else (height, width)
 
     def record_skip(self, h: Tensor, options: dict[str, Any]) -> Tensor:
         self.skips.append((h.shape[-2], h.shape[-1]))
@@ -67,43 +79,43 @@ def recording(options: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
 
 
 class _Resizing(list["Tensor | None"]):
-    """A list whose `pop()` fits the residual to the size that was recorded for its place."""
+    """A list whose `pop()` fits the residual to the size of its place. size: of the nth that is popped, from 0."""
 
     def __init__(
         self,
         values: list[Tensor | None],
-        sizes: Callable[[], list[tuple[int, int]]],
+        size: Callable[[int], tuple[int, int] | None],
         notify: Callable[[tuple[int, int], tuple[int, int]], None],
     ) -> None:
         super().__init__(values)
-        self._sizes = sizes
+        self._size = size
         self._notify = notify
         self._popped = 0
 
     def pop(self, index: SupportsIndex = -1) -> Tensor | None:
         residual = super().pop(index)
+        want = self._size(self._popped)
         self._popped += 1
-        sizes = self._sizes()
-        if residual is None or self._popped > len(sizes):
+        if residual is None or want is None or residual.shape[-2:] == want:
             return residual
-        have, want = (residual.shape[-2], residual.shape[-1]), sizes[-self._popped]
-        if have == want:
-            return residual
+        have = residual.shape[-2], residual.shape[-1]
         self._notify(have, want)
         return F.interpolate(residual, size=want, mode="bilinear", align_corners=False)
 
 
 def resizing(control: Control, shapes: Shapes, notify: Callable[[tuple[int, int], tuple[int, int]], None]) -> Control:
-    """The control with "middle" and "output" as lists whose pop fits the recorded sizes, and calls `notify(have, want)`
-    where it did."""
+    """The control in lists whose pop fits the recorded sizes, and calls `notify(have, want)` where it did."""
 
-    def middle() -> list[tuple[int, int]]:
-        return [] if shapes.middle is None else [shapes.middle]
+    def of_skip(popped: int) -> tuple[int, int] | None:
+        return shapes.skips[-1 - popped] if popped < len(shapes.skips) else None
 
+    def of_middle(popped: int) -> tuple[int, int] | None:
+        return shapes.middle if popped == 0 else None
+
+    sizes = {"input": shapes.of_block, "middle": of_middle, "output": of_skip}
     return {
         **control,
-        "middle": _Resizing(control.get("middle", []), middle, notify),
-        "output": _Resizing(control.get("output", []), lambda: shapes.skips, notify),
+        **{place: _Resizing(control.get(place, []), size, notify) for place, size in sizes.items()},
     }
 
 
