@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from ..canvas.cells import PIXELS_PER_CELL
+from .image_strengths import ImageStrengths
 from .rows import Branches, Crop, Rows
 
 
@@ -39,11 +40,22 @@ def _touched(start: int, length: int, scale: float) -> slice:
     return slice(math.floor(start * scale), math.ceil((start + length) * scale))
 
 
-def rows_acted_on(weights: Sequence[float], branches: Branches, support: Support | None, rows: Rows) -> tuple[int, ...]:
-    """The rows on which a unit's factor is not 0: some weight, its branch, and something of its mask. None: no mask."""
+def rows_acted_on(
+    weights: Sequence[float],
+    branches: Branches,
+    support: Support | None,
+    rows: Rows,
+    strengths: ImageStrengths | None = None,
+) -> tuple[int, ...]:
+    """The rows on which a unit's factor is not 0: some weight, its branch, its image's strength, something of its mask.
+
+    `support=None`: no mask.
+    """
     if not any(weights):
         return ()
     visible = rows.seen_by(branches)
+    if strengths is not None:
+        visible = tuple(row for row in visible if strengths(rows.images[row]))
     if support is None:
         return visible
     return tuple(row for row in visible if support.meets(rows.images[row], rows.crops[row]))

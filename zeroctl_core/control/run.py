@@ -109,13 +109,13 @@ def index_of_rows(rows: Sequence[int], device: torch.device, cache: Cache) -> sl
     return cache.get((), ("index", *rows, device), lambda: torch.tensor(rows, device=device))
 
 
-def switch_of_rows(on: Sequence[bool], like: Tensor, cache: Cache) -> Tensor:
-    """1 for each row that is on and 0 for the others, [B, 1, 1, 1] on the device and in the dtype of `like`."""
+def factors_of_rows(factors: Sequence[float], like: Tensor, cache: Cache) -> Tensor:
+    """A factor for each row, [B, 1, ...] with as many dimensions, on the device and in the dtype of `like`."""
 
-    def switch() -> Tensor:
-        return torch.tensor(on, device=like.device, dtype=like.dtype).reshape(-1, 1, 1, 1)
+    def tensor() -> Tensor:
+        return torch.tensor(factors, device=like.device, dtype=like.dtype).reshape(-1, *(1,) * (like.ndim - 1))
 
-    return cache.get((), ("switch", *on, like.device, like.dtype), switch)
+    return cache.get((), ("factors", *factors, like.ndim, like.device, like.dtype), tensor)
 
 
 Place = tuple[int, Crop | None]

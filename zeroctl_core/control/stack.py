@@ -13,7 +13,7 @@ from ..connections import fits
 from ..residuals import Residuals
 from .acting import rows_acted_on
 from .rows import Rows
-from .run import Cache, Run, feature_of_rows, index_of_rows, mask_of_rows, switch_of_rows
+from .run import Cache, Run, factors_of_rows, feature_of_rows, index_of_rows, mask_of_rows
 from .unit import ControlUnit
 
 
@@ -99,7 +99,7 @@ class ControlStack:
             residuals = net(
                 x[at],
                 t[at],
-                context[at],
+                _context(units[0][0], context[at], own_rows, cache),
                 feature=feature_of_rows(net, image, own_rows, x, cache),
                 y=None if y is None else y[at],
             )
@@ -134,7 +134,7 @@ class ControlStack:
         acting = {}
         for index, unit in enumerate(self.units):
             weights = _weights(unit, sigma, run)
-            own_rows = rows_acted_on(weights, unit.branches, unit.support, rows)
+            own_rows = rows_acted_on(weights, unit.branches, unit.support, rows, unit.image_strengths)
             if own_rows:
                 acting[index] = _Acting(weights, own_rows)
         return acting
@@ -160,19 +160,29 @@ def _weights(unit: ControlUnit, sigma: float | None, run: Run | None) -> tuple[f
     return unit.scaled_weights(run.strength(unit.schedule, sigma))
 
 
+def _context(unit: ControlUnit, prompt: Tensor, rows: Rows, cache: Cache) -> Tensor:
+    """What the unit's net reads on these rows, [B, T, D]."""
+    own = unit.context
+    if own is None:
+        return prompt
+    return cache.get((own,), ("context", rows, prompt.device, prompt.dtype), lambda: own.of_rows(rows, prompt))
+
+
 def _factor(
     units: Sequence[WeightedUnit], place: int, *, rows: Rows, canvas: torch.Size, like: Tensor, cache: Cache
 ) -> float | Tensor:
-    """The sum over units of weight, branch and mask at one connection: a number, or a tensor that broadcasts to `like`.
+    """The sum over units of weight, branch, image's strength and mask at one connection.
+
+    A number, or a tensor that broadcasts to `like`.
 
     Adding the factors and not the products makes two half controls equal one to the bit.
     """
     factor: float | Tensor = 0.0
     for unit, weights in units:
         share: float | Tensor = weights[place]
-        visible = rows.seen_by(unit.branches)
-        if len(visible) < len(rows):
-            share = switch_of_rows([row in visible for row in range(len(rows))], like, cache) * share
+        of_rows = unit.row_strengths(rows)
+        if any(strength != 1.0 for strength in of_rows):
+            share = factors_of_rows(of_rows, like, cache) * share
         if unit.mask is not None:
             share = mask_of_rows(unit.mask, canvas, rows, like, cache) * share
         factor = factor + share

@@ -13,7 +13,9 @@ from ..canvas.mask import check_mask
 from ..connections import Connection, ConnectionWeights
 from ..residuals import Feature, Residuals
 from .acting import Support
-from .rows import BRANCHES, Branches
+from .image_strengths import ImageStrengths
+from .own_context import OwnContext
+from .rows import BRANCHES, Branches, Rows
 from .schedule import Schedule
 
 
@@ -49,7 +51,8 @@ class ControlUnit:
     `condition_image` is [n, C, H, W], C the channels that the network reads (3 for all published ones), and `mask`
     [m, 1, H, W] in 0..1, both in the coordinates of the canvas. Sample r of a batch uses image r mod n and mask
     r mod m. The mask may have any size. `weights=None` is uniform, `schedule=None` always open. `branches` says which
-    side of classifier-free guidance sees the control.
+    side of classifier-free guidance sees the control. `image_strengths` multiplies the strength for each sample;
+    `context` is read in the place of the prompt.
     `scan=False` looks at the shapes of image and mask alone: the values are checked. Where the mask is 0 is read in any
     case, so keep a mask on the CPU: it comes to the device at each size that it is asked for.
 
@@ -65,6 +68,8 @@ class ControlUnit:
     schedule: Schedule | None = None
     branches: Branches = "both"
     mask: Tensor | None = None
+    image_strengths: ImageStrengths | None = None
+    context: OwnContext | None = None
     scan: bool = True
     support: Support | None = field(init=False, repr=False, default=None)
     """Where the mask is not 0; None: everywhere."""
@@ -100,10 +105,18 @@ class ControlUnit:
             return (factor,) * len(self.net.base.connections)
         return tuple(factor * weight for weight in self.weights)
 
+    def row_strengths(self, rows: Rows) -> tuple[float, ...]:
+        """Of each row: 0 on a side that does not see the control, else the strength of its sample."""
+        visible = set(rows.seen_by(self.branches))
+        own = (1.0,) * len(rows) if self.image_strengths is None else self.image_strengths.of(rows.images)
+        return tuple(strength if row in visible else 0.0 for row, strength in enumerate(own))
+
     def shares_network_run(self, other: ControlUnit) -> bool:
-        """Whether one run of the network serves both units: the same network on an equal image."""
+        """Whether one run of the network serves both units: the same network on an equal image, with equal tokens."""
         mine, theirs = self.condition_image, other.condition_image
-        if self.net is not other.net:
+        if self.net is not other.net or (self.context is None) != (other.context is None):
+            return False
+        if self.context is not None and other.context is not None and not self.context.equals(other.context):
             return False
         if mine is theirs or mine.is_meta:
             return mine is theirs
