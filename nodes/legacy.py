@@ -72,6 +72,10 @@ def _cannot_say(unit: Unit) -> list[str]:
         lost.append("the vae")
     if unit.union:
         lost.append("the types of a union and their images")
+    if unit.image_strengths is not None:
+        lost.append("the strengths of single images")
+    if unit.context is not None:
+        lost.append("the context of its own")
     return lost
 
 

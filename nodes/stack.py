@@ -8,14 +8,16 @@ from torch import Tensor
 
 from zeroctl_core import MODES, Schedule
 from zeroctl_core.canvas import RESIZE_MODES
+from zeroctl_core.control.image_strengths import ImageStrengths
 from zeroctl_core.control.rows import BRANCHES, Branches
 from zeroctl_core.network.union_controlnet import UNION_TYPES
 
 from .host.acting_inputs import acting_inputs
 from .host.condition_doubts import condition_doubts
-from .host.inputs import check_choice, read_condition, read_mask
+from .host.inputs import check_choice, naming, read_condition, read_mask
 from .host.notices import own_notice
 from .host.on_canvas import title_here
+from .host.own_context import read_context
 from .host.schema import ComfyNode, NodeOutput, ScheduleSocket, StackSocket, UnionSocket, WeightsSocket, io, schema
 from .host.units import REPAINT, UnionCondition, Unit, UnitStack, WeightsChoice, switch
 
@@ -89,6 +91,25 @@ class ZeroctlControl(ComfyNode):
                     optional=True,
                     tooltip="Only for union nets: the type of the image, and more images with theirs.",
                 ),
+                io.String.Input(
+                    "image_strengths",
+                    default="",
+                    optional=True,
+                    tooltip="For batches: a strength for each latent, such as 1, 0.5, 0, or a curve over their numbers "
+                    "from 0, such as 1@0, 0@15. They multiply strength; nothing runs for 0.",
+                ),
+                io.Conditioning.Input(
+                    "context",
+                    optional=True,
+                    tooltip="What this net reads in the place of the prompt, such as the positive of InstantID: its "
+                    "face tokens. The controls beside it read the prompt.",
+                ),
+                io.Conditioning.Input(
+                    "context_negative",
+                    optional=True,
+                    tooltip="The same for the uncond side, such as the negative of InstantID. Without it both sides "
+                    "read context.",
+                ),
             ],
             outputs=[StackSocket.Output(display_name="stack", tooltip="This control behind those of the stack input.")],
         )
@@ -113,6 +134,9 @@ class ZeroctlControl(ComfyNode):
         mask: Any = None,
         vae: Any = None,
         union: Any = (),
+        image_strengths: str | None = "",
+        context: Any = None,
+        context_negative: Any = None,
     ) -> NodeOutput:
         check_choice("mode", mode, MODES)
         check_choice("resize", resize, RESIZE_MODES)
@@ -120,6 +144,8 @@ class ZeroctlControl(ComfyNode):
         mask, mask_note = (None, _without_mask(mask_feather, mask_invert)) if mask is None else read_mask(mask)
         union = tuple(union or ())
         doubts = _doubts(control_net, picture, union) if enabled and strength else []
+        with naming("image_strengths"):
+            strengths = ImageStrengths.parse(image_strengths or "")
         if any(condition.image is None and condition.type == REPAINT for condition in union):
             picture = picture.clamp(min=0.0)
         notes = [picture_note, *doubts, mask_note, *(condition.note for condition in union)]
@@ -143,6 +169,8 @@ class ZeroctlControl(ComfyNode):
             mask_invert=mask_invert,
             vae=vae,
             union=union,
+            image_strengths=strengths,
+            context=read_context(context, context_negative),
             enabled=enabled,
             notes=tuple(filter(None, notes)),
             made_by=title_here(TITLE),

@@ -63,7 +63,7 @@ def family_of_model(model: Any) -> Family:
 
 
 def halving_blocks(model: Any) -> frozenset[int]:
-    """Numbers of the blocks of a MODEL's encoder that halve their map; none where it is no such UNet."""
+    """Numbers of the blocks of a MODEL's encoder that halve their map; none in another architecture."""
     skips = family_of_model(model).connections[:-1]
     return frozenset(
         number

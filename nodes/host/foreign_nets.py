@@ -38,6 +38,7 @@ def check_patching(unit: Unit) -> None:
         text
         for text, applies in (
             ("a mask", unit.mask is not None),
+            ("strengths of images", unit.image_strengths is not None),
             (f"the weights {unit.weighting.name}", unit.weighting.name != "uniform"),
             (f"branches {unit.branches}", unit.branches != "both"),
         )

@@ -49,6 +49,9 @@ def idle_cause(unit: Unit, model: Any) -> str:
     weights = _weights(unit, model)
     if weights is not None and not any(weights):
         return f"its weights ({unit.weighting.name}) are 0 at every connection. Give one of them another value"
+    strengths = unit.image_strengths
+    if strengths is not None and strengths.is_zero:
+        return "its image_strengths are 0 for every latent. Give one of them another value"
     if unit.schedule.closed_throughout:
         return f"its curve is 0 throughout its window, {unit.schedule}. Give the curve another value there"
     return ""

@@ -12,6 +12,7 @@ from .foreign_nets import check_patching, foreign_name, foreign_weights, needs_v
 from .inputs import naming
 from .network_control import adds_control
 from .of_model import check_of_model
+from .own_context import check_context
 from .union_types import check_union, is_union
 from .units import Unit, UnitStack
 
@@ -40,6 +41,7 @@ def check_stack(stack: UnitStack, model: Any) -> None:
         if unit.enabled:
             with naming(unit.title):
                 check_union(unit)
+                check_context(unit)
                 if is_ours(unit.control_net):
                     _check_own(unit, family)
                     check_of_model(unit, model)

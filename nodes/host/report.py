@@ -112,7 +112,7 @@ def _active_steps(unit: Unit, model: Any) -> dict[str, str]:
 
 def _what(unit: Unit, model: Any) -> list[str]:
     choice = unit.weighting
-    lines = [f"strength {unit.strength:g}, mode {unit.mode}, branches {unit.branches}"]
+    lines = [f"strength {unit.strength:g}, mode {unit.mode}, branches {unit.branches}", *_of_its_own(unit)]
     if unit.weights is not None and MODES[unit.mode][0] != choice.name:
         lines.append(f"the weights socket ({choice.name}) wins over the mode's rule ({MODES[unit.mode][0]})")
     if not is_ours(unit.control_net):
@@ -143,6 +143,20 @@ def _what(unit: Unit, model: Any) -> list[str]:
             + ("" if unit.branches == "cond" else ": set branches to cond for that")
         )
     lines.append(_cost(net, unit, model))
+    return lines
+
+
+def _of_its_own(unit: Unit) -> list[str]:
+    lines = []
+    if unit.image_strengths is not None:
+        strengths = " ".join(
+            f"{value:.4g}" for value in unit.image_strengths.of(range(min(len(unit.image_strengths), 100)))
+        )
+        lines.append(f"times a strength for each latent, from the first: {strengths}")
+    if unit.context is not None:
+        sides = [unit.context.cond, *([] if unit.context.uncond is None else [unit.context.uncond])]
+        tokens = " and ".join(f"{side.shape[1]}" for side in sides)
+        lines.append(f"reads a context of its own in the place of the prompt: {tokens} tokens")
     return lines
 
 

@@ -55,6 +55,12 @@ def _is_vae(value: Any) -> bool:
     return hasattr(value, "encode") and hasattr(value, "decode") and not hasattr(value, "tokenize")
 
 
+def _is_conditioning(value: Any) -> bool:
+    return isinstance(value, (tuple, list)) and all(
+        isinstance(entry, (tuple, list)) and len(entry) == 2 and isinstance(entry[1], Mapping) for entry in value
+    )
+
+
 LINK = "Connect the output of"
 KINDS: Mapping[str, Kind] = {
     "MODEL": Kind(lambda value: hasattr(value, "get_model_object"), "a MODEL", f"{LINK} a checkpoint loader."),
@@ -71,6 +77,7 @@ KINDS: Mapping[str, Kind] = {
     "MASK": Kind(lambda value: isinstance(value, Tensor), "a MASK [B, H, W]", f"{LINK} a node that makes masks."),
     "LATENT": Kind(_is_latent, "a LATENT", f"{LINK} a node that makes latents."),
     "CLIP": Kind(lambda value: hasattr(value, "tokenize"), "a CLIP", f"{LINK} a checkpoint loader."),
+    "CONDITIONING": Kind(_is_conditioning, "a CONDITIONING", f"{LINK} a node that encodes a prompt, or of InstantID."),
     "VAE": Kind(_is_vae, "a VAE", f"{LINK} a VAE or checkpoint loader."),
     "ZEROCTL_STACK": Kind(_is_stack, "a stack of controls", f"{LINK} ControlNet Control or ControlNet Stack."),
     "ZEROCTL_WEIGHTS": Kind(

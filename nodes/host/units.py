@@ -9,6 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from zeroctl_core import MODES, RULES, Connection, ConnectionWeights, Schedule
+from zeroctl_core.control.image_strengths import ImageStrengths
+from zeroctl_core.control.own_context import OwnContext
 from zeroctl_core.control.rows import Branches
 from zeroctl_core.files.plural import plural
 from zeroctl_core.network.union_controlnet import UNION_TYPES
@@ -71,6 +73,7 @@ class Unit:
     mask: [B, H, W] in 0..1, 1 where the control acts; it covers the same extent as the image. None: everywhere.
     weights: None means the rule of `mode`. branches: resolved, never "from mode".
     Image and mask have been checked, see `inputs`: nothing behind the nodes scans their values again.
+    image_strengths: of each latent of a batch, times `strength`; None: 1. context: read in the place of the prompt.
     number: among all controls of a MODEL, see `numbered`; 0 before Apply.
     made_by: title of the node of the canvas that was filled in. node: id of the one that put it into the MODEL.
     """
@@ -88,6 +91,8 @@ class Unit:
     mask_invert: bool = False
     vae: Any = None
     union: tuple[UnionCondition, ...] = ()
+    image_strengths: ImageStrengths | None = None
+    context: OwnContext | None = None
     enabled: bool = True
     notes: tuple[str, ...] = ()
     number: int = 0
@@ -115,6 +120,8 @@ class Unit:
         images, masks = max(map(len, self.images)), 0 if self.mask is None else self.mask.shape[0]
         if images > 1:
             return plural(images, "condition image")
+        if self.image_strengths is not None and len(self.image_strengths) > 1:
+            return f"strengths of {len(self.image_strengths)} latents"
         return plural(masks, "mask") if masks > 1 else ""
 
     @property

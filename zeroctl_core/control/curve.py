@@ -38,8 +38,10 @@ class Curve:
         return start + (end - start) * share
 
     @classmethod
-    def parse(cls, text: str, interpolation: Interpolation, *, descending: bool, highest: float) -> Curve:
-        """Read `value@position` entries separated by commas, in the order in which sampling meets them.
+    def parse(
+        cls, text: str, interpolation: Interpolation, *, descending: bool, highest: float, order: str = "sampling"
+    ) -> Curve:
+        """Read `value@position` entries separated by commas, in the order of what the positions belong to.
 
         `descending` for positions that fall during sampling (sigma); all lie in 0..highest. Values may be negative.
 
@@ -57,10 +59,10 @@ class Curve:
                 if step == 0.0:
                     raise ValueError(f"curve: two points are at {position:g}; give every position one value")
                 if step < 0.0:
-                    order = "falling" if descending else "rising"
+                    direction = "falling" if descending else "rising"
                     raise ValueError(
                         f"curve: the point at {position:g} follows the one at {points[-1][0]:g}; "
-                        f"write the points in the order of sampling, with {order} positions"
+                        f"write the points in the order of {order}, with {direction} positions"
                     )
             points.append((position, value))
         points.sort()

@@ -41,7 +41,7 @@ class ImageStrengths:
         if not text.strip():
             return None
         if "@" in text:
-            return cls((), Curve.parse(text, interpolation, descending=False, highest=math.inf))
+            return cls((), Curve.parse(text, interpolation, descending=False, highest=math.inf, order="the latents"))
         return cls(tuple(_number(entry.strip(), place) for place, entry in enumerate(text.split(","))))
 
 

@@ -19,8 +19,10 @@ from torch import Tensor
 from zeroctl_core import Connection, ConnectionWeights, Crop, Rows
 from zeroctl_core.canvas.cells import PIXELS_PER_CELL
 from zeroctl_core.control.acting import Support, rows_acted_on
+from zeroctl_core.control.image_strengths import ImageStrengths
+from zeroctl_core.control.own_context import OwnContext
 from zeroctl_core.control.rows import Branches
-from zeroctl_core.control.run import Cache, index_of_rows, mask_of_rows
+from zeroctl_core.control.run import Cache, factors_of_rows, index_of_rows, mask_of_rows
 from zeroctl_core.files.plural import plural
 from zeroctl_core.residuals import times
 
@@ -30,6 +32,9 @@ from .call import Call
 from .lists import PLACES, Control
 
 __all__ = ["Foreign"]
+
+CONTEXT = "crossattn_controlnet"
+"""Of a call's conditions: what the host's ControlNets read, where it is given, in the place of the prompt."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Foreign:
         weights: ConnectionWeights | None,
         mask: Tensor | None,
         branches: Branches,
+        strengths: ImageStrengths | None = None,
+        context: OwnContext | None = None,
         connections: Sequence[Connection] = (),
     ) -> None:
         self._net = control_net.copy()
@@ -80,6 +87,8 @@ class Foreign:
         self._support = None if mask is None else Support(mask, (mask.shape[-2], mask.shape[-1]))
         self._cache = Cache()
         self._branches = branches
+        self._strengths = strengths
+        self._context = context
         self._connections = tuple(connections)
         self._patches = patches_network(self._net)
         self._hint: _Hint | None = None
@@ -93,14 +102,20 @@ class Foreign:
         the UNet, and where the net has no maps to mask.
         """
         weights = (strength,) if self._weights is None else tuple(strength * weight for weight in self._weights)
-        own_rows = rows_acted_on(weights, self._branches, self._support, call.rows)
+        own_rows = rows_acted_on(weights, self._branches, self._support, call.rows, self._strengths)
         if not own_rows:
             return None
+        if self._context is not None:
+            call = replace(call, cond={**call.cond, CONTEXT: self._tokens(self._context, call)})
         parts = self._parts(call, own_rows)
         if self._patches:
             return self._patched(call, parts, strength)
         control = _stacked([self._call(call, part, strength) for part in parts])
         return None if control is None else self._weighted(control, call, own_rows, -1.0 if strength < 0.0 else 1.0)
+
+    def _tokens(self, context: OwnContext, call: Call) -> Tensor:
+        key = ("context", call.rows, call.x.device, call.x.dtype)
+        return self._cache.get((context,), key, lambda: context.of_rows(call.rows, call.x))
 
     def _parts(self, call: Call, own_rows: Sequence[int]) -> list[_Part]:
         """The rows that see the control, in as few calls as the net allows: one, unless chunks see different pictures.
@@ -228,8 +243,11 @@ class Foreign:
         )
 
     def _times(self, value: Tensor, weight: float, call: Call, own_rows: Sequence[int]) -> Tensor:
-        """Weight and mask on the net's own rows, as rows of the whole call."""
+        """Weight, strengths of the images and mask on the net's own rows, as rows of the whole call."""
         batch = len(call.rows)
+        if self._strengths is not None:
+            factors = self._strengths.of([call.rows.images[row] for row in own_rows])
+            value = times(value, factors_of_rows(factors, value, self._cache))
         if self._mask is not None:
             value = times(value, self._mask_like(value, self._mask, call, call.rows.pick(own_rows)))
         value = times(value, weight)

@@ -287,6 +287,7 @@ class Hook:
             for kind, n in (
                 *(("condition image", image.shape[0]) for image in unit.images),
                 ("mask", 0 if unit.mask is None else len(unit.mask)),
+                ("image strength", 0 if unit.image_strengths is None else len(unit.image_strengths.numbers)),
             ):
                 if n > run.batch or (n and run.batch % n):
                     run.say_once(

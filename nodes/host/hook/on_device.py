@@ -102,6 +102,8 @@ class OnDevice:
                         mask=self._run.mask(
                             unit, canvas
                         ),  # on the CPU: its zeros are read without waiting for a device
+                        image_strengths=unit.image_strengths,
+                        context=unit.context,
                         scan=False,
                     )
                 )
@@ -160,6 +162,8 @@ class OnDevice:
             weights=foreign_weights(unit, model),
             mask=self._run.mask(unit, canvas),
             branches=unit.branches,
+            strengths=unit.image_strengths,
+            context=unit.context,
             connections=family_of_model(model).connections,
         )
 

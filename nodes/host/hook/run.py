@@ -94,10 +94,17 @@ class SamplingRun:
             return self._masks[key]
 
     def idle_cause(self, unit: Unit) -> str:
-        """What makes the unit's mask 0 on all of this run's canvas, for each of its samples; empty where nothing does.
+        """What makes the unit's mask 0 on all of this run's canvas, for each of its samples, or the strengths of all of
+        its images; empty where nothing does.
 
         An area of a conditioning may still miss what the mask holds, which only the run shows.
         """
+        strengths = unit.image_strengths
+        if strengths is not None and not any(strengths.of(range(self.batch))):
+            return (
+                f"its image_strengths are 0 for the {plural(self.batch, 'latent')} of this run. Give one of them "
+                "another value"
+            )
         mask = self.mask(unit, self.canvas)
         if mask is None:
             return ""

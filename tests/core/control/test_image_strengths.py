@@ -84,7 +84,7 @@ def test_its_length_is_the_batch_that_it_is_made_for() -> None:
         ("1, nan", "the strength of latent 1 is nan; write a number from -1000 to 1000"),
         ("inf", "the strength of latent 0 is inf"),
         ("1@0, 2", "'2' is not a point"),
-        ("1@3, 0@1", "write the points in the order of sampling, with rising positions"),
+        ("1@3, 0@1", "write the points in the order of the latents, with rising positions"),
         ("1@-1", "is at -1; positions are 0 or more"),
     ],
 )

@@ -374,12 +374,12 @@ def test_it_acts_on_sd_2_too_whose_unet_has_the_same_places(host, nets, graph_of
 def test_an_interrupted_run_and_twenty_more_leave_nothing(host, nets, graph_of, monkeypatch) -> None:
     preset, ours, _ = nets("light")
     net = host.run({"net": ours}, keep={"net": ["net", 0]})["net"]
-    graph, kept = with_our_control(graph_of(preset, steps=1), host.give(net), host.give(picture())), []
+    graph, maps_of_runs = with_our_control(graph_of(preset, steps=1), host.give(net), host.give(picture())), []
     encode = T2IAdapter.encode
 
     def watched(self: T2IAdapter, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         maps = encode(self, image)
-        kept.extend(weakref.ref(values) for values in maps)
+        maps_of_runs.extend(weakref.ref(values) for values in maps)
         return maps
 
     monkeypatch.setattr(T2IAdapter, "encode", watched)
@@ -395,5 +395,5 @@ def test_an_interrupted_run_and_twenty_more_leave_nothing(host, nets, graph_of, 
         inputs = {**graph["sampler"]["inputs"], "seed": seed}
         latents(host, {**graph, "sampler": {**graph["sampler"], "inputs": inputs}})
     gc.collect()
-    assert len(kept) == 4 * 22 and not any(values() is not None for values in kept)
+    assert len(maps_of_runs) == 4 * 22 and not any(values() is not None for values in maps_of_runs)
     assert torch.equal(first, latents(host, graph))
