@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from zeroctl_core import CheckpointError, ControlNet, load_controlnet
+from zeroctl_core import CheckpointError
 from zeroctl_core.checkpoint.control import load_control
 from zeroctl_core.checkpoint.of_model import is_of_model, load_of_model
 from zeroctl_core.files.weight_file import open_weight_file
 
-from .control_net import compute_dtypes, control_net_from, host_ops
+from .control_net import OwnNet, compute_dtypes, control_net_from, host_ops
 from .describe import dtype_name
 from .of_model import ControlOfModel, Merging, merging_of
 
@@ -46,7 +46,7 @@ def is_union_file(path: Path) -> bool:
     return any(key == UNION_KEY or key.endswith(f".{UNION_KEY}") for key in keys)
 
 
-def as_in_file(control_net: Any) -> ControlNet:
+def as_in_file(control_net: Any) -> OwnNet:
     """Our network with the weights of its file, which the host may hold in another dtype; as it is if trained since.
 
     Raises `ValueError` where the file is gone and what is in memory is not what it held, and for a net without weights.
@@ -57,7 +57,7 @@ def as_in_file(control_net: Any) -> ControlNet:
             f"{merging.net.info.path.name} is a {merging.net.kind}: it becomes a ControlNet with the MODEL that is "
             "sampled, and without one there is nothing to save. The file itself is all of it."
         )
-    net: ControlNet = control_net.control_model.net
+    net: OwnNet = control_net.control_model.net
     if net.info is None:
         return net
     in_memory = net.state_dict()
@@ -68,7 +68,7 @@ def as_in_file(control_net: Any) -> ControlNet:
             f"{net.info.path} is gone, and ComfyUI holds its {dtype_name(net.info.dtype)} weights as "
             f"{dtype_name(control_net.control_model.dtype)}: they cannot be saved as they were. Put the file back."
         )
-    original = load_controlnet(net.info.path, check_finite=False, mapped=False)
+    original = load_control(net.info.path, check_finite=False, mapped=False)
     original.global_average_pooling = net.global_average_pooling
     in_file = original.state_dict()
     same = in_file.keys() == in_memory.keys() and all(

@@ -20,7 +20,7 @@ from ..network.provenance import CheckpointInfo
 from ..network.t2i_adapter import LEVELS, AdapterBase, AdapterSpec, T2IAdapter
 from .loading import check_dtypes, main_dtype
 
-__all__ = ["adapter_base", "from_diffusers_adapter", "is_adapter", "load_t2i_adapter"]
+__all__ = ["adapter_base", "from_diffusers_adapter", "is_adapter", "load_t2i_adapter", "to_diffusers_adapter"]
 
 PREFIX = "adapter."
 PART = re.compile(r"body\.\d{1,2}\.(?:(?:body|resnets)\.\d{1,2}\.)?(?:block[12]|in_conv|out_conv)\.(?:weight|bias)")
@@ -106,6 +106,27 @@ def from_diffusers_adapter(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         elif match is not None:
             key = f"body.{int(match[1]) * blocks + int(match[2] or 0)}.{match[3]}"
         result[key] = value
+    return result
+
+
+def to_diffusers_adapter(values: Mapping[str, Tensor], spec: AdapterSpec) -> dict[str, Tensor]:
+    """The keys of diffusers, with the prefix `adapter.`, from those of the original release.
+
+    Raises `ValueError` for what the layout has no place for.
+    """
+    if spec.convolves_down or spec.kernel != 1:
+        raise ValueError(
+            "the diffusers layout has no place for an adapter that halves by convolutions or whose second convolutions "
+            "are wider than 1; save it in the ldm layout"
+        )
+    result = {}
+    for key, value in values.items():
+        match = re.fullmatch(r"body\.(\d+)\.(?:body\.(\d+)\.)?(.+)", key)
+        if match is not None:
+            level, block = (int(match[1]), match[2]) if spec.light else divmod(int(match[1]), spec.blocks)
+            is_block = match[3].startswith(("block1.", "block2."))
+            key = f"body.{level}.{f'resnets.{block}.' if is_block else ''}{match[3]}"
+        result[PREFIX + key] = value
     return result
 
 

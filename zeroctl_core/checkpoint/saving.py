@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ..bases import recognise
 from ..files.key_faults import named
@@ -16,7 +17,9 @@ from ..files.streamed_safetensors import n_bytes_of, stream_safetensors
 from ..files.written_whole import written_whole
 from ..network.controlnet import ControlNet
 from ..network.spec import LATENT_CHANNELS, EncoderSpec
+from ..network.t2i_adapter import T2IAdapter
 from ..version import __version__
+from .adapters import to_diffusers_adapter
 from .header import HEADER, POOLING_KEY
 from .layouts import LAYOUTS, to_diffusers
 
@@ -24,7 +27,7 @@ __all__ = ["save_controlnet"]
 
 
 def save_controlnet(
-    net: ControlNet,
+    net: ControlNet | T2IAdapter,
     path: str | os.PathLike[str],
     layout: str = "ldm",
     *,
@@ -32,6 +35,8 @@ def save_controlnet(
     provenance: Mapping[str, object] | None = None,
 ) -> Path:
     """Write a ControlNet as safetensors, in the LDM layout (without prefix) or the diffusers layout; return the path.
+
+    Of a T2I-Adapter, `ldm` is the layout of the original release.
 
     `dtype` is that of the weights in the file; None: each keeps its own. The header's metadata holds the spec, whether
     the net pools, where it came from and what `provenance` adds, as JSON, beside what the header of the loaded file
@@ -55,20 +60,27 @@ def save_controlnet(
     weights = {key: tensor.detach() for key, tensor in net.state_dict().items()}
     if empty := [key for key, tensor in weights.items() if tensor.is_meta]:
         raise ValueError(f"the network has no weights yet, it was built on meta ({named(empty)}); load them first")
-    _check_recoverable(net, {key: tuple(tensor.shape) for key, tensor in weights.items()})
-    if layout == "diffusers":
-        if net.spec.condition_form != "released":
-            raise ValueError(
-                f"the diffusers layout has no place for the {net.spec.condition_form!r} form of the condition encoder; "
-                "save it in the ldm layout"
-            )
-        weights = to_diffusers(weights, net.spec.num_res_blocks, 2 * len(net.spec.condition_widths))
+    weights = _in_layout(net, weights, layout)
     with written_whole(path, n_bytes_of(weights, dtype)) as part:
         stream_safetensors(part, weights, _header(net, layout, provenance or {}), dtype)
     return path
 
 
-def _leave_file(net: ControlNet, path: Path) -> None:
+def _in_layout(net: ControlNet | T2IAdapter, weights: dict[str, Tensor], layout: str) -> dict[str, Tensor]:
+    if isinstance(net, T2IAdapter):
+        return to_diffusers_adapter(weights, net.spec) if layout == "diffusers" else weights
+    _check_recoverable(net, {key: tuple(tensor.shape) for key, tensor in weights.items()})
+    if layout != "diffusers":
+        return weights
+    if net.spec.condition_form != "released":
+        raise ValueError(
+            f"the diffusers layout has no place for the {net.spec.condition_form!r} form of the condition encoder; "
+            "save it in the ldm layout"
+        )
+    return to_diffusers(weights, net.spec.num_res_blocks, 2 * len(net.spec.condition_widths))
+
+
+def _leave_file(net: ControlNet | T2IAdapter, path: Path) -> None:
     """Give the net its weights in memory of its own where they are mapped from this file."""
     info = net.info
     if info is None or not info.mapped or not info.path.exists() or not path.exists():
@@ -95,7 +107,7 @@ def _check_recoverable(net: ControlNet, shapes: Mapping[str, tuple[int, ...]]) -
         )
 
 
-def _header(net: ControlNet, layout: str, provenance: Mapping[str, object]) -> dict[str, str]:
+def _header(net: ControlNet | T2IAdapter, layout: str, provenance: Mapping[str, object]) -> dict[str, str]:
     source = {} if net.info is None else {"source": net.info.path.name, "source_layout": net.info.layout}
     own = {
         "base": net.base.name,

@@ -10,10 +10,19 @@ import pytest
 import torch
 from diffusers_twins import diffusers, unet_twin
 from random_weights import NARROW, SPECS, UNetSpec, adapter_shapes, random_state_dict, random_unet
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from zeroctl_core import CheckpointError, ControlNet, ControlStack, ControlUnit, Residuals, UNet, load_controlnet
+from zeroctl_core import (
+    CheckpointError,
+    ControlNet,
+    ControlStack,
+    ControlUnit,
+    Residuals,
+    UNet,
+    load_controlnet,
+    save_controlnet,
+)
 from zeroctl_core.bases import recognise
 from zeroctl_core.checkpoint.control import load_control
 from zeroctl_core.connections import Connection
@@ -359,3 +368,28 @@ def test_load_controlnet_names_who_reads_it(tmp_path) -> None:
     save_file(weights_of("full", "diffusers"), tmp_path / "t2i.safetensors")
     with pytest.raises(CheckpointError, match="seems to be a T2I-Adapter: .*Read it with load_control"):
         load_controlnet(tmp_path / "t2i.safetensors")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_adapter_holds_every_bit_in_both_layouts(tmp_path, kind) -> None:
+    for before in ("original", "diffusers"):
+        net = adapter(tmp_path, kind, before)
+        for layout, keys in (("ldm", "original"), ("diffusers", "diffusers")):
+            path = save_controlnet(net, tmp_path / f"{layout}.safetensors", layout)
+            in_file, expected = load_file(path), weights_of(kind, keys)
+            assert in_file.keys() == expected.keys()
+            assert all(torch.equal(in_file[key], value) for key, value in expected.items())
+            again = load_control(path)
+            assert isinstance(again, T2IAdapter) and again.spec == net.spec and again.info is not None
+            assert again.info.metadata["zeroctl.base"] == net.base.name
+
+
+def test_what_diffusers_has_no_place_for_is_not_saved_there(tmp_path) -> None:
+    spec = replace(adapter(tmp_path, "full").spec, kernel=3)
+    net = T2IAdapter(spec)
+    save_controlnet(net, tmp_path / "wide.safetensors")
+    assert load_control(tmp_path / "wide.safetensors").spec == spec
+    with pytest.raises(
+        ValueError, match="the diffusers layout has no place for an adapter that halves by convolutions"
+    ):
+        save_controlnet(net, tmp_path / "wide-diffusers.safetensors", "diffusers")

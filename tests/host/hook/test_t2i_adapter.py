@@ -7,6 +7,7 @@ import logging
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -397,3 +398,15 @@ def test_an_interrupted_run_and_twenty_more_leave_nothing(host, nets, graph_of, 
     gc.collect()
     assert len(maps_of_runs) == 4 * 22 and not any(values() is not None for values in maps_of_runs)
     assert torch.equal(first, latents(host, graph))
+
+
+@pytest.mark.parametrize(("kind", "layout"), [("full", "diffusers"), ("sdxl", "ldm")])
+def test_what_save_controlnet_writes_is_read_by_the_host(host, nets, graph_of, kind, layout) -> None:
+    preset, ours, _ = nets(kind)
+    saving = node("ZeroctlSaveControlNet", control_net=["net", 0], filename_prefix="controlnet/t2i", layout=layout)
+    path = Path(host.run({"net": ours, "save": saving}, keep={"path": ["save", 0]})["path"])
+    name = f"saved-{kind}.safetensors"
+    path.rename(host.base / "models" / "controlnet" / name)
+    graph, image = graph_of(preset), host.give(picture())
+    theirs = with_host_control(graph, node("ControlNetLoader", control_net_name=name), image)
+    assert largest_difference(latents(host, theirs), latents(host, with_our_control(graph, ours, image))) <= CLOSE
