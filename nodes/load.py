@@ -23,10 +23,10 @@ class ZeroctlLoadControlNet(ComfyNode):
             node_id="ZeroctlLoadControlNet",
             display_name="Load ControlNet (strict)",
             category="zeroctl/load",
-            description="Loads a Stable Diffusion 1.5, 2.1 or SDXL ControlNet in the LDM or diffusers layout. Every "
-            "key must be there with its shape; a file of another kind is named. The output works in ComfyUI's nodes "
-            "too.",
-            search_aliases=["control net", "controlnet loader"],
+            description="Loads a ControlNet or T2I-Adapter for Stable Diffusion 1.5, 2.1 or SDXL, in the layout of its "
+            "release or of diffusers. Every key must be there with its shape; a file of another kind is named. The "
+            "output works in ComfyUI's nodes too.",
+            search_aliases=["control net", "controlnet loader", "t2i adapter"],
             inputs=[
                 io.Combo.Input(
                     "control_net_name",

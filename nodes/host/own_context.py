@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import comfy.controlnet
@@ -26,7 +27,7 @@ CLIPTextEncodeControlnet."""
 def read_context(context: Any, negative: Any) -> OwnContext | None:
     """The tokens of two CONDITIONING; None where none is connected. Without `negative` both sides read the same.
 
-    Raises `ValueError` for a negative one alone, for several prompts in one, and for tokens that are not finite.
+    Raises `ValueError` for a negative one alone, for several tokens in one, and for tokens that are not finite.
     """
     if context is None:
         if negative is not None:
@@ -38,18 +39,23 @@ def read_context(context: Any, negative: Any) -> OwnContext | None:
 
 
 def _tokens(name: str, conditioning: Any) -> Tensor:
-    if len(conditioning) != 1:
+    """Of all prompts in a CONDITIONING, which InstantID gives the same tokens."""
+    every = [_of_prompt(name, *entry) for entry in conditioning]
+    if not every or not all(torch.equal(tokens, every[0]) for tokens in every[1:]):
         raise ValueError(
-            f"{name} has {plural(len(conditioning), 'prompt')}, and a control reads one. Connect a CONDITIONING from "
-            "before they were combined."
+            f"{name} has {plural(len(every), 'prompt')}, and a control reads one. Connect a CONDITIONING from before "
+            "they were combined."
         )
-    prompt, values = conditioning[0]
+    if not torch.isfinite(every[0]).all():
+        raise ValueError(f"{name} has tokens of NaN or infinity. Look at the node that made it.")
+    return every[0]
+
+
+def _of_prompt(name: str, prompt: Any, values: Mapping[str, Any]) -> Tensor:
     tokens = values.get(FOR_CONTROLS)
     tokens = prompt if tokens is None else tokens
     if not isinstance(tokens, Tensor):
         raise ValueError(f"{name} holds {in_words(tokens)} in the place of tokens. Look at the node that made it.")
-    if not torch.isfinite(tokens).all():
-        raise ValueError(f"{name} has tokens of NaN or infinity. Look at the node that made it.")
     return tokens
 
 

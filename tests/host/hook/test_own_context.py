@@ -104,6 +104,17 @@ def test_sides_of_other_lengths_are_one_run_on_the_rows_that_see_it(host, graph_
     assert torch.equal(alone, same)
 
 
+def test_prompts_with_the_same_tokens_are_one_context(host, graph_of, our_net, faces, conditioning_of) -> None:
+    """As InstantID hands on prompts that were combined."""
+    graph, image, net = graph_of("narrowxl"), host.give(picture()), host.give(our_net("narrowxl"))
+    combined = [*faces[0], *with_face(conditioning_of("narrowxl", seed=3), faces[0][0][1]["cross_attn_controlnet"])]
+    one, other = (
+        latents(host, with_our_control(graph, net, image, **reading(host, (positive, faces[1]))))
+        for positive in (faces[0], combined)
+    )
+    assert torch.equal(one, other)
+
+
 def test_the_report_says_it_and_a_plain_stack_names_what_it_loses(host, graph_of, our_net, faces) -> None:
     graph = with_our_control(
         graph_of("narrowxl"), host.give(our_net("narrowxl")), host.give(picture()), **reading(host, faces)
