@@ -8,6 +8,7 @@ import os
 import time
 import urllib.parse
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,13 @@ def test_a_link_that_the_host_lists_gives_a_family_and_nothing_else(lists: Lists
     finally:
         for name in links:
             (folder / f"{name}.safetensors").unlink()
+
+
+def test_200_requests_at_once_are_answered_or_sent_away(lists: Lists) -> None:
+    with ThreadPoolExecutor(200) as threads:
+        statuses = list(threads.map(lambda _: lists.send(json.dumps(SD15).encode())[0], range(200)))
+    assert set(statuses) <= {200, 503} and statuses.count(200) >= 16
+    assert lists.ask(**SD15)["model"] == "SD 1.5"
 
 
 def test_500_files_are_looked_at_in_seconds_and_once(lists: Lists) -> None:
