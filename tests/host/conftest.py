@@ -196,6 +196,16 @@ def graph_of(host: Host, model_of: Callable[..., Any], conditioning_of: Callable
     return make
 
 
+@pytest.fixture(scope="session")
+def acn(host: Host) -> Host:
+    """The host with ComfyUI-Advanced-ControlNet loaded."""
+    folder = os.environ.get("ZEROCTL_ACN")
+    if not folder:
+        pytest.skip("set ZEROCTL_ACN to a checkout of ComfyUI-Advanced-ControlNet that this host can load")
+    host.load_pack(Path(folder).expanduser())
+    return host
+
+
 @pytest.fixture()
 def images() -> torch.Tensor:
     """Two pictures of different content."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -512,16 +510,6 @@ def test_a_net_that_needs_a_vae_gets_it(host, graph_of, latent_net, thin_model) 
 
 
 # ---- other packs
-
-
-@pytest.fixture(scope="session")
-def acn(host: Host) -> Host:
-    """The host with ComfyUI-Advanced-ControlNet loaded."""
-    folder = os.environ.get("ZEROCTL_ACN")
-    if not folder:
-        pytest.skip("set ZEROCTL_ACN to a checkout of ComfyUI-Advanced-ControlNet that this host can load")
-    host.load_pack(Path(folder).expanduser())
-    return host
 
 
 def loaded_by_acn(acn: Host, file: str) -> dict[str, Any]:

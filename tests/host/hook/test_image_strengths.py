@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from control_graphs import CLOSE, counted, largest_difference, latents, picture, titles, with_our_control
+from control_graphs import (
+    CLOSE,
+    counted,
+    largest_difference,
+    latents,
+    picture,
+    titles,
+    with_host_control,
+    with_our_control,
+)
 from host_graphs import node
 from host_process import Host, NodeFailed
 
@@ -120,3 +129,36 @@ def test_a_number_of_strengths_that_does_not_fit_the_batch_is_said(host: Host, g
     (notice,) = result.sent("zeroctl.notice")
     assert "has 3 image strengths for 2 latents: latent r uses strength r mod 3" in notice["text"]
     assert "times a strength for each latent, from the first: 1 0 0.5" in result["report"]
+
+
+@pytest.mark.parametrize(
+    ("keyframes", "text"),
+    [
+        (node("LatentKeyframeGroup", index_strengths="0=1.0, 1=0.5, 3=0.25"), "1, 0.5, 0, 0.25"),
+        (
+            node(
+                "LatentKeyframeTiming",
+                batch_index_from=0,
+                batch_index_to_excl=4,
+                strength_from=1.2,
+                strength_to=0.0,
+                interpolation="linear",
+            ),
+            "1.2@0, 0@3",
+        ),
+    ],
+    ids=["group", "interpolation"],
+)
+def test_they_equal_the_latent_keyframes_of_advanced_controlnet(
+    acn, graph_of, controlnet_file, our_net, keyframes, text
+) -> None:
+    graph, image = graph_of(batch=4), acn.give(picture(batch=4))
+    graph["latent keyframes"] = keyframes
+    graph["keyframe"] = node("TimestepKeyframe", start_percent=0.0, latent_keyframe=["latent keyframes", 0])
+    file = controlnet_file("narrow", 0, torch.float32).name
+    theirs = node("ACN_ControlNetLoaderAdvanced", cnet=file, _tk_opt=["keyframe", 0])
+    expected = latents(acn, with_host_control(graph, theirs, image, strength=0.8))
+    net = acn.give(our_net("narrow"))
+    ours = latents(acn, with_our_control(graph_of(batch=4), net, image, strength=0.8, image_strengths=text))
+    assert largest_difference(expected, ours) <= CLOSE
+    assert largest_difference(ours, latents(acn, with_our_control(graph, net, image, strength=0.8))) > FELT
