@@ -114,6 +114,56 @@ def test_a_control_lora_follows_the_loras_of_the_model(host, graph_of, model_of,
         assert apart(expected, latents(host, with_our_control(graph, loaded(host, "lora", state), image))) <= EQUAL
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before apply", "after apply"])
+def test_load_lora_counts_wherever_it_stands(host, graph_of, form, after) -> None:
+    """A file as trainers write it, through the host's own node."""
+    state, unet, generator = control_lora("narrow"), random_unet("narrow"), torch.Generator().manual_seed(2)
+    file: State = {}
+    for key in ("input_blocks.1.0.in_layers.2", "middle_block.1.transformer_blocks.0.attn1.to_q"):
+        weight, rank = unet[f"{key}.weight"], 4
+        ones = (1, 1) if weight.ndim == 4 else ()
+        up = torch.randn(weight.shape[0], rank, *ones, generator=generator)
+        down = torch.randn(rank, *weight.shape[1:], generator=generator) / weight[0].numel() ** 0.5
+        name = f"lora_unet_{key.replace('.', '_')}"
+        file |= {f"{name}.lora_up.weight": up, f"{name}.lora_down.weight": down, f"{name}.alpha": torch.tensor(2.0)}
+        change = (up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
+        unet[f"{key}.weight"] = weight + 0.7 * (2.0 / rank) * change
+    path: Path = host.base / "models" / "loras" / "style.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    save_file(file, path)
+    style = node("LoraLoaderModelOnly", lora_name=path.name, strength_model=0.7)
+
+    def sampled(net: dict[str, Any], late: bool) -> Tensor:
+        graph = graph_of("narrow")
+        if late:
+            graph = with_our_control(graph, net, host.give(picture()))
+        source = graph["sampler"]["inputs"]["model"]
+        graph["style"] = {**style, "inputs": {**style["inputs"], "model": source}}
+        inputs = {**graph["sampler"]["inputs"], "model": ["style", 0]}
+        graph["sampler"] = {**graph["sampler"], "inputs": inputs}
+        return latents(host, graph if late else with_our_control(graph, net, host.give(picture())))
+
+    expected = sampled(loaded(host, "whole", merged(state, unet)), late=False)
+    without = sampled(loaded(host, "whole", merged(state, random_unet("narrow"))), late=False)
+    assert apart(expected, sampled(loaded(host, "lora", state), late=after)) <= EQUAL
+    assert apart(expected, without) > FELT
+
+
+def test_memory_is_short_where_the_host_says_so_and_where_the_card_is_small(host, model_of, monkeypatch) -> None:
+    import comfy.model_management as management
+
+    (room,) = [module for name, module in sys.modules.items() if name.endswith(".host.of_model")]
+    model, gib = model_of("narrow"), 2**30
+    monkeypatch.setattr(management, "minimum_inference_memory", lambda: 1 * gib)
+    for total, expected in ((8 * gib, False), (2 * gib, True)):
+        monkeypatch.setattr(management, "get_total_memory", lambda device, total=total: total)
+        assert room.memory_is_short(model, 1 * gib) is expected
+    monkeypatch.setattr(management, "get_total_memory", lambda device: 80 * gib)
+    for state in ("LOW_VRAM", "NO_VRAM"):
+        monkeypatch.setattr(management, "vram_state", management.VRAMState[state])
+        assert room.memory_is_short(model, 1)
+
+
 def test_the_report_names_the_form(host, graph_of, form) -> None:
     graph = with_our_control(graph_of("narrow"), loaded(host, "lora", control_lora("narrow")), host.give(picture()))
     text = host.run(graph, keep={"report": ["ours", 1]})["report"]
