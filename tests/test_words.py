@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from words import ROOT, faults, faults_of_code
+from words import ROOT, faults, faults_of_code, faults_of_prose
 
 
 def test_code_and_pages_keep_to_the_words_of_contributing():
@@ -54,6 +54,18 @@ def test_what_is_right_is_let_pass(tmp_path, monkeypatch, source):
     file = tmp_path / "file.py"
     file.write_text(source, encoding="utf-8")
     assert not list(faults_of_code(file))
+
+
+def test_ids_of_nodes_are_not_for_users(tmp_path, monkeypatch):
+    monkeypatch.setattr("words.ROOT", tmp_path)
+    (tmp_path / "nodes").mkdir()
+    code, page = tmp_path / "nodes" / "a.py", tmp_path / "README.md"
+    code.write_text(
+        '"""ZeroctlTile in words."""\nID = "ZeroctlTile"\nTEXT = "use ZeroctlTile for it"\n', encoding="utf-8"
+    )
+    page.write_text("[Tile](web/docs/ZeroctlTile.md) and ZeroctlCanny", encoding="utf-8")
+    assert [(fault[0], fault[2]) for fault in faults_of_code(code)] == [("id of a node", 3)]
+    assert [fault[3] for fault in faults_of_prose(page)] == ["ZeroctlCanny"]
 
 
 def test_the_readme_is_short():

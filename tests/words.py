@@ -1,7 +1,8 @@
 """What CONTRIBUTING says of words and shapes, counted: `python tests/words.py [FOLDER...]` names every place.
 
 Participles as names of variables, "is no" for "is not a", American spelling, "answers" for "returns", Google's
-`Raises:` blocks, calls with more than five positional arguments, dataclasses that take more than five fields so.
+`Raises:` blocks, calls with more than five positional arguments, dataclasses that take more than five fields so, ids of
+nodes where a user reads.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ ANSWERS = re.compile(r"\banswers\b", re.IGNORECASE)
 AMERICAN = re.compile(r"\b(?:colou?rful|gr[ae]y|cent(?:er|re)(?:s|ed)?|color(?:s|ed|ing)?|colour(?:s|ed|ing)?)\b")
 BRITISH = re.compile(r"^(?:colour|grey|centre)")
 IN_CODE = re.compile(r"```.*?```|`[^`]*`|\]\([^)]*\)|<[^>]+>|\b\w+[._/]\w[\w./]*", re.DOTALL)
+NODE_ID = re.compile(r"\bZeroctl[A-Z]\w*")
+ADDRESS = re.compile(r"\]\([^)]*\)")
+READ_BY_USERS = ("README.md", "docs", "web/docs")
 ONE_KIND = frozenset("max min zip print executor _affine joinpath Sequential line ellipse text".split())
 MOST = 5  # positional arguments of a call, and fields of a dataclass by position
 
@@ -42,6 +46,7 @@ def faults_of_code(file: Path) -> Iterator[Fault]:
     """Every fault of a Python file, its prose (docstrings, comments, messages) among it."""
     source = file.read_text(encoding="utf-8")
     name, tree = str(file.relative_to(ROOT)), ast.parse(source)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in PARTICIPLES:
             yield "participle as a name", name, node.lineno, node.id
@@ -53,14 +58,18 @@ def faults_of_code(file: Path) -> Iterator[Fault]:
             yield "dataclass by position", name, node.lineno, f"{node.name} ({number} fields)"
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield from _faults_of_text(node.value, name, node.lineno, is_prose=" " in node.value)
+            if " " in node.value and id(node) not in docstrings and name.startswith(("nodes", "zeroctl_core")):
+                yield from _node_ids(node.value, name, node.lineno)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             yield from _faults_of_text(token.string, name, token.start[0], is_prose=True)
 
 
 def faults_of_prose(file: Path) -> Iterator[Fault]:
-    text = file.read_text(encoding="utf-8")
-    yield from _faults_of_text(text, str(file.relative_to(ROOT)), 1, is_prose=True)
+    text, name = file.read_text(encoding="utf-8"), str(file.relative_to(ROOT))
+    yield from _faults_of_text(text, name, 1, is_prose=True)
+    if name.startswith(READ_BY_USERS):
+        yield from _node_ids(ADDRESS.sub(lambda match: " " * len(match[0]), text), name, 1)
 
 
 def _faults_of_text(text: str, name: str, line: int, is_prose: bool) -> Iterator[Fault]:
@@ -78,6 +87,12 @@ def _faults_of_text(text: str, name: str, line: int, is_prose: bool) -> Iterator
             is_option = text.strip() == match[0] or plain[match.end() : match.end() + 1] == ":"  # a name, not a word
             if not BRITISH.match(match[0]) and not is_option:
                 yield "spelling", name, place(match), match[0]
+
+
+def _node_ids(text: str, name: str, line: int) -> Iterator[Fault]:
+    """A user sees titles, and finds no node by its id."""
+    for match in NODE_ID.finditer(text):
+        yield "id of a node", name, line + text.count("\n", 0, match.start()), match[0]
 
 
 def _is_plain(call: ast.Call) -> bool:

@@ -30,6 +30,7 @@ HOST_GROUPS = 32  # what the host asks for in every GroupNorm of this network
 class ZeroctlTiny(comfy.supported_models_base.BASE):
     """What the host has to know of a family: eps-prediction on Stable Diffusion's schedule, in its latent."""
 
+    title = BASES["tiny"].title  # in messages
     unet_extra_config = {"num_heads": -1, "num_head_channels": SPEC.head_channels}
     latent_format = comfy.latent_formats.SD15
 

@@ -86,7 +86,7 @@ def test_the_hosts_list_has_no_such_name(host: Host) -> None:
 def test_a_control_for_stable_diffusion_is_refused(host: Host, our_net: Any) -> None:
     graph = controlled(host, demo_graph(), "ours")
     graph["ours net"] = host.give(our_net("thin"))
-    with pytest.raises(NodeFailed, match="is a control for .*the MODEL is ZeroctlTiny"):
+    with pytest.raises(NodeFailed, match="is a control for .*the MODEL is zeroctl tiny"):
         latents(host, graph)
 
 
