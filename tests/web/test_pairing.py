@@ -141,3 +141,37 @@ def test_a_new_node_takes_what_fits_and_leaves_the_list_of_others_alone(canvas: 
     names = new.evaluate("node => [...node.widgets.find(w => w.name === 'control_net_name').options.values]")
     assert names[:2] == [XL_CANNY, PROMAX] and sorted(names) == sorted(before)
     assert pairing.listed() == before and pairing.queued() == PROMAX
+
+
+def test_the_model_is_found_through_subgraphs(canvas: Canvas) -> None:
+    pairing = Pairing(canvas, checkpoint="a15", file=XL_CANNY)
+    pairing.says("SDXL net, but the MODEL is SD 1.5", group=3)
+    inside = """kind => {
+        const node = app.graph.nodes.find(n => n.type === kind);
+        return app.canvas.graph.convertToSubgraph(new Set([node])).node.id;
+    }"""
+    canvas.page.evaluate(inside, "CheckpointLoaderSimple")
+    canvas.page.wait_for_timeout(1000)
+    pairing.choose("annotator", "none")
+    pairing.says("SDXL net, but the MODEL is SD 1.5", group=3)
+    # the node inside, the loader outside
+    pairing = Pairing(canvas, checkpoint="axl", file=CANNY)
+    pairing.says("SD 1.5 net, but the MODEL is SDXL", group=3)
+    holder = canvas.page.evaluate(inside, "ZeroctlControlNet")
+    canvas.page.evaluate(
+        """id => {
+        const holder = app.graph.getNodeById(id);
+        if (app.canvas.openSubgraph.length > 1) app.canvas.openSubgraph(holder.subgraph, holder);
+        else app.canvas.openSubgraph(holder.subgraph);
+    }""",
+        holder,
+    )
+    canvas.page.wait_for_function(
+        f"""() => {{ const node = app.canvas.graph.nodes.find(n => n.type === 'ZeroctlControlNet');
+        const row = node?.widgets.find(w => w.name === 'zeroctl_pairing').element;
+        return row?.textContent.includes('SD 1.5 net, but the MODEL is SDXL')
+            && row.isConnected && document.querySelector('{ROW}')?.dataset.group === '3'; }}""",
+        timeout=30_000,
+    )
+    canvas.frontend.picture("pairing-subgraph")
+    canvas.page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")
