@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 
@@ -15,10 +16,12 @@ from zeroctl_core.files.weight_file import open_weight_file
 from .control_net import OwnNet, compute_dtypes, control_net_from, host_ops
 from .describe import dtype_name
 from .of_model import ControlOfModel, Merging, merging_of
+from .paths import fingerprint
 
 __all__ = ["as_in_file", "is_union_file", "load_file"]
 
 UNION_KEY = "task_embedding"
+_MERGINGS: WeakValueDictionary[str, Merging] = WeakValueDictionary()
 
 
 def load_file(path: Path) -> Any:
@@ -29,12 +32,21 @@ def load_file(path: Path) -> Any:
     Raises what `load_control` raises.
     """
     if is_of_model(path):
-        return ControlOfModel(Merging(load_of_model(path, mapped=False)))
+        return ControlOfModel(_merging(path))
     net = load_control(path, mapped=False, ops=lambda base, in_file: host_ops(*compute_dtypes(in_file), base.name))
     assert net.info is not None
     dtype, manual_cast = compute_dtypes(net.info.dtype)
     # converted once here instead of at every step
     return control_net_from(net.to(dtype), manual_cast, lambda: load_file(path))
+
+
+def _merging(path: Path) -> Merging:
+    """One for every loader of a file: its weights are read once, and merged once with a MODEL."""
+    key = fingerprint(path)
+    merging = _MERGINGS.get(key)
+    if merging is None:
+        merging = _MERGINGS[key] = Merging(load_of_model(path, mapped=False))
+    return merging
 
 
 def is_union_file(path: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from control_graphs import counted, largest_difference, latents, picture, with_host_control, with_our_control
+from control_graphs import CONTROL, counted, largest_difference, latents, picture, with_host_control, with_our_control
 from control_loras import control_lora, merged
 from host_graphs import node
 from host_models import cut_model, flux_model
@@ -239,6 +239,29 @@ def test_a_second_run_with_the_same_model_merges_nothing(host, graph_of, model_o
         assert len(names) == 2
         assert torch.equal(latents(host, sampled), first) and len(names) == 2
     assert torch.equal(first, second) and largest_difference(first, third) > FELT
+
+
+def test_two_loaders_of_one_file_share_what_is_read_merged_and_computed(host, graph_of, model_of) -> None:
+    file = loaded(host, "lora", control_lora("narrow"))
+    graph = {**graph_of("narrow"), "first": file, "second": file, "image": host.give(picture())}
+    controls = {}
+    for name, before in (("first", {}), ("second", {"stack": ["first control", 0]})):
+        inputs = {**CONTROL, "control_net": [name, 0], "image": ["image", 0], "strength": 0.5, **before}
+        controls[f"{name} control"] = node("ZeroctlControl", **inputs)
+    apply = node("ZeroctlApply", model=["model", 0], stack=["second control", 0], if_never_applied="warn")
+    graph |= {**controls, "ours": apply}
+    graph["sampler"]["inputs"]["model"] = ["ours", 0]
+    with merges() as names:
+        result = host.run(graph, keep={"latent": ["sampler", 0], "net": ["second", 0]})
+    assert names == ["lora.safetensors"]
+    whole = with_our_control(graph_of("narrow"), host.give(result["net"]), host.give(picture()))
+    assert apart(latents(host, whole), result["latent"]["samples"]) <= EQUAL
+    with counted(result["net"].merging.control_net(model_of("narrow")).control_model.net) as calls:
+        latents(host, graph)
+    assert calls == [2, 2]
+    save_file({**control_lora("narrow", seed=9)}, host.base / "models" / "controlnet" / "lora.safetensors")
+    other = host.run({"net": file}, keep={"net": ["net", 0]})["net"]
+    assert other.merging is not result["net"].merging
 
 
 def test_what_was_merged_goes_with_the_models_that_were_sampled(host, model_of) -> None:
