@@ -53,7 +53,8 @@ def family_of_model(model: Any) -> Family:
     """The family of a host's ModelPatcher (or BaseModel), read from the configuration its loader detected."""
     inner = getattr(model, "model", model)
     config = inner.model_config.unet_config
-    name = getattr(inner.model_config, "title", type(inner.model_config).__name__)
+    kind = type(inner.model_config)  # a config itself gives None for any name
+    name = getattr(kind, "title", kind.__name__)
     if "channel_mult" not in config or "model_channels" not in config:
         return Family(name, (), config.get("context_dim"), None)
     mults, blocks = config["channel_mult"], config["num_res_blocks"]
