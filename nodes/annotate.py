@@ -114,9 +114,13 @@ def _node(annotator: Annotator) -> type[ComfyNode]:
                     picture,
                     *([mask] if annotator.kind == "masked" else []),
                     *([model_input(annotator.task)] if annotator.task else []),
-                    *(setting_input(param) for param in annotator.params if not param.added),
+                    *(setting_input(param, annotator.networks) for param in annotator.params if not param.added),
                     resolution_input(RESOLUTION if annotator.resizable else 0),
-                    *([download_input()] if annotator.networks or annotator.task else []),
+                    *(
+                        [download_input(network=annotator.networks.get("", ""))]
+                        if annotator.networks or annotator.task
+                        else []
+                    ),
                     *([drawing] if annotator.reads_mask else []),
                     *(setting_input(param) for param in annotator.params if param.added),
                 ],

@@ -39,14 +39,16 @@ from .host.annotators.inputs import (
 from .host.annotators.poses import tell_of_poses
 from .host.inputs import check_choice, check_number
 from .host.preview import preview
-from .host.schema import BoxesSocket, ComfyNode, NodeOutput, PoseKeypointsSocket, io, schema
+from .host.schema import BoxesSocket, ComfyNode, NodeOutput, PoseKeypointsSocket, io, option, schema
 
 STICK_SCALES = ["1", "auto_xinsir", "2", "3", "4", "6", "8"]
 
 
 def _side(name: str) -> Any:
-    return io.Int.Input(
+    return option(
+        io.Int,
         name,
+        advanced=True,
         default=0,
         min=0,
         max=RESOLUTIONS[1],
@@ -115,8 +117,10 @@ class ZeroctlPoseDraw(ComfyNode):
                     tooltip="Factor on OpenPose's width of limbs and joints, 4 pixels. auto_xinsir: that of xinsir's "
                     "SDXL model, 2 from 500 pixels on.",
                 ),
-                io.Float.Input(
+                option(
+                    io.Float,
                     "limb_gain",
+                    advanced=True,
                     default=0.6,
                     min=0.0,
                     max=1.0,
@@ -193,8 +197,10 @@ class ZeroctlPose(ComfyNode):
                 *(setting_input(param) for param in POSE_PARAMS),
                 resolution_input(512),
                 download_input(),
-                io.Combo.Input(
+                option(
+                    io.Combo,
                     "keypoints_as",
+                    advanced=True,
                     options=list(DIALECTS),
                     default=DIALECTS[0],
                     tooltip="The form of the key points: for ComfyUI's nodes, or for those of comfyui_controlnet_aux "

@@ -9,7 +9,7 @@ from zeroctl_core.network.noise_levels import sd_percent_to_sigma, sd_sigmas
 
 from .host.inputs import check_choice
 from .host.notices import own_notice
-from .host.schema import ComfyNode, NodeOutput, ScheduleSocket, io, schema
+from .host.schema import ComfyNode, NodeOutput, ScheduleSocket, io, option, schema
 from .host.units import without_control
 
 POINTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -56,14 +56,18 @@ class ZeroctlSchedule(ComfyNode):
                     tooltip="Strength over time as value@position, for example 1@0, 0.6@0.5, 0@0.8. Empty: constant. "
                     "Positions are in the unit; beyond the ends the curve is constant.",
                 ),
-                io.Combo.Input(
+                option(
+                    io.Combo,
                     "interpolation",
+                    advanced=True,
                     options=list(INTERPOLATIONS),
                     default="linear",
                     tooltip="How the curve goes from point to point.",
                 ),
-                io.Int.Input(
+                option(
+                    io.Int,
                     "steps",
+                    advanced=True,
                     default=0,
                     min=0,
                     max=10000,

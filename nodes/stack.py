@@ -18,7 +18,17 @@ from .host.inputs import check_choice, naming, read_condition, read_mask
 from .host.notices import own_notice
 from .host.on_canvas import title_here
 from .host.own_context import read_context
-from .host.schema import ComfyNode, NodeOutput, ScheduleSocket, StackSocket, UnionSocket, WeightsSocket, io, schema
+from .host.schema import (
+    ComfyNode,
+    NodeOutput,
+    ScheduleSocket,
+    StackSocket,
+    UnionSocket,
+    WeightsSocket,
+    io,
+    option,
+    schema,
+)
 from .host.units import REPAINT, UnionCondition, Unit, UnitStack, WeightsChoice, switch
 
 TITLE = "ControlNet Control"
@@ -54,22 +64,30 @@ class ZeroctlControl(ComfyNode):
                 io.Boolean.Input(
                     "enabled", default=True, tooltip="Off: this control stays in the graph and does nothing."
                 ),
-                io.Combo.Input(
+                option(
+                    io.Combo,
                     "branches",
+                    advanced=True,
                     options=[FROM_MODE, *BRANCHES],
                     default=FROM_MODE,
                     tooltip="Which side of the guidance sees the control. cond alone costs half and follows harder.",
                 ),
-                io.Float.Input(
+                option(
+                    io.Float,
                     "mask_feather",
+                    advanced=True,
                     default=0.0,
                     min=0.0,
                     max=1024.0,
                     step=1.0,
                     tooltip="Pixels over which the edge of the mask fades.",
                 ),
-                io.Boolean.Input(
-                    "mask_invert", default=False, tooltip="Act where the mask is 0 instead of where it is 1."
+                option(
+                    io.Boolean,
+                    "mask_invert",
+                    advanced=True,
+                    default=False,
+                    tooltip="Act where the mask is 0 instead of where it is 1.",
                 ),
                 StackSocket.Input(
                     "stack",

@@ -12,7 +12,7 @@ from zeroctl_core.files.plural import plural
 from .host.control_net import is_ours
 from .host.controls_ahead import bases_ahead
 from .host.inputs import check_choice, naming
-from .host.schema import ComfyNode, NodeOutput, WeightsSocket, io, schema
+from .host.schema import ComfyNode, NodeOutput, WeightsSocket, io, option, schema
 from .host.units import WeightsChoice
 
 MOST_LINES = 100
@@ -38,8 +38,10 @@ class ZeroctlWeights(ComfyNode):
                     tooltip="uniform: 1 everywhere. resolution: 64/h of the paper. soft: 0.825^(n-i). a1111_prompt: "
                     "A1111's soft weights. only_middle: the middle block alone.",
                 ),
-                io.Combo.Input(
+                option(
+                    io.Combo,
                     "base",
+                    advanced=True,
                     options=["auto", *BASES],
                     default="auto",
                     tooltip="auto: whatever net these weights meet. A name: refuse nets of another base.",

@@ -47,6 +47,10 @@ def object_info(server: HostServer) -> dict[str, Any]:
     ours = {node_id: everything[node_id] for node_id in everything if node_id.startswith("Zeroctl")}
     for node_id, name in FILES_OF_THIS_MACHINE:
         _all_inputs(ours[node_id])[name][1]["options"] = []
+    for options in (spec[1] for node in ours.values() for spec in _all_inputs(node).values() if len(spec) > 1):
+        options.pop("zeroctl_absent", None)  # what is not on this machine
+        if "advanced" in options:
+            options["advanced"] = options.pop("advanced")  # last, as older hosts have what they do not know
     return {node_id: {field: ours[node_id][field] for field in TOLD_BY_ALL} for node_id in sorted(ours)}
 
 

@@ -27,6 +27,17 @@ def files_named(name: str, root: Path) -> Iterator[Path]:
 
     Links are followed, each folder is entered once; hidden folders are left out, half downloads among them.
     """
+    for folder, files in _walk(root):
+        if name in files:
+            yield folder / name
+
+
+def names_below(roots: Iterable[Path]) -> frozenset[str]:
+    """The names of all files below these folders, as `files_named` would find them."""
+    return frozenset(name for root in roots for _, files in _walk(root) for name in files)
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
     entered: set[tuple[int, int]] = set()
     for folder, subfolders, files in os.walk(root, followlinks=True):
         try:
@@ -40,8 +51,7 @@ def files_named(name: str, root: Path) -> Iterator[Path]:
             continue
         entered.add(identity)
         subfolders[:] = sorted(subfolder for subfolder in subfolders if not subfolder.startswith("."))
-        if name in files:
-            yield Path(folder, name)
+        yield Path(folder), files
 
 
 def network_copies(network: Network, roots: Iterable[Path]) -> Iterator[Path]:

@@ -30,6 +30,7 @@ PARAMS = (
         step=14,
         help="Short side in pixels at which the net sees the picture. Depth Anything was trained at 518, DPT and "
         "ZoeDepth at 384. Higher values show finer detail, may lose large forms, and cost time and memory.",
+        advanced=True,
     ),
     Choice(
         "normalise",
@@ -38,6 +39,7 @@ PARAMS = (
         "percentile: the farthest 15 % are black and the nearest 2 % white, as in the released ZoeDepth annotator; for "
         "pictures with a sky or one very near thing. batch: minmax over all pictures together, for video, where one "
         "of its own for each frame flickers.",
+        advanced=True,
     ),
     Choice(
         "invert",

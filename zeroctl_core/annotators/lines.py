@@ -58,6 +58,7 @@ PARAMS = (
         range=(0.01, 20.0),
         step=0.01,
         help="For mlsd: shorter lines are dropped, in pixels of the network's map, which is half the image's size.",
+        advanced=True,
     ),
     Param(
         "thickness",

@@ -28,6 +28,7 @@ PARAMS = (
         False,
         help="The same pixels as other packs: they take red for blue in L, so that pure red is 82 instead of 136 and "
         "pure blue 136 instead of 82, and they truncate after gamma instead of rounding.",
+        advanced=True,
     ),
 )
 

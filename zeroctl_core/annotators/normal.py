@@ -43,6 +43,7 @@ PARAMS = (
         "of 1 is one 8-bit level per pixel, and white lies 325 pixels before black, which suits a subject about 650 "
         "pixels wide; raise it in proportion for larger pictures. ControlNet 1.0 was trained on MiDaS's own values, "
         "which often span a thousand and more: try 1000 for midas_cn10.",
+        advanced=True,
     ),
     Switch(
         "invert",

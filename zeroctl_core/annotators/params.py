@@ -16,6 +16,7 @@ class Param:
     """One number in `range`, both ends included; a whole one when `default` is an `int`. `step` is for sliders.
 
     `added`: came to an annotator that workflows were saved with; its default is what they had, its input the last.
+    `advanced`: few touch it, and front ends fold it away until they are asked.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Param:
     step: int | float
     help: str
     added: bool = False
+    advanced: bool = False
 
     def check(self, owner: str, value: object) -> None:
         """Raises `ValueError` for what is not a number in the range; nothing is clamped."""
@@ -45,6 +47,7 @@ class Choice:
     _: KW_ONLY
     help: str
     added: bool = False
+    advanced: bool = False
 
     @property
     def default(self) -> str:
@@ -65,6 +68,7 @@ class Switch:
     _: KW_ONLY
     help: str
     added: bool = False
+    advanced: bool = False
 
     def check(self, owner: str, value: object) -> None:
         """Raises `ValueError` for anything but True and False."""

@@ -42,11 +42,13 @@ PARAMS = (
         range=(1, 10),
         step=1,
         help="Steps of grey above black where soft edges are safe; training maps had 2.",
+        advanced=True,
     ),
     Switch(
         "safe_scribble",
         False,
         help="Use the steps of grey for strokes, too, which changes the strokes. Training maps had none.",
+        advanced=True,
     ),
 )
 

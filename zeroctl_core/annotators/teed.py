@@ -23,6 +23,7 @@ PARAMS = (
         step=1,
         help="Steps of grey above black, so that faint greys give away nothing of the picture; 0 keeps all shades. "
         "Soft edge ControlNets were mostly trained on 2.",
+        advanced=True,
     ),
 )
 

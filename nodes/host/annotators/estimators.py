@@ -11,8 +11,10 @@ from torch import nn
 from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.pose import LONGER_SIDE, seen_pixels
 
-from ..schema import io
-from .folders import folder_names, is_there
+from ..schema import io, option
+from .files import absent
+from .folders import absent_folder, folder_names, is_there
+from .inputs import ABSENT
 from .nets import load_folders, load_networks
 from .roots import roots
 
@@ -30,8 +32,11 @@ def estimator_names() -> list[str]:
 
 
 def estimator_input() -> Any:
-    return io.Combo.Input(
+    absent_ones = absent_folder("pose") | ({MOVENET: text} if (text := absent(NETWORKS[NETWORK])) else {})
+    return option(
+        io.Combo,
         "estimator",
+        **({ABSENT: absent_ones} if absent_ones else {}),
         options=estimator_names(),
         tooltip="A folder with config.json and model.safetensors of a transformers model, below ComfyUI's "
         f"models/annotators; or {MOVENET}, small and fast, which finds up to six people by itself: without the "

@@ -13,15 +13,19 @@ from pathlib import Path
 
 import folder_paths
 
-from zeroctl_core.annotator_files.finding import missing_network, network_copies
+from zeroctl_core.annotator_files.finding import missing_network, names_below, network_copies
+from zeroctl_core.annotator_files.hub_cache import in_hub_cache
+from zeroctl_core.annotator_files.published import repository
 from zeroctl_core.annotators.networks import Network
 
 from .roots import roots, target_of
 
-__all__ = ["copies", "missing"]
+__all__ = ["absent", "copies", "missing"]
 
 log = logging.getLogger("zeroctl")
 
+MEGABYTE = 10**6
+CACHE_KEY = "zeroctl/annotator_names"
 AUX = "comfyui_controlnet_aux"
 AUX_VARIABLE = "AUX_ANNOTATOR_CKPTS_PATH"  # names another folder for that pack's files
 AUX_CONFIG, AUX_KEY = "config.yaml", "annotator_ckpts_path"  # so does a file of the pack, from its own folder
@@ -35,6 +39,29 @@ def copies(network: Network) -> Iterator[Path]:
 def missing(network: Network) -> FileNotFoundError:
     """The error to raise where there is no copy: it names URL, path, size and licence."""
     return missing_network(network, _folders(), target_of, "or set download to true")
+
+
+def absent(network: Network) -> str:
+    """File and size, in words for a list, where there is no copy; empty where there is one."""
+    parts = repository(network)
+    in_cache = parts and in_hub_cache(parts["repo"], parts["file"], parts["revision"])
+    if network.file in _names() or in_cache:
+        return ""
+    return f"{network.file}, {megabytes(sum(file.size for file in network.files))}"
+
+
+def megabytes(size: int) -> str:
+    """29.4 MB are 29, and .2 are .2: what one looks at before fetching them."""
+    return f"{size / 1e6:.0f} MB" if size >= MEGABYTE else f"{size / 1e6:.1f} MB"
+
+
+def _names() -> frozenset[str]:
+    """Of all files in the folders; walked once while the host lists its nodes, as the folders of models are."""
+    names: frozenset[str] | None = folder_paths.cache_helper.get(CACHE_KEY)
+    if names is None:
+        names = names_below(_folders())
+        folder_paths.cache_helper.set(CACHE_KEY, names)
+    return names
 
 
 def _folders() -> list[Path]:

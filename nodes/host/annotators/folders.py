@@ -13,7 +13,16 @@ from zeroctl_core.files.key_faults import short
 
 from .roots import roots, target_of
 
-__all__ = ["first_folder", "folder_copies", "folder_names", "is_published", "is_there", "missing_folder", "offered"]
+__all__ = [
+    "absent_folder",
+    "first_folder",
+    "folder_copies",
+    "folder_names",
+    "is_published",
+    "is_there",
+    "missing_folder",
+    "offered",
+]
 
 CACHE_KEY = "zeroctl/annotators"
 
@@ -41,6 +50,13 @@ def is_published(task: str, name: str) -> bool:
 def is_there(task: str) -> bool:
     """Whether any folder with a model for the task is on disk, in the hub's cache too."""
     return bool(_folders_for(task) or folder_copies(task, OFFERED[task].name))
+
+
+def absent_folder(task: str) -> dict[str, str]:
+    """The name of the published model -> its size in words, where it is not on disk; empty where it is."""
+    published = OFFERED[task]
+    is_here = finding.folder_copies(task, published.name, _folders_for(task))
+    return {} if is_here else {published.name: f"{published.size / 1e6:.0f} MB"}
 
 
 def folder_copies(task: str, name: str) -> list[Path]:

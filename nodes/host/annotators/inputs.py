@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from zeroctl_core.annotators import Annotator, Choice, Param, Switch
@@ -9,7 +11,8 @@ from zeroctl_core.annotators.networks import NETWORKS
 from zeroctl_core.annotators.pictures.resolution import RESOLUTIONS
 
 from ..schema import io, option
-from .folders import folder_names, offered
+from .files import absent
+from .folders import absent_folder, folder_names, offered
 
 __all__ = [
     "CATEGORY",
@@ -24,14 +27,22 @@ __all__ = [
 CATEGORY = "zeroctl/annotate"
 
 
-def setting_input(param: Param | Choice | Switch) -> Any:
+ABSENT = "zeroctl_absent"
+"""Option of an input, for the scripts of web/js: what is not on disk, by the choice that needs it; "" is any."""
+
+
+def setting_input(param: Param | Choice | Switch, networks: Mapping[str, str] = MappingProxyType({})) -> Any:
+    """`networks`: of the annotator, by the option that needs it."""
     more: dict[str, Any] = {"optional": True} if param.added else {}
     if isinstance(param, Choice):
-        return io.Combo.Input(
-            param.name, options=list(param.options), default=param.default, tooltip=param.help, **more
+        more |= _absent({choice: name for choice, name in networks.items() if choice in param.options})
+    more |= {"advanced": True} if param.advanced else {}
+    if isinstance(param, Choice):
+        return option(
+            io.Combo, param.name, options=list(param.options), default=param.default, tooltip=param.help, **more
         )
     if isinstance(param, Switch):
-        return io.Boolean.Input(param.name, default=param.default, tooltip=param.help, **more)
+        return option(io.Boolean, param.name, default=param.default, tooltip=param.help, **more)
     kind: Any = io.Int if isinstance(param.default, int) else io.Float
     low, high = param.range
     # front ends put this widget beside every seed; not to declare it would shift the saved values by one
@@ -57,9 +68,17 @@ def resolution_input(
     return io.Int.Input("resolution", default=default, min=0, max=RESOLUTIONS[1], step=8, tooltip=tooltip)
 
 
-def download_input(*, optional: bool = False) -> Any:
+def _absent(networks: Mapping[str, str]) -> dict[str, Any]:
+    texts = {choice: text for choice, name in networks.items() if (text := absent(NETWORKS[name]))}
+    return {ABSENT: texts} if texts else {}
+
+
+def download_input(*, optional: bool = False, network: str = "") -> Any:
+    """`network`: that cannot be done without."""
     more: dict[str, Any] = {"optional": True} if optional else {}
-    return io.Boolean.Input(
+    more |= _absent({"": network}) if network else {}
+    return option(
+        io.Boolean,
         "download",
         default=False,
         **more,
@@ -82,8 +101,11 @@ def description(annotator: Annotator) -> str:
 
 def model_input(task: str, name: str = "model") -> Any:
     """The folder of a transformers model."""
-    return io.Combo.Input(
+    more = {ABSENT: texts} if (texts := absent_folder(task)) else {}
+    return option(
+        io.Combo,
         name,
+        **more,
         options=folder_names(task),
         tooltip="A folder with config.json and model.safetensors of a transformers model, below ComfyUI's "
         "models/annotators.",
