@@ -9,6 +9,7 @@ import pytest
 
 WEB = Path(__file__).resolve().parents[1] / "web"
 SCRIPTS = sorted(WEB.rglob("*.js"))
+PARTS = WEB / "js" / "parts.js"
 FORBIDDEN = {
     "a global": r"\b(window|globalThis)\.\w+\s*=[^=]",
     "a patch of a prototype": r"\.prototype\b",
@@ -23,9 +24,21 @@ def test_there_are_scripts() -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_a_script_registers_under_our_name_and_touches_nothing_else(script: Path) -> None:
+def test_a_script_leaves_page_and_others_alone(script: Path) -> None:
+    assert [what for what, pattern in FORBIDDEN.items() if re.search(pattern, script.read_text())] == []
+
+
+def test_parts_of_several_scripts_do_nothing_when_they_are_imported() -> None:
+    lines = [line for line in PARTS.read_text().splitlines() if line and not line.startswith((" ", "//", "/**", "}"))]
+    assert [line for line in lines if not line.startswith(("import ", "export function "))] == []
+    names = re.findall(r"^export function (\w+)", PARTS.read_text(), re.MULTILINE)
+    again = [name for name in names for script in SCRIPTS if f"function {name}(" in script.read_text()]
+    assert again == names, "a part of its own in another script"
+
+
+@pytest.mark.parametrize("script", [path for path in SCRIPTS if path != PARTS], ids=lambda path: path.name)
+def test_a_script_registers_under_our_name(script: Path) -> None:
     text = script.read_text()
-    assert [what for what, pattern in FORBIDDEN.items() if re.search(pattern, text)] == []
     names = re.findall(r'registerExtension\(\{\s*name:\s*(\w+|"[^"]+")', text)
     assert len(names) == 1
     name = names[0] if names[0].startswith('"') else re.findall(rf"const {names[0]} = (\"[^\"]+\")", text)[0]

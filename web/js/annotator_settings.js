@@ -1,6 +1,7 @@
 // The settings of the annotator that is chosen on the node ControlNet, one row each. They are kept as JSON in the
 // widget `settings`, which is hidden here: by the API, and without this file, it is a text.
 import { app } from "../../../scripts/app.js";
+import { after, element, isVue, keepWidth, takePlace, zoom } from "./parts.js";
 
 const NODE = "ZeroctlControlNet";
 const PANEL = "zeroctl_settings";
@@ -23,6 +24,9 @@ const STYLE = `
   background: var(--comfy-input-bg, #222); border: 1px solid var(--border-color, #4e4e4e); }
 .zeroctl-settings input[type=range] { padding: 0; border: 0; background: none; accent-color: #64a8e0; }
 .zeroctl-settings input[type=checkbox] { justify-self: start; width: 16px; height: 16px; accent-color: #64a8e0; }
+.zeroctl-settings .download { display: flex; gap: 6px; align-items: center; min-width: 0; }
+.zeroctl-settings .download input { flex: none; }
+.zeroctl-settings .absent { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; color: #e0a33c; }
 .zeroctl-settings :disabled { opacity: .5; }
 .zeroctl-settings button { height: 22px; font: inherit; color: var(--input-text, #ddd); cursor: pointer;
   background: var(--comfy-input-bg, #222); border: 1px solid var(--border-color, #4e4e4e); border-radius: 4px; }
@@ -41,22 +45,32 @@ export function annotatorsOf() {
   return described.get(NODE)?.required?.settings?.[1]?.zeroctl_annotators ?? {};
 }
 
+/** The inputs of a node of ours, by name: their type and options. */
+export function inputsOf(id) {
+  const { required = {}, optional = {} } = described.get(id) ?? {};
+  return { ...required, ...optional };
+}
+
+/** The files, with their sizes, that a node needs with these values and that are not on disk; empty where all are. */
+export function absentOf(id, values = {}) {
+  return Object.entries(inputsOf(id))
+    .map(([name, [type, options = {}]]) => {
+      const absent = options.zeroctl_absent ?? {};
+      return absent[values[name] ?? defaultOf({ type, options })] ?? absent[""];
+    })
+    .filter(Boolean)
+    .join("; ");
+}
+
 /** @returns {{name: string, type: string, options: object}[]} the settings of an annotator, in the order of its node */
 function settingsOf(entry) {
-  const { required = {}, optional = {} } = described.get(entry?.node) ?? {};
-  return Object.entries({ ...required, ...optional })
+  return Object.entries(inputsOf(entry?.node))
     .map(([name, [type, options]]) => ({ name, type, options: options ?? {} }))
     .filter(({ name, type }) => TYPES.includes(type) && !entry?.unused.includes(name));
 }
 
 function defaultOf({ type, options }) {
   return options.default ?? (type === "COMBO" ? options.options[0] : "");
-}
-
-function element(tag, properties = {}, children = []) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
 }
 
 class Panel {
@@ -78,7 +92,7 @@ class Panel {
       event.stopPropagation(); // it would drag the node
     });
     this.root.addEventListener("keydown", () => (this.byPointer = false));
-    this.root.addEventListener("wheel", (event) => this.#zoom(event), { passive: false });
+    this.root.addEventListener("wheel", zoom, { passive: false });
     this.widget = node.addDOMWidget(PANEL, PANEL, this.root, {
       serialize: false,
       hideOnZoom: false,
@@ -86,8 +100,7 @@ class Panel {
       getMaxHeight: () => this.#heightOfWidget(),
     });
     this.widget.serialize = false;
-    // the side panel writes its own width there, and the widget would grow over the node's edge
-    Object.defineProperty(this.widget, "width", { get: () => undefined, set: () => {} });
+    keepWidth(this.widget);
   }
 
   /** Show what the carrier holds, for the annotator that is chosen. */
@@ -130,16 +143,11 @@ class Panel {
   configured() {
     this.chosen = this.choice.value;
     this.show();
-    setTimeout(() => {
-      // front ends from 1.53 on keep the element of the node that an undo has replaced
-      if (this.root.isConnected) return;
-      const place = `[data-node-id="${this.node.id}"] [data-zeroctl="${PANEL}"]`;
-      document.querySelector(place)?.replaceWith(this.root);
-    });
+    takePlace(this.node, PANEL, this.root);
   }
 
   #heightOfWidget() {
-    const isClassic = !globalThis.LiteGraph?.vueNodesMode;
+    const isClassic = !isVue();
     return this.height + (this.height && isClassic ? 2 * MARGIN : 0);
   }
 
@@ -191,9 +199,23 @@ class Panel {
             : this.#number(setting, value);
     for (const control of controls) control.setAttribute("aria-label", name);
     const label = element("div", { className: "name", textContent: name });
-    const row = element("div", { className: "row", title }, [label, ...controls]);
+    const parts = name === "download" ? [this.#withAbsent(controls)] : controls;
+    const row = element("div", { className: "row", title }, [label, ...parts]);
     row.dataset.setting = name;
     return row;
+  }
+
+  /** What is missing beside the switch that fetches it. */
+  #withAbsent(controls) {
+    this.absent = element("span", { className: "absent" });
+    this.#sayAbsent();
+    return element("div", { className: "download" }, [...controls, this.absent]);
+  }
+
+  #sayAbsent() {
+    if (!this.absent) return;
+    const text = absentOf(this.annotators[this.choice.value]?.node, this.#read().values);
+    this.absent.textContent = this.absent.title = text && `${text}, not here`;
   }
 
   #checkbox(setting, value) {
@@ -244,6 +266,7 @@ class Panel {
 
   #done(control, setting, value) {
     this.#commit(setting, value);
+    this.#sayAbsent();
     if (control.type === "number" || control.type === "text") {
       // a new field: the browser's own Ctrl+Z would take the typing back in the old one, beside the graph's
       const hasFocus = document.activeElement === control && !this.byPointer;
@@ -268,22 +291,6 @@ class Panel {
   #isConnected(name) {
     return this.node.inputs.some((input) => input.name === name && input.link != null);
   }
-
-  #zoom(event) {
-    if (globalThis.LiteGraph?.vueNodesMode) return;
-    event.preventDefault();
-    app.canvas.processMouseWheel(event);
-  }
-}
-
-/** Call `then` after a method of this one node. */
-function after(node, method, then) {
-  const original = node[method];
-  node[method] = function (...args) {
-    const result = original?.apply(this, args);
-    then(...args);
-    return result;
-  };
 }
 
 app.registerExtension({

@@ -3,6 +3,7 @@
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
 import { annotatorsOf, live } from "./annotator_settings.js";
+import { after, element, keepWidth, takePlace, zoom } from "./parts.js";
 
 const NAME = "zeroctl_preview";
 const NODE = "ZeroctlControlNet";
@@ -25,12 +26,6 @@ const STYLE = `
 
 /** @type {WeakMap<object, Preview>} by node */
 const previews = new WeakMap();
-
-function element(tag, properties = {}, children = []) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
 
 /** The id of a node in a run: `5`, or `5:1` inside a subgraph. */
 function idOf(node, graph = app.rootGraph ?? app.graph, before = "") {
@@ -65,7 +60,7 @@ class Preview {
     this.root.dataset.zeroctl = NAME;
     this.picture.addEventListener("click", () => this.#next());
     this.picture.addEventListener("error", () => this.#lost());
-    this.root.addEventListener("wheel", (event) => this.#zoom(event), { passive: false });
+    this.root.addEventListener("wheel", zoom, { passive: false });
     this.widget = node.addDOMWidget(NAME, NAME, this.root, {
       serialize: false,
       hideOnZoom: false,
@@ -73,8 +68,7 @@ class Preview {
     });
     this.widget.serialize = false;
     this.root.style.minHeight = `${HEIGHT - 2 * MARGIN}px`; // Nodes 2.0 looks at nothing else
-    // the side panel writes its own width there, and the widget would grow over the node's edge
-    Object.defineProperty(this.widget, "width", { get: () => undefined, set: () => {} });
+    keepWidth(this.widget);
     // the front end's own picture of a run would be a second one
     node.hideOutputImages = true;
     node.onDrawBackground = () => {};
@@ -105,11 +99,7 @@ class Preview {
     const least = this.node.computeSize()[1]; // a workflow may have been saved before there was a picture
     if (this.node.size[1] < least) this.node.setSize([this.node.size[0], least]);
     this.#lookForRun();
-    setTimeout(() => {
-      // front ends from 1.53 on keep the element of the node that an undo has replaced
-      if (this.root.isConnected) return;
-      document.querySelector(`[data-node-id="${this.node.id}"] [data-zeroctl="${NAME}"]`)?.replaceWith(this.root);
-    });
+    takePlace(this.node, NAME, this.root);
   }
 
   /** What a run has shown; when a tab is opened again it comes after the values of its nodes. */
@@ -237,22 +227,6 @@ class Preview {
     this.images = [];
     this.shown = "";
   }
-
-  #zoom(event) {
-    if (globalThis.LiteGraph?.vueNodesMode) return;
-    event.preventDefault();
-    app.canvas.processMouseWheel(event);
-  }
-}
-
-/** Call `then` after a method of this one node. */
-function after(node, method, then) {
-  const original = node[method];
-  node[method] = function (...args) {
-    const result = original?.apply(this, args);
-    then(...args);
-    return result;
-  };
 }
 
 app.registerExtension({

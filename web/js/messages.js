@@ -2,6 +2,7 @@
 // of its controls, folded to the line that matters. What somebody has to know is a toast as well, after that.
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
+import { after, element, isVue, keepWidth, takePlace, zoom } from "./parts.js";
 
 const NAME = "zeroctl_message";
 const PICTURE = "zeroctl_preview";
@@ -66,12 +67,6 @@ function forEachOfOurs(then, graph = app.rootGraph ?? app.graph) {
   }
 }
 
-function element(tag, properties = {}, children = []) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
 function toast(severity, summary, detail) {
   app.extensionManager.toast.add({ severity, summary, detail, life: LIFE[severity] });
 }
@@ -133,7 +128,7 @@ class Message {
     this.notices = [...(zeroctl_notices ?? [])];
     this.error = zeroctl_error?.[0] ?? "";
     this.#show();
-    setTimeout(() => this.#takePlace());
+    if (this.widget) takePlace(this.node, NAME, this.root);
   }
 
   #forgetOwn() {
@@ -191,8 +186,7 @@ class Message {
     });
     this.widget.serialize = false;
     this.#putAbovePicture();
-    // the side panel writes its own width there, and the widget would grow over the node's edge
-    Object.defineProperty(this.widget, "width", { get: () => undefined, set: () => {} });
+    keepWidth(this.widget);
   }
 
   #putAbovePicture() {
@@ -222,14 +216,14 @@ class Message {
     this.height = height;
     this.root.style.minHeight = `${height}px`; // Nodes 2.0 looks at nothing else
     this.root.style.maxHeight = `${MOST}px`;
-    if (globalThis.LiteGraph?.vueNodesMode) return; // a node is as high there as what is in it
+    if (isVue()) return; // a node is as high there as what is in it
     const missing = Math.max(this.node.computeSize()[1] - this.node.size[1], -this.grown);
     this.#resize(missing);
     this.grown += missing;
   }
 
   #resize(by) {
-    if (by && !globalThis.LiteGraph?.vueNodesMode) this.node.setSize([this.node.size[0], this.node.size[1] + by]);
+    if (by && !isVue()) this.node.setSize([this.node.size[0], this.node.size[1] + by]);
     this.node.setDirtyCanvas(true, true);
   }
 
@@ -240,32 +234,15 @@ class Message {
   }
 
   #heightOfWidget() {
-    return this.height + (globalThis.LiteGraph?.vueNodesMode ? 0 : 2 * MARGIN);
-  }
-
-  /** Front ends from 1.53 on keep the element of the node that an undo has replaced. */
-  #takePlace() {
-    if (!this.widget || this.root.isConnected) return;
-    document.querySelector(`[data-node-id="${this.node.id}"] [data-zeroctl="${NAME}"]`)?.replaceWith(this.root);
+    return this.height + (isVue() ? 0 : 2 * MARGIN);
   }
 
   #wheel(event) {
-    if (globalThis.LiteGraph?.vueNodesMode) return;
+    if (isVue()) return;
     const scrolls = [this.root, event.target.closest(".text")].some((one) => one && one.scrollHeight > one.clientHeight + 1);
     if (scrolls) return event.stopPropagation();
-    event.preventDefault();
-    app.canvas.processMouseWheel(event);
+    zoom(event);
   }
-}
-
-/** Call `then` after a method of this one node. */
-function after(node, method, then) {
-  const original = node[method];
-  node[method] = function (...args) {
-    const result = original?.apply(this, args);
-    then(...args);
-    return result;
-  };
 }
 
 /** On the node first: a toast may lie over the front end's own error. */
