@@ -1,7 +1,7 @@
 // Nodes of ours as wide as their titles and the names of files in them, and wires of ours in colours of their own.
 import { app } from "../../../scripts/app.js";
 
-const WIDTH_OF_FILES = 400; // pixels: control_v11p_sd15_canny_fp16.safetensors is to be told from its neighbours
+const WIDTH_OF_FILES = 410; // pixels: control_v11p_sd15_canny_fp16.safetensors is cut by 5 in Nodes 2.0 at 400
 const FILES = ["control_net_name", "model", "detector", "estimator", "download"]; // inputs that name one
 const BESIDE_TITLE = 76; // pixels of a title's line that the renderers have for other things
 const COLOURS = {

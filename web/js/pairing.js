@@ -2,6 +2,7 @@
 // of the one that is chosen whether it fits, and opens the list of all with what is against the others.
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
+import { after, element, isVue, keepWidth, takePlace, zoom } from "./parts.js";
 
 const NODE = "ZeroctlControlNet";
 const DEMO_MODEL = "ZeroctlDemoModel";
@@ -38,12 +39,6 @@ const pairings = new WeakMap();
 const answers = new Map();
 const asking = new Set();
 let waitUntil = 0;
-
-function element(tag, properties = {}, children = []) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
 
 /** What the server says of the files, with this MODEL; null until it is there. */
 function answerFor(source) {
@@ -139,9 +134,9 @@ class Pairing {
     ]);
     this.root.dataset.zeroctl = NAME;
     this.root.addEventListener("pointerdown", (event) => event.stopPropagation()); // it would drag the node
-    this.root.addEventListener("wheel", (event) => this.#zoom(event), { passive: false });
+    this.root.addEventListener("wheel", zoom, { passive: false });
     this.select.addEventListener("change", () => this.#pick(this.select.value));
-    const height = () => HEIGHT + (globalThis.LiteGraph?.vueNodesMode ? 0 : 2 * MARGIN);
+    const height = () => HEIGHT + (isVue() ? 0 : 2 * MARGIN);
     this.widget = node.addDOMWidget(NAME, NAME, this.root, {
       serialize: false,
       hideOnZoom: false,
@@ -150,8 +145,7 @@ class Pairing {
     });
     this.widget.serialize = false;
     this.root.style.minHeight = `${HEIGHT}px`; // Nodes 2.0 looks at nothing else
-    // the side panel writes its own width there, and the widget would grow over the node's edge
-    Object.defineProperty(this.widget, "width", { get: () => undefined, set: () => {} });
+    keepWidth(this.widget);
     const rows = node.widgets.findIndex((widget) => widget.name === BEFORE);
     if (rows >= 0) node.widgets.splice(rows, 0, ...node.widgets.splice(node.widgets.indexOf(this.widget), 1));
   }
@@ -191,11 +185,7 @@ class Pairing {
     this.annotator = this.choice.value;
     const least = this.node.computeSize()[1]; // a workflow may have been saved before there was this row
     if (this.node.size[1] < least) this.node.setSize([this.node.size[0], least]);
-    setTimeout(() => {
-      // front ends from 1.53 on keep the element of the node that an undo has replaced
-      if (this.root.isConnected) return;
-      document.querySelector(`[data-node-id="${this.node.id}"] [data-zeroctl="${NAME}"]`)?.replaceWith(this.root);
-    });
+    takePlace(this.node, NAME, this.root);
   }
 
   #follow() {
@@ -282,22 +272,6 @@ class Pairing {
     this.node.setDirtyCanvas(true, true); // the classic canvas draws the list
     this.select.blur(); // Ctrl+Z with the focus in a field is the field's own
   }
-
-  #zoom(event) {
-    if (globalThis.LiteGraph?.vueNodesMode) return;
-    event.preventDefault();
-    app.canvas.processMouseWheel(event);
-  }
-}
-
-/** Call `then` after a method of this one node. */
-function after(node, method, then) {
-  const original = node[method];
-  node[method] = function (...args) {
-    const result = original?.apply(this, args);
-    then(...args);
-    return result;
-  };
 }
 
 app.registerExtension({
