@@ -11,7 +11,10 @@ function withAbsent(value, text) {
   return text ? `${value} (${text}, not here)` : value;
 }
 
-/** Show another text in place of some values of a list; the values stay what they are. */
+/**
+ * Show another text in place of some values of a list; the values stay what they are. Only where something is missing:
+ * the menu of such a list has no field to filter it by, in the classic renderer.
+ */
 function labelValues(widget, absentOfValue) {
   widget.options.getOptionLabel = (value) => withAbsent(String(value ?? ""), absentOfValue(value));
 }
@@ -35,9 +38,9 @@ app.registerExtension({
     const id = node.comfyClass;
     if (!id?.startsWith("Zeroctl")) return;
     for (const widget of node.widgets ?? []) {
-      const absent = (value) => inputsOf(id)[widget.name]?.[1]?.zeroctl_absent?.[value];
+      const lacks = () => inputsOf(id)[widget.name]?.[1]?.zeroctl_absent;
       if (id === NODE && widget.name === "annotator") labelValues(widget, (value) => absentOf(annotatorsOf()[value]?.node));
-      else if (widget.type === "combo") labelValues(widget, absent);
+      else if (widget.type === "combo" && lacks()) labelValues(widget, (value) => lacks()?.[value]);
       else if (widget.name === "download") labelSwitch(node, widget);
     }
   },

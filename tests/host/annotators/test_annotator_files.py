@@ -189,6 +189,23 @@ def test_a_listing_of_the_nodes_walks_the_folders_once_and_the_next_one_anew(hos
     shutil.rmtree(files / "mine")
 
 
+def test_a_listing_names_the_files_that_are_missing_with_their_sizes(host, files) -> None:
+    def absent(node_id: str, name: str) -> dict[str, str]:
+        inputs = host.nodes.NODE_CLASS_MAPPINGS[node_id].GET_NODE_INFO_V1()["input"]["required"]
+        return inputs[name][1].get("zeroctl_absent", {})
+
+    assert absent("ZeroctlSoftEdge", "download") == {"": "ControlNetHED.pth, 29 MB"}
+    assert absent("ZeroctlTEED", "weights") == {"teed": "7_model.pth, 0.2 MB", "mteed": "MTEED.pth, 0.2 MB"}
+    assert absent("ZeroctlLines", "method") == {"mlsd": "mlsd_large_512_fp32.pth, 6 MB"}
+    assert absent("ZeroctlDepth", "model") == {"Depth-Anything-V2-Small-hf": "99 MB"}
+    assert absent("ZeroctlDepth", "download") == absent("ZeroctlLineart", "download") == {}
+    (files / "below").mkdir()
+    for file in ("ControlNetHED.pth", "MTEED.pth"):
+        (files / "below" / file).touch()
+    assert absent("ZeroctlSoftEdge", "download") == {}
+    assert absent("ZeroctlTEED", "weights") == {"teed": "7_model.pth, 0.2 MB"}
+
+
 class Hub(http.server.BaseHTTPRequestHandler):
     """A hub with the files of one repository."""
 
