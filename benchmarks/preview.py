@@ -81,8 +81,9 @@ def slide(page: Page) -> dict[str, Any]:
 
 
 def prompt(steps: int, seed: int) -> dict[str, Any]:
-    """The example start_here, its picture not saved."""
-    nodes: dict[str, Any] = json.loads((ROOT / "tests" / "workflows" / "start_here.json").read_text())
+    """The first example, its picture not saved."""
+    path = ROOT / "tests" / "workflows" / "ControlNet 1 - Start here (no download).json"
+    nodes: dict[str, Any] = json.loads(path.read_text())
     sampler = next(node for node in nodes.values() if node["class_type"] == "KSampler")
     sampler["inputs"] |= {"steps": steps, "seed": seed}
     return nodes

@@ -43,6 +43,7 @@ BESIDE_THE_TESTS = {
     "host_process": "tests/host/host_process.py",
     "annotator_graphs": "tests/host/annotators/annotator_graphs.py",
     "host_server": "tests/host/host_server.py",
+    "examples": "tests/examples.py",
     "web_graphs": "tests/web/web_graphs.py",
     "canvas": "tests/web/canvas.py",
 }

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 import torch
 from control_loras import control_lora
+from examples import START, TRAIN, TWO
 from host_server import HostServer
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
@@ -34,7 +36,7 @@ API_FORMS = ROOT / "tests" / "workflows"
 NAMES = sorted(path.stem for path in API_FORMS.glob("*.json"))
 NOTES = {"MarkdownNote", "Note"}  # of the frontend alone: no prompt holds them
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
-OF_THE_DEMO = {"start_here", "train_your_first_control"}  # its model draws no 64 pixels
+OF_THE_DEMO = {START, TRAIN}  # its model draws no 64 pixels
 EMBEDDED = "zeroctl/"  # before the names of the controls that come with the pack
 PIXELS = 64
 TITLE_HEIGHT = 30  # a node's pos is below its title
@@ -141,10 +143,12 @@ def test_the_workflow_makes_a_picture_that_follows_its_control(bench: HostServer
 def test_the_first_workflow_gives_the_cores_picture_from_nothing_but_the_pack(
     server: HostServer, demo_weights: Path
 ) -> None:
-    """As it is, on a server that has no file at all of those that other workflows need."""
-    graph = _api("start_here")
+    """On a server that has no file at all of those that other workflows need."""
+    graph = _api(START)
+    (save,), (decode,) = (_by_type(graph, kind) for kind in ("SaveImage", "VAEDecode"))
+    graph[save]["inputs"]["images"] = [decode, 0]  # as it is, not enlarged
     assert not {"ckpt_name", "lora_name", "vae_name"} & {key for node in graph.values() for key in node["inputs"]}
-    (sampler,), (save,), (scene_id,) = (_by_type(graph, kind) for kind in ("KSampler", "SaveImage", "ZeroctlDemoScene"))
+    (sampler,), (scene_id,) = (_by_type(graph, kind) for kind in ("KSampler", "ZeroctlDemoScene"))
     (picture,) = server.images(server.run(graph), save)
     run, drawing = graph[sampler]["inputs"], graph[scene_id]["inputs"]
     prompts = [graph[run[side][0]]["inputs"]["text"] for side in ("positive", "negative")]
@@ -179,7 +183,7 @@ def _trained(server: HostServer, graph: dict[str, Any], timeout: float) -> tuple
 
 def test_a_first_control_is_trained_from_nothing_but_the_pack(server: HostServer) -> None:
     """The example with fewer scenes and steps."""
-    graph = _api("train_your_first_control")
+    graph = _api(TRAIN)
     assert not {"ckpt_name", "lora_name", "vae_name"} & {key for node in graph.values() for key in node["inputs"]}
     (training,), (data,) = (_by_type(graph, kind) for kind in ("ZeroctlTrainControlNet", "ZeroctlTrainingData"))
     graph[graph[data]["inputs"]["images"][0]]["inputs"]["count"] = 12
@@ -191,7 +195,7 @@ def test_a_first_control_is_trained_from_nothing_but_the_pack(server: HostServer
 
 @pytest.mark.long
 def test_a_first_control_as_the_example_trains_it_follows(server: HostServer) -> None:
-    follow, report = _trained(server, _api("train_your_first_control"), timeout=3600)
+    follow, report = _trained(server, _api(TRAIN), timeout=3600)
     scores = [float(score) for score in re.findall(r"following (-?[\d.]+)", report)]
     assert scores[0] < 0.1 and max(scores) > 0.65, report
     assert "sudden convergence at step" in report
@@ -199,7 +203,7 @@ def test_a_first_control_as_the_example_trains_it_follows(server: HostServer) ->
 
 
 def test_a_switched_off_row_of_the_stack_changes_the_picture(bench: HostServer) -> None:
-    graph = _small(_api("stacked_controls"))
+    graph = _small(_api(TWO))
     both, _ = _picture(bench, graph)
     (stack,) = _by_type(graph, "ZeroctlStack")
     graph[stack]["inputs"]["enabled_2"] = False
@@ -253,6 +257,12 @@ def _widget_values(node: dict[str, Any], described: dict[str, Any]) -> dict[str,
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_second_run_gives_the_same_picture(name: str) -> None:
+    values = [value for node in _ui(name)["nodes"] for value in node.get("widgets_values", ())]
+    assert "fixed" in values and not {"randomize", "increment", "decrement"} & {str(value) for value in values}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_no_two_nodes_overlap(name: str) -> None:
     boxes = {}
     for node in _ui(name)["nodes"]:
@@ -267,3 +277,10 @@ def test_no_two_nodes_overlap(name: str) -> None:
 def test_every_example_has_both_forms() -> None:
     assert sorted(path.stem for path in EXAMPLES.glob("*.json")) == NAMES
     assert sorted(path.stem for path in EXAMPLES.glob("*.jpg")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_host_serves_the_template_and_its_card(bench: HostServer, name: str) -> None:
+    address = f"/api/workflow_templates/zeroctl/{quote(name)}"
+    assert bench.get(f"{address}.json") == _ui(name)
+    assert bench.get_bytes(f"{address}.jpg") == (EXAMPLES / f"{name}.jpg").read_bytes()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import COND_ONLY, TWO
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "example_workflows"
@@ -82,7 +83,7 @@ def test_every_widget_of_our_nodes_is_there(frontend: Any) -> None:
 def test_nodes_2_draws_our_nodes_with_their_widgets(frontend: Any) -> None:
     if frontend.renderer != "nodes2":
         pytest.skip("the classic canvas has no elements to look at")
-    workflow = _json(EXAMPLES / "stacked_controls.json")
+    workflow = _json(EXAMPLES / f"{TWO}.json")
     frontend.open(workflow)
     assert frontend.page.locator("[data-node-id]").count() == len(workflow["nodes"])
     control = frontend.page.locator("[data-node-id='17']")
@@ -97,7 +98,7 @@ def test_nodes_2_draws_our_nodes_with_their_widgets(frontend: Any) -> None:
 
 @pytest.mark.parametrize("node_id", [15, 8], ids=["ZeroctlWeights", "ZeroctlControl"])
 def test_the_help_page_opens(frontend: Any, node_id: int) -> None:
-    frontend.open(_json(EXAMPLES / "cond_only_paper_weights.json"))
+    frontend.open(_json(EXAMPLES / f"{COND_ONLY}.json"))
     page = frontend.page
     kind = page.evaluate("id => app.graph.getNodeById(id).type", node_id)
     page.evaluate("id => app.canvas.selectNode(app.graph.getNodeById(id))", node_id)
@@ -110,7 +111,7 @@ def test_the_help_page_opens(frontend: Any, node_id: int) -> None:
 
 
 def test_a_help_page_shows_its_picture(frontend: Any) -> None:
-    workflow = _json(EXAMPLES / "cond_only_paper_weights.json")
+    workflow = _json(EXAMPLES / f"{COND_ONLY}.json")
     frontend.open(workflow)
     page = frontend.page
     (canny,) = (node["id"] for node in workflow["nodes"] if node["type"] == "ZeroctlCanny")
@@ -124,7 +125,7 @@ def test_a_help_page_shows_its_picture(frontend: Any) -> None:
 
 
 def test_a_control_that_never_acts_gives_a_notice(frontend: Any) -> None:
-    workflow = _json(EXAMPLES / "stacked_controls.json")
+    workflow = _json(EXAMPLES / f"{TWO}.json")
     frontend.open(workflow)
     page = frontend.page
     # a window below the last noise level of any run, and a size that a processor manages

@@ -1,4 +1,4 @@
-"""The picture at the top of the README: the example start_here in Nodes 2.0, after a run.
+"""The picture at the top of the README: the first example in Nodes 2.0, after a run.
 
 `COMFYUI_PATH=... ZEROCTL_README_PICTURE=docs/graph.webp python tests/web/run.py -k readme_picture` makes it anew.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import START
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_SECONDS = 180
@@ -19,20 +20,18 @@ SCALE = 1.4
 MARGIN = 40  # pixels; links leave a node to the right before they turn
 RESULT = 13
 # node: x, y, width, height in units of the graph. Closer than in the example, so that a narrow page shows letters of
-# a readable size; the note and the report, which are long texts, are left out
+# a readable size; the note, which is a long text, is left out
 LAYOUT = {
     1: (0, 0, 250, 150),
-    5: (0, 300, 250, 100),
-    2: (0, 560, 250, 214),
-    3: (300, 0, 280, 120),
-    4: (300, 200, 280, 100),
-    6: (300, 400, 280, 380),
-    7: (640, 0, 290, 420),
-    8: (640, 505, 290, 100),
-    10: (640, 680, 290, 120),
-    11: (990, 0, 300, 290),
-    12: (990, 345, 300, 60),
-    RESULT: (990, 460, 300, 360),
+    10: (0, 240, 250, 120),
+    2: (0, 450, 250, 214),
+    5: (300, 0, 340, 790),
+    3: (690, 0, 290, 120),
+    4: (690, 200, 290, 100),
+    11: (690, 380, 290, 290),
+    12: (1030, 0, 300, 60),
+    14: (1030, 140, 300, 100),
+    RESULT: (1030, 330, 300, 400),
 }
 
 
@@ -42,7 +41,7 @@ def _laid_out(workflow: dict[str, Any]) -> dict[str, Any]:
         x, y, width, height = LAYOUT[node["id"]]
         node.update(pos=[x, y], size=[width, height])
     links = [link for link in workflow["links"] if link[1] in LAYOUT and link[3] in LAYOUT]
-    return {**workflow, "nodes": nodes, "links": links}
+    return {**workflow, "nodes": nodes, "links": links, "groups": []}
 
 
 def test_a_run_of_the_readme_picture_shows_its_result_in_the_graph(frontend: Any) -> None:
@@ -54,7 +53,7 @@ def test_a_run_of_the_readme_picture_shows_its_result_in_the_graph(frontend: Any
     viewport = page.viewport_size
     page.set_viewport_size({"width": 2300, "height": 1500})
     try:
-        frontend.open(_laid_out(json.loads((ROOT / "example_workflows" / "start_here.json").read_text())))
+        frontend.open(_laid_out(json.loads((ROOT / "example_workflows" / f"{START}.json").read_text())))
         # away from the frontend's own bars, which lie over the graph
         page.evaluate(
             "scale => { app.canvas.ds.scale = scale; app.canvas.ds.offset = [120 / scale, 200 / scale];"
@@ -64,7 +63,7 @@ def test_a_run_of_the_readme_picture_shows_its_result_in_the_graph(frontend: Any
         page.evaluate("() => app.queuePrompt(0)")
         result = page.locator(f"[data-node-id='{RESULT}'] img")
         result.wait_for(timeout=1000 * RUN_SECONDS)
-        page.wait_for_function("image => image.complete && image.naturalWidth === 128", arg=result.element_handle())
+        page.wait_for_function("image => image.complete && image.naturalWidth === 512", arg=result.element_handle())
         page.wait_for_timeout(6000)  # until the frontend's message of the run is gone
         boxes = [page.locator(f"[data-node-id='{node}']").bounding_box() for node in LAYOUT]
         left, top = (min(box[side] for box in boxes) - MARGIN for side in ("x", "y"))

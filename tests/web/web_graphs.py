@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from examples import START
+
 ROOT = Path(__file__).resolve().parents[2]
 CONTROL, APPLY = "5", "15"
 SDXL_FILE = "sdxl-narrow.safetensors"
@@ -20,14 +22,11 @@ HEADERS_OF_CHECKPOINTS = {"pairing/a15.safetensors": "sd15", "pairing/axl.safete
 
 
 def graph() -> dict[str, Any]:
-    """The example start_here with the node ControlNet in place of three, in the API form."""
-    nodes = json.loads((ROOT / "tests" / "workflows" / "start_here.json").read_text())
-    for unused in ("6", "7", "8", "9", "13"):
-        del nodes[unused]
-    inputs = {"model": ["1", 0], "image": ["2", 0], "enabled": True, "annotator": "canny"}
-    inputs |= {"control_net_name": "zeroctl/edges", "strength": 1, "start": 0, "end": 1, "mode": "balanced"}
-    nodes[CONTROL] = {"class_type": "ZeroctlControlNet", "inputs": {**inputs, "resize": "crop", "settings": "{}"}}
-    nodes["11"]["inputs"].update(model=[CONTROL, 0], steps=2)
+    """The first example in the API form, with an annotator, in two steps, and without a file at its end."""
+    nodes = json.loads((ROOT / "tests" / "workflows" / f"{START}.json").read_text())
+    del nodes["13"]
+    nodes[CONTROL]["inputs"].update(image=["2", 0], annotator="canny")
+    nodes["11"]["inputs"].update(steps=2)
     nodes["14"] = {"class_type": "PreviewImage", "inputs": {"images": ["12", 0]}}
     return nodes
 
