@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Literal
 
 import torch
@@ -14,7 +14,7 @@ from .canvas.cells import PIXELS_PER_CELL
 from .control.rows import Rows
 from .control.run import Run
 from .control.stack import ControlStack
-from .network.noise_levels import N_TIMESTEPS, sd_percent_to_sigma, sd_sigmas
+from .network.noise_levels import N_TIMESTEPS, STABLE_DIFFUSION, percent_to_sigma, sigmas_of
 from .network.spec import LATENT_CHANNELS
 from .network.unet import UNet
 
@@ -23,13 +23,13 @@ Prediction = Literal["eps", "v"]
 arXiv 2202.00512; the SD 2.1 768 base)."""
 
 
-def normal_sigmas(steps: int) -> Tensor:
+def normal_sigmas(steps: int, schedule: str = STABLE_DIFFUSION) -> Tensor:
     """The noise levels of a run of `steps` steps: even in the timestep from 999 to 0, then 0; [steps + 1], falling.
 
     Equal to the scheduler "normal" of ComfyUI to the bit: where a step lies halfway between two timesteps, the last
     bit decides which one the UNet gets.
     """
-    levels = _log_sigmas()
+    levels = _log_sigmas(schedule)
     sigmas = []
     for t in torch.linspace(N_TIMESTEPS - 1, 0, steps):
         share = t.frac()
@@ -38,14 +38,14 @@ def normal_sigmas(steps: int) -> Tensor:
     return torch.tensor([*sigmas, 0.0])
 
 
-def timestep_of(sigma: Tensor) -> Tensor:
+def timestep_of(sigma: Tensor, schedule: str = STABLE_DIFFUSION) -> Tensor:
     """The training timestep whose noise level is nearest in log sigma: sigma [] -> [], a whole number as float32."""
-    return (_log_sigmas() - sigma.log()).abs().argmin().float()
+    return (_log_sigmas(schedule) - sigma.log()).abs().argmin().float()
 
 
 @cache
-def _log_sigmas() -> Tensor:
-    return torch.tensor(sd_sigmas(), dtype=torch.float64).log().float()
+def _log_sigmas(schedule: str) -> Tensor:
+    return torch.tensor(sigmas_of(schedule), dtype=torch.float64).log().float()
 
 
 def noise_of(seeds: Sequence[int], size: tuple[int, int]) -> Tensor:
@@ -67,6 +67,7 @@ def sample(
     y: Tensor | None = None,
     empty_y: Tensor | None = None,
     prediction: Prediction = "eps",
+    schedule: str = STABLE_DIFFUSION,
     stack: ControlStack | None = None,
     guidance: float,
     steps: int,
@@ -76,11 +77,11 @@ def sample(
     noise [B, 4, h, w], context [B, T, D] and empty [1 or B, T, D], and where the base takes them y [B, Y] and empty_y
     [1 or B, Y], all on the device of the UNet -> latents [B, 4, h, w] of spread near 1. `guidance` is the scale of Ho
     and Salimans, arXiv 2207.12598: eps_u + guidance (eps_c - eps_u); at 1 the rows without prompt are not computed.
-    Sample r of the batch has the condition image r mod n of a unit.
+    Sample r of the batch has the condition image r mod n of a unit. `schedule` is the base's, as in training.
     """
-    sigmas = normal_sigmas(steps)
+    sigmas = normal_sigmas(steps, schedule)
     batch = noise.shape[0]
-    run = Run(sd_percent_to_sigma, sigmas)
+    run = Run(partial(percent_to_sigma, sigmas=sigmas_of(schedule)), sigmas)
     guided = guidance != 1.0
     roles = ("cond",) * batch + ("uncond",) * batch * guided
     rows = Rows(roles, tuple(range(batch)) * (1 + guided), (None,) * len(roles))
@@ -90,7 +91,7 @@ def sample(
     x = noise * math.sqrt(1 + float(sigmas[0]) ** 2)  # as much as the noisiest training latent has
     for step in range(len(sigmas) - 1):
         sigma, following = float(sigmas[step]), float(sigmas[step + 1])
-        t = timestep_of(sigmas[step]).to(x.device).expand(len(roles))
+        t = timestep_of(sigmas[step], schedule).to(x.device).expand(len(roles))
         scaled = (x / math.sqrt(sigma**2 + 1)).repeat(1 + guided, 1, 1, 1)
         residuals = None if stack is None else stack(scaled, t, context, y, sigma=sigma, run=run, rows=rows)
         eps = _noise_in(unet(scaled, t, context, y, residuals), scaled, sigma, prediction)

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ..control.unit import ControlUnit, Net
+from ..network.noise_levels import STABLE_DIFFUSION
 from ..network.unet import UNet
 from ..sampling import Prediction
 from ..train.data import ControlData, LeftOut, Prompts
 from ..train.fingerprint import fingerprint
 from ..train.following import Ends, following_figures
-from ..train.objective import STABLE_DIFFUSION
 from .autoencoder import SCALE
 from .condition_scores import CONDITION_SCORES
 from .conditions import CONDITIONS

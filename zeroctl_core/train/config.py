@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ..files.key_faults import short
+from ..network.noise_levels import STABLE_DIFFUSION
 from ..sampling import Prediction
-from .objective import STABLE_DIFFUSION, Objective
+from .objective import Objective
 from .optimisation import Optimisation
 from .ranges import check_at_least, check_seed
 

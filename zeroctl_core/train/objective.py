@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
 import torch
 from torch import Tensor
 
-from ..network.noise_levels import N_TIMESTEPS, sd_sigmas
+from ..network.noise_levels import N_TIMESTEPS, SCHEDULES, STABLE_DIFFUSION, ZERO_TERMINAL_SNR
 from ..sampling import Prediction
 from .draws import generator
 from .ranges import check_number, check_positive
-
-STABLE_DIFFUSION = "stable_diffusion"
-SCHEDULES: Mapping[str, Callable[[], tuple[float, ...]]] = {STABLE_DIFFUSION: sd_sigmas}
-"""The noise that a base was trained with -> its sigmas by timestep. Stable Diffusion 1.x, 2.x and XL share one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +22,8 @@ class Objective:
     `v`: it is sqrt(abar) eps - sqrt(1 - abar) z (Salimans and Ho, arXiv 2202.00512; the SD 2.1 768 base).
     Both, and the noise, are the base's and no setting of a run.
 
-    Raises `ValueError` for an unknown prediction or schedule, and for a number out of its range.
+    Raises `ValueError` for an unknown prediction or schedule, for eps where the last timestep is all noise, and for a
+    number out of its range.
     """
 
     prediction: Prediction = "eps"
@@ -46,13 +42,19 @@ class Objective:
             raise ValueError(
                 f"the base was trained with the noise schedule {self.schedule!r}; known are: {', '.join(SCHEDULES)}"
             )
+        if self.prediction == "eps" and self.schedule == ZERO_TERMINAL_SNR:
+            raise ValueError(
+                "the base predicts eps and its noise has zero terminal SNR: its last timestep holds nothing but noise, "
+                "from which eps says nothing of the picture; expected v. Check which of the two the base was trained "
+                "with"
+            )
         check_number("high_noise", self.high_noise, self.high_noise >= 1, "1 (uniform timesteps) or more")
         check_number("prompt_dropout", self.prompt_dropout, 0 <= self.prompt_dropout <= 1, "a share of 0 to 1")
         if self.snr_gamma is not None:
             check_positive("snr_gamma", self.snr_gamma)
-        sigmas = torch.tensor(SCHEDULES[self.schedule](), dtype=torch.float64)
-        object.__setattr__(self, "_signal", (1 / (1 + sigmas**2)).sqrt().float())
-        object.__setattr__(self, "_noise", (sigmas / (1 + sigmas**2).sqrt()).float())
+        abar = torch.tensor(SCHEDULES[self.schedule](), dtype=torch.float64)
+        object.__setattr__(self, "_signal", abar.sqrt().float())
+        object.__setattr__(self, "_noise", (1 - abar).sqrt().float())
 
     def timesteps(self, seed: int, step: int, batch_size: int) -> Tensor:
         """Whole timesteps of a batch, int64 [B], stratified: one u in every B-th part of 0..1."""

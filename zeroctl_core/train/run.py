@@ -14,6 +14,7 @@ from torch import nn
 from ..checkpoint import save_controlnet
 from ..files.written_whole import check_writable, remove_folder
 from ..network.controlnet import ControlNet
+from ..network.noise_levels import STABLE_DIFFUSION
 from .checkpointing import CHECKPOINTS, newest_step
 from .config import ControlConfig
 from .control import ControlTask
@@ -74,7 +75,7 @@ def new_task(config: ControlConfig, source: Source, net: nn.Module) -> ControlTa
         seed=config.seed,
         batch_size=config.batch_size,
         device=config.device,
-        label=f"form {config.form}",
+        label=f"form {config.form}" + (f" {source.schedule}" if source.schedule != STABLE_DIFFUSION else ""),
     )
 
 

@@ -35,7 +35,7 @@ class TrainingBase(Protocol):
 
     @property
     def schedule(self) -> str:
-        """The noise that the base was trained with, a name of `objective.SCHEDULES`."""
+        """The noise that the base was trained with, a name of `noise_levels.SCHEDULES`."""
         ...
 
     @property

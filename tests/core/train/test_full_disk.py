@@ -16,10 +16,10 @@ from zeroctl_core import BASES, UNet
 from zeroctl_core.files import written_whole as writing
 from zeroctl_core.files.full_disk import DiskFullError, full_disk_named
 from zeroctl_core.files.streamed_safetensors import stream_safetensors
+from zeroctl_core.network.noise_levels import STABLE_DIFFUSION
 from zeroctl_core.train import checkpointing, watching
 from zeroctl_core.train.checkpointing import STATE
 from zeroctl_core.train.config import ControlConfig
-from zeroctl_core.train.objective import STABLE_DIFFUSION
 from zeroctl_core.train.run import LOG, train_control
 from zeroctl_core.train.watching import BEST
 

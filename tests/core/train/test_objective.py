@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from zeroctl_core.network.noise_levels import ZERO_TERMINAL_SNR
 from zeroctl_core.train.draws import batch_indices, generator
 from zeroctl_core.train.objective import Objective
 
@@ -60,6 +61,26 @@ def test_v_and_the_noisy_latent_lead_back_to_the_latent(sample):
     bar = torch.from_numpy(alphas_bar()[T.numpy()]).float()[:, None, None, None]
     v, noisy = objective.target(latent, noise, T), objective.noised(latent, noise, T)
     assert torch.allclose(bar.sqrt() * noisy - (1 - bar).sqrt() * v, latent, atol=1e-5)
+
+
+def test_zero_terminal_snr_leaves_noise_alone_at_the_last_timestep_and_asks_for_the_latent_there(sample):
+    latent, noise, _ = sample
+    objective = Objective(prediction="v", schedule=ZERO_TERMINAL_SNR)
+    noisy, target = objective.noised(latent, noise, T), objective.target(latent, noise, T)
+    assert torch.equal(noisy[-1], noise[-1]) and torch.equal(target[-1], -latent[-1])
+    assert all(
+        bool(error.isfinite())
+        for error in Objective(prediction="v", schedule=ZERO_TERMINAL_SNR, snr_gamma=5.0).errors(
+            torch.zeros_like(latent), latent, noise, T
+        )
+    )
+
+
+def test_eps_is_refused_where_the_last_timestep_holds_nothing_but_noise():
+    with pytest.raises(ValueError, match="predicts eps.*zero terminal SNR.*expected v"):
+        Objective(prediction="eps", schedule=ZERO_TERMINAL_SNR)
+    with pytest.raises(ValueError, match="schedule 'cosine'; known are: stable_diffusion, zero_terminal_snr"):
+        Objective(schedule="cosine")
 
 
 def test_uniform_timesteps_are_stratified_and_cover_all():

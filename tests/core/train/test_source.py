@@ -14,9 +14,9 @@ from zeroctl_core import BASES, UNet, load_controlnet
 from zeroctl_core.demo.data import latents_of
 from zeroctl_core.demo.source import World
 from zeroctl_core.demo.world import render, scenes
+from zeroctl_core.network.noise_levels import STABLE_DIFFUSION
 from zeroctl_core.train.__main__ import WORLD
 from zeroctl_core.train.config import ControlConfig
-from zeroctl_core.train.objective import STABLE_DIFFUSION
 from zeroctl_core.train.run import new_control, new_task, train_control
 from zeroctl_core.train.source import load_source
 

@@ -129,6 +129,7 @@ class PreparedSource:
             empty.context.to(device),
             **{name: None if value is None else value.to(device) for name, value in on_device.items()},
             prediction=self.prediction,
+            schedule=self.schedule,
             stack=None if net is None else ControlStack([ControlUnit(cast(Net, net), condition)]),
             guidance=GUIDANCE,
             steps=steps,
