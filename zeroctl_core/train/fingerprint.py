@@ -1,11 +1,12 @@
-"""Digits that stand for all weights of a network."""
+"""Digits that stand for all weights of a network, or of a part of a file."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def fingerprint(module: nn.Module) -> str:
@@ -13,8 +14,13 @@ def fingerprint(module: nn.Module) -> str:
 
     In one dtype, so that the float16 file of a base and the float32 copy in memory are the same base.
     """
+    return fingerprint_of(module.state_dict())
+
+
+def fingerprint_of(weights: Mapping[str, Tensor]) -> str:
+    """As `fingerprint`, of weights by name, in their order."""
     digest = hashlib.sha256()
-    for name, value in module.state_dict().items():
+    for name, value in weights.items():
         value = value.detach().cpu()
         value = value.to(torch.float16) if value.is_floating_point() else value
         digest.update(f"{name} {tuple(value.shape)}\n".encode())
