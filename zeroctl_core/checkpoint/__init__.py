@@ -2,6 +2,6 @@
 
 from .loading import CheckpointError, load_controlnet
 from .of_model import load_of_model
-from .saving import save_controlnet
+from .saving import save_control_lora, save_controlnet
 
-__all__ = ["CheckpointError", "load_controlnet", "load_of_model", "save_controlnet"]
+__all__ = ["CheckpointError", "load_controlnet", "load_of_model", "save_control_lora", "save_controlnet"]

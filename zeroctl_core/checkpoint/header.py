@@ -13,6 +13,8 @@ HEADER = "zeroctl."
 POOLING_KEY = HEADER + "global_average_pooling"
 BASE_KEY = HEADER + "base"
 SPEC_KEY = HEADER + "spec"
+CONTROL_LORA_KEY = HEADER + "control_lora"
+"""The rank of a Control-LoRA, and what it costs, as JSON."""
 NOT_OF_A_CONTROL = ("out_channels", "decoder_depth")
 """Numbers of a spec that a control's file cannot show."""
 

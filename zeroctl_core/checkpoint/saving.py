@@ -16,14 +16,17 @@ from ..files.key_faults import named
 from ..files.streamed_safetensors import n_bytes_of, stream_safetensors
 from ..files.written_whole import written_whole
 from ..network.controlnet import ControlNet
+from ..network.of_model import UNetWeights
+from ..network.rank_cost import RankCost, control_lora_of
 from ..network.spec import LATENT_CHANNELS, EncoderSpec
 from ..network.t2i_adapter import T2IAdapter
+from ..network.unet import UNet
 from ..version import __version__
 from .adapters import to_diffusers_adapter
-from .header import HEADER, POOLING_KEY
+from .header import CONTROL_LORA_KEY, HEADER, POOLING_KEY
 from .layouts import LAYOUTS, to_diffusers
 
-__all__ = ["save_controlnet"]
+__all__ = ["save_control_lora", "save_controlnet"]
 
 
 def save_controlnet(
@@ -47,23 +50,66 @@ def save_controlnet(
     Raises `ValueError` for an unknown layout, a path that does not end in .safetensors, a net without weights, and
     one that the file would not be recognised as; `FileNotFoundError` when the folder does not exist.
     """
-    path = Path(path)
     if layout not in LAYOUTS:
         raise ValueError(f"the layout {layout!r} is not known; use one of {', '.join(LAYOUTS)}")
+    path = _writable(path)
+    _leave_file(net, path)
+    weights = _in_layout(net, _weights(net), layout)
+    with written_whole(path, n_bytes_of(weights, dtype)) as part:
+        stream_safetensors(part, weights, _header(net, layout, provenance or {}), dtype)
+    return path
+
+
+def save_control_lora(
+    net: ControlNet,
+    unet: UNet | UNetWeights,
+    path: str | os.PathLike[str],
+    rank: int,
+    *,
+    dtype: torch.dtype | None = None,
+    provenance: Mapping[str, object] | None = None,
+) -> RankCost:
+    """Write a trained ControlNet as a Control-LoRA of the UNet that it was trained from; return what the rank costs.
+
+    The file is that of Stability AI's control-lora, which ComfyUI loads too; the cost is in its header. Other arguments
+    as of `save_controlnet` and `control_lora_of`.
+
+    Raises what they raise.
+    """
+    path = _writable(path)
+    _leave_file(net, path)
+    shapes = {key: tuple(value.shape) for key, value in _weights(net).items()}
+    tensors, cost = control_lora_of(net, unet, rank, dtype)
+    _check_recoverable(net, shapes)
+    numbers = {
+        "rank": rank,
+        "error_mean": cost.mean.of_weight,
+        "error_worst": cost.layers[cost.worst].of_weight,
+        "worst_layer": cost.worst,
+        "change_lost_mean": cost.mean.of_change,
+    }
+    header = {**_header(net, "ldm", provenance or {}), CONTROL_LORA_KEY: json.dumps(numbers)}
+    with written_whole(path, n_bytes_of(tensors)) as part:
+        stream_safetensors(part, tensors, header)
+    return cost
+
+
+def _writable(path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(
             f"{path.name} does not end in .safetensors, which is the only format that is written; rename it"
         )
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {path.parent} does not exist; create it first")
-    _leave_file(net, path)
+    return path
+
+
+def _weights(net: ControlNet | T2IAdapter) -> dict[str, Tensor]:
     weights = {key: tensor.detach() for key, tensor in net.state_dict().items()}
     if empty := [key for key, tensor in weights.items() if tensor.is_meta]:
         raise ValueError(f"the network has no weights yet, it was built on meta ({named(empty)}); load them first")
-    weights = _in_layout(net, weights, layout)
-    with written_whole(path, n_bytes_of(weights, dtype)) as part:
-        stream_safetensors(part, weights, _header(net, layout, provenance or {}), dtype)
-    return path
+    return weights
 
 
 def _in_layout(net: ControlNet | T2IAdapter, weights: dict[str, Tensor], layout: str) -> dict[str, Tensor]:
@@ -115,8 +161,9 @@ def _header(net: ControlNet | T2IAdapter, layout: str, provenance: Mapping[str, 
         "spec": json.dumps(asdict(net.spec)),
         "provenance": json.dumps({"written_by": f"zeroctl {__version__}", **source, **provenance}),
     }
+    original = {} if net.info is None else net.info.metadata
     return {
-        **({} if net.info is None else net.info.metadata),
+        **{key: value for key, value in original.items() if key != CONTROL_LORA_KEY},  # of one that was merged
         **{HEADER + key: value for key, value in own.items()},
         POOLING_KEY: "true" if net.global_average_pooling else "false",
         "format": "pt",  # diffusers and transformers refuse a file without it

@@ -22,6 +22,9 @@ from random_weights import SPECS, prefixed, random_controlnet, random_unet
 from safetensors.torch import save_file
 from torch import Tensor
 
+from zeroctl_core import load_controlnet
+from zeroctl_core.checkpoint import save_control_lora
+
 EQUAL = 1e-5
 FELT = 1e-3  # by what a control moves them at least
 State = dict[str, Tensor]
@@ -91,6 +94,23 @@ def test_a_control_lora_equals_the_merged_net_and_the_hosts(host, graph_of, pres
     theirs = with_host_control(graph, {**lora, "class_type": "ControlNetLoader"}, image, strength=0.8)
     assert apart(expected, latents(host, theirs)) <= EQUAL
     assert apart(expected, latents(host, graph)) > FELT
+
+
+@pytest.mark.parametrize("preset", ["narrow", "narrow21", "narrowxl"])
+def test_what_save_control_lora_writes_is_read_by_the_host_and_by_us(host, graph_of, preset, form) -> None:
+    """A net whose change has the rank of the file loses nothing; at a lower rank both loaders lose the same."""
+    graph, image, unet = graph_of(preset), host.give(picture()), random_unet(preset)
+    whole = loaded(host, "whole", merged(control_lora(preset, rank=4), unet))  # of rank 4 to 6
+    folder = host.base / "models" / "controlnet"
+    expected = latents(host, with_our_control(graph, whole, image))
+    for rank in (6, 2):
+        path = folder / f"saved-{preset}-{rank}.safetensors"
+        save_control_lora(load_controlnet(folder / "whole.safetensors"), unet.__getitem__, path, rank)
+        net = node("ZeroctlLoadControlNet", control_net_name=path.name)
+        ours = latents(host, with_our_control(graph, net, image))
+        theirs = latents(host, with_host_control(graph, {**net, "class_type": "ControlNetLoader"}, image))
+        assert apart(ours, theirs) <= EQUAL
+        assert (apart(expected, ours) <= EQUAL) is (rank == 6)
 
 
 def test_on_an_inpaint_model_it_takes_the_channels_of_the_latent(host, graph_of, form) -> None:
