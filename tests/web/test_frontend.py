@@ -23,6 +23,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_opens_whole(frontend: Any, name: str) -> None:
+    frontend.console.clear()  # what tests before left is theirs
     frontend.open(_json(EXAMPLES / f"{name}.json"))
     frontend.picture(name)
     missing = frontend.page.evaluate(

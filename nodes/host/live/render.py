@@ -13,6 +13,7 @@ from zeroctl_core.annotators import Annotator
 from zeroctl_core.annotators.pictures.alpha import without_alpha
 from zeroctl_core.annotators.pictures.resolution import at_resolution, size_at_resolution
 
+from ..inputs import check_image
 from .small import SIDE, NoPicture, Small
 
 __all__ = ["render"]
@@ -27,11 +28,13 @@ def render(small: Small, annotator: Annotator | None, settings: Mapping[str, Any
 
     settings: all of its node, `resolution` among them, checked. The condition is that of a run where it fits.
 
-    Raises `NoPicture` for settings that need a network, and what the annotator raises.
+    Raises `NoPicture` for settings that need a network, `ValueError` for a condition that a control would not take, and
+    what the annotator raises.
     """
-    picture = small.pixels[None].movedim(-1, 1).float() / 255
+    image = small.pixels[None].float() / 255
     if annotator is None:
-        return _jpeg(picture)
+        return _jpeg(check_image(image))
+    picture = check_image(image, channels=(1, 3, 4))
     values = {param.name: settings[param.name] for param in annotator.params if param.name in settings}
     if annotator.task or annotator.kind != "image" or annotator.network(**values) is not None:
         raise NoPicture("With these settings the condition shows after a run.")

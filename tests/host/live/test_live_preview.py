@@ -146,6 +146,21 @@ def test_copies_are_bounded(module) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "channels", "words"),
+    [
+        (None, 1, "1 channel.*, expected 3 "),
+        (None, 4, "4 channels .with alpha., expected 3 "),
+        ("canny", 2, "grey with alpha.*, expected 1, 3 .RGB. or 4 "),
+        ("canny", 5, "5 channels, expected 1, 3 .RGB. or 4 "),
+    ],
+)
+def test_channels_that_a_run_refuses_are_refused(module, name: str | None, channels: int, words: str) -> None:
+    small = module("host.live.small").Small(torch.zeros(8, 8, channels, dtype=torch.uint8), 8, 8)
+    with pytest.raises(ValueError, match=f"image has .*{words}"):
+        module("host.live.render").render(small, name and ANNOTATORS[name], {})
+
+
+@pytest.mark.parametrize(
     ("name", "values", "words"),
     [
         ("lineart", {"style": "realistic"}, "shows after a run"),
