@@ -134,6 +134,7 @@ class ControlTask:
         if batch.deviation is not None:
             latent = latent + self._on_device(batch.deviation) * self._drawn("latent", step, latent)
         prompts = self._kept(batch.prompts, self.objective.dropped(self.seed, step, self.batch_size))
+        prompts = Prompts(prompts.context, prompts.whole_y)
         noisy, times = self.objective.noised(latent, noise, t), t.to(self.device).float()
         emb, maps = self.unet.encode(noisy, times, prompts.context, prompts.y)
         return StepInputs(
@@ -173,7 +174,7 @@ class ControlTask:
         return self.data.batch(batch_indices(self.seed, step, self.batch_size, len(self.data)))
 
     def _kept(self, prompts: Prompts, dropped: Tensor) -> Prompts:
-        """The prompts [B], the empty one in the place of those that were dropped."""
+        """The prompts [B], the empty one in the place of those that were dropped; sizes are the picture's and stay."""
         dropped, empty = dropped.to(self.device), self.data.empty
 
         def kept(full: Tensor, none: Tensor) -> Tensor:
@@ -182,7 +183,8 @@ class ControlTask:
 
         if prompts.y is None or empty.y is None:
             return Prompts(kept(prompts.context, empty.context))
-        return Prompts(kept(prompts.context, empty.context), kept(prompts.y, empty.y))
+        sizes = None if prompts.sizes is None else prompts.sizes.to(self.device)
+        return Prompts(kept(prompts.context, empty.context), kept(prompts.y, empty.y), sizes)
 
     def _drawn(self, stream: str, step: int, like: Tensor) -> Tensor:
         """Standard normal numbers of a stream at a step, the same ones on every device."""

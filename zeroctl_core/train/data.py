@@ -8,13 +8,21 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
+from ..network.picture_sizes import with_sizes
+
 
 @dataclass(frozen=True)
 class Prompts:
     """What the text encoder makes of prompts."""
 
     context: Tensor  # [B, T, D]
-    y: Tensor | None = None  # [B, Y], where the base takes it (SDXL)
+    y: Tensor | None = None  # [B, Y], where the base takes it (SDXL); with `sizes` the pooled prompt alone
+    sizes: Tensor | None = None  # [B, 6], of the pictures, as `PictureSizes`: they stay where a prompt is dropped
+
+    @property
+    def whole_y(self) -> Tensor | None:
+        """y as the networks read it, with the sizes of the pictures behind the pooled prompt."""
+        return self.y if self.y is None or self.sizes is None else with_sizes(self.y, self.sizes)
 
 
 class LeftOut(NamedTuple):

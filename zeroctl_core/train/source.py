@@ -65,6 +65,20 @@ class NamesLosses(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesSizes(Protocol):
+    """A base whose `y` is the pooled prompt and the sizes of the picture (SDXL); `encode_prompts` gives the pooled
+    prompt alone. A base need not."""
+
+    @property
+    def takes_sizes(self) -> bool: ...
+
+
+def takes_sizes(base: TrainingBase) -> bool:
+    """Whether a base reads the sizes of pictures."""
+    return isinstance(base, TakesSizes) and base.takes_sizes
+
+
 class Source(TrainingBase, Protocol):
     """What a control is trained on: a base, its data and its score. The embedded world is one
     (`zeroctl_core.demo.source`)."""

@@ -24,8 +24,8 @@ WIDTHS = {"thin": 768, "thin21": 1024, "thinxl": 2048}
 class GivenEncoders:
     """Latents and contexts from a formula, under the digits of a base's own encoders."""
 
-    def __init__(self, encoders: tuple[str, str], width: int, y: int | None) -> None:
-        self.encoders, self.width, self.y = encoders, width, y
+    def __init__(self, encoders: tuple[str, str], width: int, takes_sizes: bool) -> None:
+        self.encoders, self.width, self.takes_sizes = encoders, width, takes_sizes
 
     def encode(self, pictures):
         mean = torch.nn.functional.avg_pool2d(pictures, 8) - 0.5
@@ -35,7 +35,7 @@ class GivenEncoders:
     def encode_prompts(self, prompts):
         draw = torch.Generator().manual_seed(len(prompts[0]))
         context = torch.randn(1, 7, self.width, generator=draw)
-        return Prompts(context, None if self.y is None else torch.randn(1, self.y, generator=draw))
+        return Prompts(context, torch.randn(1, 1280, generator=draw) if self.takes_sizes else None)
 
 
 def checkpoint(path, family="thin", **keys):
@@ -52,8 +52,8 @@ def checkpoint(path, family="thin", **keys):
 
 def data_for(path, folder, family="thin", encoders=None):
     base = CheckpointBase(path)
-    encoders = GivenEncoders(encoders or base.encoders, WIDTHS[family], base.checkpoint.base.spec.adm_in_channels)
-    pixels = torch.rand(N, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    encoders = GivenEncoders(encoders or base.encoders, WIDTHS[family], takes_sizes=family == "thinxl")
+    pixels = torch.rand(N, 3, SIZE, 2 * SIZE, generator=torch.Generator().manual_seed(0))
     samples = [Sample(name=f"{i}", picture=TensorPicture(pixels[i]), caption="word " * (i % 3 + 1)) for i in range(N)]
     prepare(samples, Drawing(size=(SIZE, SIZE), annotator="canny"), encoders, folder, held_out=1)
     return folder

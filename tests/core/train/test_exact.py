@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import pytest
@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from zeroctl_core import ControlNet, UNet
 from zeroctl_core.bases import recognise
 from zeroctl_core.checkpoint.layouts import to_diffusers
-from zeroctl_core.network.blocks import timestep_embedding
+from zeroctl_core.network.picture_sizes import PictureSizes, sizes_of_crop
 from zeroctl_core.train.control import ControlTask, StepInputs
 from zeroctl_core.train.data import ControlBatch, Prompts
+from zeroctl_core.train.draws import batch_indices
 from zeroctl_core.train.objective import Objective
 from zeroctl_core.train.optimisation import Optimisation
 from zeroctl_core.train.state import State
@@ -27,7 +28,10 @@ from zeroctl_core.train.state import State
 LOSS, GRADIENTS, WORST, UPDATE = 1e-6, 1e-5, 1e-4, 1e-3
 """Relative errors: of the loss, of all gradients together and of one tensor's (L2), and of AdamW's first update."""
 ROWS, RATE = 2, 1e-3
-SIZES = torch.tensor([[1024.0, 768.0, 0.0, 8.0, 1024.0, 768.0]])
+SIZES = [
+    sizes_of_crop((480, 1200), (0, 120, 480, 960), (64, 128)),  # cut at both sides, then made smaller
+    sizes_of_crop((900, 600), (300, 0, 300, 600), (64, 128)),
+]
 
 
 class Data:
@@ -51,13 +55,24 @@ class Data:
         rows = list(rows)
         if not self.has_y:
             return Prompts(self.contexts[rows])
-        sizes = timestep_embedding(SIZES.flatten(), 256).reshape(1, -1).expand(len(rows), -1)
-        return Prompts(self.contexts[rows], torch.cat((self.pooled[rows], sizes), dim=1))
+        return Prompts(self.contexts[rows], self.pooled[rows])
 
     def batch(self, indices: Sequence[int]) -> ControlBatch:
         rows = list(indices)
         prompts = self.prompts(rows)
+        if self.has_y:
+            prompts = replace(prompts, sizes=torch.tensor([SIZES[row].numbers for row in rows]))
         return ControlBatch(self.latents[rows], prompts, self.conditions[rows], torch.full((len(rows), 4, 8, 16), 0.1))
+
+
+def their_time_ids(sizes: PictureSizes) -> Tensor:
+    """What the pipeline of diffusers makes of its arguments of the same names."""
+    config = SimpleNamespace(addition_time_embed_dim=256)
+    unet = SimpleNamespace(config=config, add_embedding=SimpleNamespace(linear_1=SimpleNamespace(in_features=2816)))
+    pipeline = diffusers().StableDiffusionXLPipeline
+    return pipeline._get_add_time_ids(
+        SimpleNamespace(unet=unet), *sizes, dtype=torch.float32, text_encoder_projection_dim=1280
+    )
 
 
 @dataclass(frozen=True)
@@ -100,7 +115,8 @@ class Twins:
         latents, noise, t = inputs.latent, inputs.noise, inputs.t
         noisy, added = scheduler.add_noise(latents, noise, t), None
         if inputs.prompts.y is not None:
-            added = {"text_embeds": inputs.prompts.y[:, :1280], "time_ids": SIZES.expand(ROWS, -1)}
+            ids = torch.cat([their_time_ids(SIZES[row]) for row in batch_indices(SEED, 0, ROWS, ROWS)])
+            added = {"text_embeds": inputs.prompts.y[:, :1280], "time_ids": ids}
         shared = {"encoder_hidden_states": inputs.prompts.context, "added_cond_kwargs": added, "return_dict": False}
         skips, middle = self.net(noisy, t, controlnet_cond=inputs.condition, **shared)
         predicted = self.unet(
@@ -172,12 +188,13 @@ def test_loss_gradients_and_first_update_equal_those_of_the_released_script(pres
 
 
 def test_the_rows_of_a_step_have_a_prompt_and_the_empty_one():
-    """Otherwise equality would not prove that a prompt and its `y` are dropped together."""
+    """Otherwise equality would not prove that a prompt and its `y` are dropped together, and the sizes kept."""
     twins = Twins.of("narrowxl", "eps", "zero")
     prompts, data = twins.task.draw(0).prompts, twins.task.data
     is_empty = [torch.equal(row, data.empty.context[0]) for row in prompts.context]
     assert sorted(is_empty) == [False, True]
-    assert is_empty == [torch.equal(row, data.empty.y[0]) for row in prompts.y]
+    assert is_empty == [torch.equal(row, data.empty.y[0]) for row in prompts.y[:, :1280]]
+    assert prompts.y.shape == (ROWS, 2816) and not torch.equal(prompts.y[0, 1280:], prompts.y[1, 1280:])
 
 
 def test_the_loss_of_the_other_prediction_is_far_away():

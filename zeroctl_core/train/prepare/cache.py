@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -152,10 +152,13 @@ class CachedData:
 
     def batch(self, indices: Sequence[int]) -> ControlBatch:
         rows = [self.first + index for index in indices]
+        prompts = self._prompts([self.index.captions[row] for row in rows])
+        if "sizes" in self._read(self.index.latents[0]):
+            prompts = replace(prompts, sizes=self._column(self.index.latents, "sizes", rows))
         return ControlBatch(
             latent=self._column(self.index.latents, "mean", rows),
             deviation=self._column(self.index.latents, "deviation", rows),
-            prompts=self._prompts([self.index.captions[row] for row in rows]),
+            prompts=prompts,
             condition=self._column(self.index.conditions, "pixels", rows).float() / 255,
         )
 

@@ -15,8 +15,9 @@ from ...annotators import ANNOTATORS
 from ...annotators.params import Value
 from ...canvas import resize_condition
 from ...canvas.placing import crop_box
+from ...network.picture_sizes import PictureSizes, sizes_of_crop
 from ..display import Say
-from ..source import TrainingBase
+from ..source import TrainingBase, takes_sizes
 from .cache import Index, previous_index, remove_unnamed
 from .keys import key_of
 from .sample import Sample
@@ -54,6 +55,11 @@ class Drawing:
         top, left, h, w = crop_box(pixels.shape[1], pixels.shape[2], *self.size)
         cut = pixels[None, :, top : top + h, left : left + w]
         return F.interpolate(cut, size=self.size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+
+    def sizes(self, pixels: Tensor) -> PictureSizes:
+        """What `fitted` makes of a picture [3, H, W], as SDXL is told. Raises what `fitted` raises."""
+        original = (pixels.shape[1], pixels.shape[2])
+        return sizes_of_crop(original, crop_box(*original, *self.size), self.size)
 
     def drawn(self, picture: Tensor) -> Tensor:
         """What the annotator draws from a picture [1, 3, height, width]."""
@@ -200,12 +206,16 @@ def _tables(samples: Sequence[Sample], drawing: Drawing, base: TrainingBase) -> 
 
 
 def _latents(samples: Sequence[Sample], drawing: Drawing, base: TrainingBase) -> Table:
-    keys = [key_of("latent", drawing.picture_key(sample), base.encoders[0]) for sample in samples]
+    has_sizes = takes_sizes(base)
+    parts = [base.encoders[0], *["sizes"] * has_sizes]
+    keys = [key_of("latent", drawing.picture_key(sample), *parts) for sample in samples]
     by_key = dict(zip(keys, samples, strict=True))
 
     def make(key: str) -> Row:
-        mean, deviation = base.encode(drawing.picture(by_key[key]))
-        return {"mean": mean[0].float(), "deviation": deviation[0].float()}
+        pixels = by_key[key].picture.read()
+        mean, deviation = base.encode(drawing.fitted(pixels))
+        row = {"mean": mean[0].float(), "deviation": deviation[0].float()}
+        return {**row, "sizes": torch.tensor(drawing.sizes(pixels).numbers)} if has_sizes else row
 
     return Table(keys, make)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -121,7 +122,9 @@ class PreparedSource:
         """Pictures [B, 3, H, W] of prompts with a control, or without one; row r starts from the noise of seed + r."""
         device = next(self.unet.parameters()).device
         empty = self.encode_prompts([""])
-        on_device = {"y": prompts.y, "empty_y": empty.y}
+        if prompts.sizes is not None and empty.y is not None:  # of the pictures, with a prompt and without
+            empty = replace(empty, y=empty.y.expand(len(condition), -1), sizes=prompts.sizes.to(empty.y.device))
+        on_device = {"y": prompts.whole_y, "empty_y": empty.whole_y}
         latent = sample(
             self.unet,
             noise_of(range(seed, seed + len(condition)), (condition.shape[2], condition.shape[3])).to(device),
