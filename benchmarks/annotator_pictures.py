@@ -27,7 +27,8 @@ from zeroctl_core.annotators.pictures.pixels import to_uint8
 from zeroctl_core.annotators.pictures.resolution import at_resolution
 from zeroctl_core.annotators.pose import draw_pose
 from zeroctl_core.demo.conditions import CONDITIONS
-from zeroctl_core.demo.world import render, scene
+from zeroctl_core.demo.rendering import render
+from zeroctl_core.demo.scene import scene
 
 FOLDER = ROOT / "web" / "docs" / "pictures"
 SIDE = 360
@@ -91,9 +92,9 @@ def pair(name: str) -> tuple[Tensor, Tensor]:
     elif name == "segment_snap":
         image = blurred_classes()
     elif name == "normal":
-        image = enlarged(CONDITIONS["depth"](render([scene(3, 12)])))
+        image = enlarged(CONDITIONS["depth"](render([scene(3, 12, shapes_only=True)])))
     elif name == "normal_convert":
-        bae = ANNOTATORS["normal"](enlarged(CONDITIONS["depth"](render([scene(3, 12)]))))
+        bae = ANNOTATORS["normal"](enlarged(CONDITIONS["depth"](render([scene(3, 12, shapes_only=True)]))))
         image = normal_convert(bae, source="bae", target="opengl")
     else:
         image = photograph(name)
@@ -136,7 +137,7 @@ def photographed_pose() -> tuple[Tensor, Tensor]:
 
 def exact_depth() -> tuple[Tensor, Tensor]:
     """A scene of the demo's world, and its depth."""
-    rendering = render([scene(3, 12)])
+    rendering = render([scene(3, 12, shapes_only=True)])
     return enlarged(rendering.image), enlarged(CONDITIONS["depth"](rendering))
 
 

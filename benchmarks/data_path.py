@@ -2,7 +2,7 @@
 
     python -m benchmarks.data_path --pictures FOLDER [--number 3391] [--sheet sheet.png]
 
-Conditions are Canny's edges, the encoders are those of the embedded model at 128x128 pixels. Stages:
+Conditions are Canny's edges, the encoders are those of the embedded model at 192x192 pixels. Stages:
 
 * look: every picture is read, decoded and judged before anything is encoded;
 * look again: nothing has changed;
@@ -82,7 +82,9 @@ def measure(options: Options, folder: Path) -> dict[str, Any]:
     torch.set_num_threads(options.threads)
     rows: list[dict[str, Any]] = []
     facts = conditions()
-    base, drawing = World(), Drawing(size=(128, 128), annotator="canny")
+    from zeroctl_core.demo.scene import SIZE
+
+    base, drawing = World(), Drawing(size=(SIZE, SIZE), annotator="canny")
     _ = base.encoders  # reads the weights
     names = find_samples(options.pictures)
     samples = list(names.samples)[: options.number]

@@ -5,28 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from benchmarks.criterion import Figure
+from benchmarks.proof.__main__ import NAMES
 from zeroctl_core import BASES, RULES
 from zeroctl_core.demo.build import LOG
+from zeroctl_core.files.plural import plural
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 RESULTS = ROOT / "benchmarks" / "results"
-CEILING = "autoencoder"  # the stage whose scores no sample can pass
-SCORES = {"iou": "IoU", "edge_f1": "edge F1", "shading": "shading"}
-CLAIMS = {
-    "p1_no_op": "an untrained control is a bit-exact no-op",
-    "p2_three_steps": "a control wakes in three steps",
-    "p3_sudden_convergence": "sudden convergence",
-    "p4_ablation": "zero against Gaussian convolutions and ControlNet-lite, four prompt settings (Fig. 8)",
-    "p5_guidance": "guidance without a prompt (Fig. 5)",
-    "p6_composition": "composition by addition (Fig. 6)",
-    "p7_data_size": "size of the data set (Fig. 10)",
-    "p8_cost": "cost of a training step",
-}
+SEEN = {"thing": "thing", "both": "both of two", "sides": "on their sides", "colour": "colour", "ground": "ground"}
+NOT_YET = "not recorded yet"
 INJECTION = {
     "one control, both conds": {"zeroctl": "ours 1", "ComfyUI": "host 1", "diffusers": "diffusers 1"},
     "one control, cond only": {
@@ -70,32 +64,83 @@ def build() -> str:
 def _stage(name: str, entry: dict[str, Any], stages: dict[str, Any]) -> tuple[str, str, str, str]:
     scores = entry["scores"]
     training = f"{entry['losses'][-1][0]} steps, {entry['seconds'] / 60:.1f} min"
-    if name == CEILING:
-        return name, f"PSNR {scores['psnr']:.1f} dB", "", training
+    if name == "autoencoder":
+        text = f"PSNR {scores['psnr']:.1f} dB, of things never trained on {scores['psnr_new_things']:.1f}"
+        return name, text, "", training
     if name == "judge":
-        return "judge, on reconstructions", f"shape {scores['reconstruction_shape']:.3f}", "", training
+        return "judge, on reconstructions", _seen(scores, "reconstruction_"), _seen(scores, "scene_"), training
     if name == "base":
-        text = ", ".join(f"{scores[key]:.3f}" for key in ("judge_colour", "judge_background", "judge_shape"))
-        ceiling = f"{stages['judge']['scores']['reconstruction_shape']:.3f}"
-        return "base: object colour, ground, shape", text, ceiling, training
-    keys = [key for key in SCORES if key != "shading" or "shading_flat_map" in scores]
-    text = ", ".join(f"{SCORES[key]} {scores[key]:.3f}" for key in keys)
-    if "shading_flat_map" in scores:
-        text += f" (flat map {scores['shading_flat_map']:.3f})"
-    if "iou_at_strength_0" in scores:
-        text += f" (strength 0: IoU {scores['iou_at_strength_0']:.3f})"
-    ceiling = ", ".join(f"{stages[CEILING]['scores'][key]:.3f}" for key in keys)
-    return name.replace("control-", "control "), text, ceiling, training
+        return name, _seen(scores, ""), _seen(stages["judge"]["scores"], "reconstruction_"), training
+    text = (
+        f"following {scores['follow']:.3f}; no prompt, cond side {scores['follow_no_prompt']:.3f}; things never "
+        f"trained on {scores['follow_new_things']:.3f}"
+    )
+    range_ = f"score {scores['floor']:.3f} to {scores['ceiling']:.3f}"
+    return name.replace("control-", "control "), text, range_, training
+
+
+def _seen(scores: dict[str, Any], mark: str) -> str:
+    """What the judge sees right, in shares."""
+    return ", ".join(f"{SEEN[key]} {scores[mark + key]:.3f}" for key in SEEN if mark + key in scores)
+
+
+def verdicts() -> str:
+    """Every claim, with the word of its record."""
+    rows = []
+    for name, module in _claims().items():
+        record = _measured(name)
+        word = f"**{record['verdict']}**" if record else NOT_YET
+        rows.append((f"[`{name}`](#{name})", module.CLAIM, word))
+    return _table(("", "claim", ""), rows)
 
 
 def proofs() -> str:
-    rows = []
-    for name, claim in CLAIMS.items():
-        record = RESULTS / "proof" / f"{name}.json"
-        verdict = _record(record)["verdict"] if record.is_file() else "not recorded yet"
-        link = f"[`{name}`]({_from_docs(record.with_suffix('.png'))})" if record.is_file() else f"`{name}`"
-        rows.append((f"{link}: {claim}", verdict))
-    return _table(("proof", "result"), rows)
+    """A section for every claim: what was to be met, what was measured, what fails."""
+    return "\n\n".join(_section(name, module) for name, module in _claims().items())
+
+
+def _claims() -> dict[str, Any]:
+    """Name of a proof -> its module, and the drawings, which state theirs in the same way."""
+    modules = {name: import_module(f"benchmarks.proof.{name}") for name in NAMES}
+    return modules | {"drawings": import_module("benchmarks.drawings.__main__")}
+
+
+def _measured(name: str) -> dict[str, Any]:
+    """The record of a claim; empty where there is none yet."""
+    path = (RESULTS if name == "drawings" else RESULTS / "proof") / f"{name}.json"
+    return _record(path) if path.is_file() else {}
+
+
+def _section(name: str, module: Any) -> str:
+    record = _measured(name)
+    lines = [f"### {name}", "", f"{module.CLAIM}.", "", f"* Criterion: {module.CRITERION}."]
+    if not record:
+        return "\n".join([*lines, f"* {NOT_YET.capitalize()}."])
+    n_seeds = len(record["options"]["seeds"] if "options" in record else record["seeds"])
+    measured_on = f", {record['scenes']}" if "scenes" in record else ""
+    lines.append(f"* Measured ({plural(n_seeds, 'seed')}, ± standard error{measured_on}): {record['summary']}.")
+    holding = sum(part["holds"] for part in record["parts"])
+    word = f"* **{record['verdict']}**: {holding} of {plural(len(record['parts']), 'part')} hold"
+    lines.append(f"{word}; not {record['fails']}." if record["fails"] else f"{word}.")
+    folder = RESULTS if name == "drawings" else RESULTS / "proof"
+    figures = [f"[{path.stem}]({_from_docs(path)})" for path in sorted(folder.glob(f"{name}*.png"))]
+    return "\n".join([*lines, f"* Figures: {', '.join(figures)}; [record]({_from_docs(folder / name)}.json)."])
+
+
+def guidance() -> str:
+    """Following and burnt-out channels of every way to weigh a control without a prompt."""
+    record = _measured("p5_guidance")
+    if not record:
+        return f"{NOT_YET.capitalize()}."
+    rows = [
+        (way, _figure(figures["follow"], ".2f"), _figure(figures["saturated"], ".2%"))
+        for way, figures in record["results"]["ways"].items()
+    ]
+    return _table(("control on", "following", "burnt-out channels"), rows)
+
+
+def _figure(record: dict[str, Any], spec: str) -> str:
+    return format(Figure.of(record["seeds"]), spec)
 
 
 def injection() -> str:
@@ -153,8 +198,9 @@ def sweep() -> str:
 
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "rules.md": {"RULES": rules},
+    "modes.md": {"GUIDANCE": guidance},
     "training.md": {"BUILD": build},
-    "proofs.md": {"PROOFS": proofs},
+    "proofs.md": {"VERDICTS": verdicts, "PROOFS": proofs},
     "measurements.md": {"INJECTION": injection, "LOADING": loading, "ANNOTATORS": annotators, "SWEEP": sweep},
 }
 """Page -> mark -> table. A table stands between `<!-- MARK -->` and `<!-- /MARK -->`."""

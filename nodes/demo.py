@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from zeroctl_core.demo.captions import caption
 from zeroctl_core.demo.conditions import CONDITIONS
-from zeroctl_core.demo.world import render, scenes
+from zeroctl_core.demo.rendering import render
+from zeroctl_core.demo.scene import scenes
 from zeroctl_core.train.ranges import check_number, check_seed
 
 from .host.demo.loading import demo_fingerprint, describe_demo, load_demo
@@ -25,15 +27,16 @@ class ZeroctlDemoModel(ComfyNode):
             node_id="ZeroctlDemoModel",
             display_name="Load Demo Model",
             category="zeroctl/demo",
-            description="A small diffusion model that comes with this pack: it draws one coloured shape on a plain "
-            "background in seconds on a CPU. Its controls are in Load ControlNet (strict) as zeroctl/...",
+            description="A small diffusion model that comes with this pack: it draws one to three things on a "
+            "plain background in seconds on a CPU. Its controls are in Load ControlNet (strict) as zeroctl/...",
             search_aliases=["tiny model", "embedded model", "test checkpoint", "load checkpoint"],
             inputs=[],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="For KSampler and all that changes a MODEL."),
                 io.Clip.Output(
                     display_name="clip",
-                    tooltip='For CLIP Text Encode. It reads prompts such as "a red star on a blue background".',
+                    tooltip="For CLIP Text Encode. It reads prompts such as "
+                    '"a cat left of a red ball on a yellow background".',
                 ),
                 io.Vae.Output(display_name="vae", tooltip="For VAE Decode and VAE Encode."),
                 io.String.Output(display_name="info", tooltip="Vocabulary, token limit and sizes."),
@@ -57,8 +60,9 @@ class ZeroctlDemoScene(ComfyNode):
             node_id="ZeroctlDemoScene",
             display_name="Demo Scene",
             category="zeroctl/demo",
-            description="Draws scenes of the world that the demo model was trained on, 128x128 pixels, with caption, "
-            "mask and a condition image that is exact because the renderer knows what it drew.",
+            description="Draws scenes of the demo model's world, 192x192 pixels: one to three coloured shapes, with "
+            "caption, mask and a condition image. The pictures of the other things that the model was trained on are "
+            "not part of this pack.",
             search_aliases=["procedural image", "test image", "condition image"],
             inputs=[
                 option(
@@ -74,14 +78,13 @@ class ZeroctlDemoScene(ComfyNode):
                     "split",
                     options=SPLITS,
                     default="held_out",
-                    tooltip="held_out: shape, colour and background in a combination that training never saw. "
-                    "train: in one that it saw.",
+                    tooltip="train: scenes to train on. held_out: others, to test with, which no seed of train gives.",
                 ),
                 io.Combo.Input(
                     "condition",
                     options=list(CONDITIONS),
                     default="edges",
-                    tooltip="Which condition image. Use the control of the same name.",
+                    tooltip="Which condition image. Use the control of the same name, where there is one.",
                 ),
                 io.Int.Input(
                     "count",
@@ -96,7 +99,7 @@ class ZeroctlDemoScene(ComfyNode):
             # lists, not batches: texts have no batch, and a picture would lose its caption
             outputs=[
                 io.Image.Output(display_name="image", is_output_list=True, tooltip="The picture of the scene."),
-                io.Mask.Output(display_name="mask", is_output_list=True, tooltip="1 where the object is."),
+                io.Mask.Output(display_name="mask", is_output_list=True, tooltip="1 where things are."),
                 io.Image.Output(
                     display_name="condition", is_output_list=True, tooltip="For the image input of ControlNet Control."
                 ),
@@ -115,14 +118,14 @@ class ZeroctlDemoScene(ComfyNode):
         check_seed("seed", seed)
         count = 1 if count is None else count
         check_number("count", count, 1 <= count <= MOST_SCENES, f"1 to {MOST_SCENES}")
-        world = scenes(seed, 0, count, "train" if split == "train" else "held_out")
+        world = scenes(seed, 0, count, "train" if split == "train" else "held_out", shapes_only=True)
         images, masks, drawings = [], [], []
         for start in range(0, count, AT_ONCE):
             rendering = render(world[start : start + AT_ONCE])
             images.append(rendering.image.movedim(1, -1))
             masks.append(rendering.mask[:, 0])
             drawings.append(CONDITIONS[condition](rendering).movedim(1, -1))
-        return NodeOutput(_rows(images), _rows(masks), _rows(drawings), [one.caption for one in world])
+        return NodeOutput(_rows(images), _rows(masks), _rows(drawings), [caption(one) for one in world])
 
 
 def _rows(batches: list[Tensor]) -> list[Tensor]:

@@ -65,10 +65,10 @@ class ZeroctlTrainingData(ComfyNode):
                 io.String.Input(
                     "settings", default="", tooltip="Settings of the annotator: low=50, high=150. Empty: its defaults."
                 ),
-                io.Int.Input("width", default=128, min=64, max=2048, step=8, tooltip="Of the pictures, in pixels."),
+                io.Int.Input("width", default=192, min=64, max=2048, step=8, tooltip="Of the pictures, in pixels."),
                 io.Int.Input(
                     "height",
-                    default=128,
+                    default=192,
                     min=64,
                     max=2048,
                     step=8,

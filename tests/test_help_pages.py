@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from zeroctl_core import MODES
+from zeroctl_core.demo.model import control_files
+from zeroctl_core.demo.names import THINGS
+from zeroctl_core.demo.words import WORDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "web" / "docs"
@@ -55,10 +58,23 @@ def test_the_page_of_the_control_gives_each_mode_with_its_rule_and_branches() ->
 
 @pytest.mark.parametrize("workflow", sorted((ROOT / "example_workflows").glob("*.json")), ids=lambda path: path.stem)
 def test_the_note_of_an_example_names_nodes_by_their_titles(workflow: Path) -> None:
-    nodes = json.loads(workflow.read_text())["nodes"]
-    (note,) = (node["widgets_values"][0] for node in nodes if node["type"] == "MarkdownNote")
+    note = _note(workflow.stem)
     titles = {node["display_name"] for node in NODES.values()}
     assert "Zeroctl" not in note and set(re.findall(r"\*\*(.*?)\*\*", note)) <= titles
+
+
+def test_the_page_of_the_demo_model_names_every_word_and_control_of_it() -> None:
+    text = _parts("ZeroctlDemoModel")["Inputs"]
+    assert [word for word in WORDS[2:] if not re.search(rf"\b{word}\b", text)] == []
+    assert f"{len(THINGS)} things" in _note("start_here")
+    controls = re.findall(r"^\| `(zeroctl/\w+)` \|", _parts("ZeroctlDemoModel")["Outputs"], re.MULTILINE)
+    assert sorted(controls) == [f"zeroctl/{name}" for name in control_files()]
+
+
+def _note(workflow: str) -> str:
+    nodes = json.loads((ROOT / "example_workflows" / f"{workflow}.json").read_text())["nodes"]
+    (note,) = (node["widgets_values"][0] for node in nodes if node["type"] == "MarkdownNote")
+    return str(note)
 
 
 def _parts(node_id: str) -> dict[str, str]:

@@ -27,7 +27,7 @@ MOST_HEADLINES = 6
 LONGEST_WEIGHTS = 1000
 """Characters of the weights of a net of another pack: numbers for 100 outputs and more."""
 SCHEDULERS = ("normal", "karras", "exponential", "sgm_uniform", "simple", "beta")
-TYPICAL = {"sdxl": 128, "tiny": 16}  # latent side at which the cost is counted; 64 elsewhere
+TYPICAL = {"sdxl": 128, "tiny": 24}  # latent side at which the cost is counted; 64 elsewhere
 
 
 def never_acts(unit: Unit, sampling: Any, steps: Steps) -> bool:

@@ -43,6 +43,7 @@ def test_the_names_of_options_that_people_have_in_their_scripts_stay(monkeypatch
         "sweep": "only name steps out",
         "data_path": "pictures number sheet threads out",
         "proof.p4_ablation": "seeds out steps n",
+        "drawings": "seeds control weights out",
     }
     for command, names in options.items():
         monkeypatch.setattr(sys, "argv", [command, "--help"])

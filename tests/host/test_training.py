@@ -80,8 +80,8 @@ def training_graph(run: str, steps: int, **data: Any) -> Graph:
         "conditions_folder": "",
         "annotator": "canny",
         "settings": "",
-        "width": 128,
-        "height": 128,
+        "width": 192,
+        "height": 192,
         "held_out": 4,
     }
     return {
@@ -109,14 +109,14 @@ def outputs(host: Host, graph: Graph, name: str, n: int) -> list[Any]:
 
 def test_a_folder_becomes_a_control_whose_samples_and_report_are_handed_on(host: Host, pictures: Path) -> None:
     control, samples, report = outputs(host, training_graph("first", 2), "train", 3)
-    assert samples.shape == (3, 128, 3 * 128, 3) and 0 <= float(samples.min()) <= float(samples.max()) <= 1
+    assert samples.shape == (3, 192, 3 * 192, 3) and 0 <= float(samples.min()) <= float(samples.max()) <= 1
     assert "2 steps on 16 samples" in report and "python -m zeroctl_core.train --data" in report
     assert control.control_model.net.base.name == "tiny"
 
 
 def test_the_data_of_the_graph_are_those_of_the_command(host: Host, pictures: Path, tmp_path: Path) -> None:
     data, _ = outputs(host, training_graph("x", 1, name="same"), "data", 2)
-    drawing = Drawing(size=(128, 128), annotator="canny")
+    drawing = Drawing(size=(192, 192), annotator="canny")
     index = prepare(find_samples(pictures).samples, drawing, load_source(WORLD), tmp_path, held_out=4)
     assert index.latents == data.index.latents and index.key == data.index.key
 
@@ -259,7 +259,7 @@ def test_the_announced_jump_stays_in_view_to_the_end_with_the_whole_rise(
     assert all(text.count("***") == 1 for text in texts[first:]) and len(texts) - first > 6
     assert "from 0.00 to 0.48" in texts[first] and "from 0.00 to 0.86" in texts[-1].splitlines()[0]
     assert "from 0.00 to 0.86" in report.splitlines()[1]
-    assert len(sheets) == len(previews) == len(rise) and samples.shape == (3, 128, 3 * 128, 3)
+    assert len(sheets) == len(previews) == len(rise) and samples.shape == (3, 192, 3 * 192, 3)
 
 
 def test_what_a_node_says_of_a_run_names_no_option_of_the_command(host: Host, pictures: Path) -> None:
@@ -298,7 +298,7 @@ def test_the_model_draws_the_same_picture_before_and_after(host: Host, pictures:
 def test_lists_of_pictures_and_captions_are_paired_in_order(host: Host, pictures: Path) -> None:
     graph = training_graph("x", 1, folder="", images=["pictures", 0], name="lists", held_out=2)
     data, report = outputs(host, {**graph, "pictures": host.give(torch.rand(6, 64, 96, 3))}, "data", 2)
-    assert len(data.index.names) == 6 and data.index.size == (128, 128) and "6 samples" in report
+    assert len(data.index.names) == 6 and data.index.size == (192, 192) and "6 samples" in report
     assert "6 x empty caption (stops nothing): 000000, 000001" in report
 
 
@@ -470,7 +470,7 @@ def test_a_network_draws_the_conditions_and_scores_as_by_the_command(
     graph = training_graph("drawn", 1, annotator="teed", name="drawn")
     data, _ = outputs(host, graph, "data", 2)
     net = AnnotatorFolder(teed.parent).net(ANNOTATORS["teed"], {})
-    drawing = Drawing(size=(128, 128), annotator="teed", net=net)
+    drawing = Drawing(size=(192, 192), annotator="teed", net=net)
     index = prepare(find_samples(pictures).samples, drawing, load_source(WORLD), tmp_path, held_out=4)
     assert index == data.index and index.network
     report = outputs(host, graph, "train", 3)[2]

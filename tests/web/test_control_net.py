@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from web_graphs import CONTROL, graph
 
-ROOT = Path(__file__).resolve().parents[2]
 RUN_SECONDS = 180
 PANEL = ".zeroctl-settings"
 MARGIN = 10  # pixels around an element in the classic canvas
@@ -38,7 +35,7 @@ class Node:
         # a workflow of its own: what came before is not undone into it
         self.page.evaluate("() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
         self.page.wait_for_function("() => app.graph.nodes.length === 0")
-        self.page.evaluate("graph => app.loadApiJson(graph, 'control')", copy.deepcopy(graph()))
+        self.page.evaluate("graph => app.loadApiJson(graph, 'control')", graph())
         self.page.wait_for_function("() => app.graph.nodes.some(n => n.type === 'ZeroctlControlNet')")
         # as a saved workflow: front end 1.27 writes nodes without widgets otherwise once they were loaded, takes that
         # for a change, and forgets what was undone

@@ -39,7 +39,7 @@ BASES.register("tiny")(
             model_channels=32,
             channel_mult=(1, 2, 2, 2),
             num_res_blocks=(2, 2, 2, 2),
-            transformer_depth=(1, 1, 1, 1, 1, 1, 0, 0),
+            transformer_depth=(0, 0, 1, 1, 1, 1, 0, 0),  # none at the full size, as SDXL: there it costs the most
             middle_depth=1,
             context_dim=CONTEXT_DIM,
             head_channels=HEAD_CHANNELS,

@@ -1,4 +1,4 @@
-"""`python -m zeroctl_core.demo`: the embedded model and its controls, on scenes that training never saw.
+"""`python -m zeroctl_core.demo`: the embedded model and its controls.
 
 Without options it writes one labelled picture and prints a table of scores. With `--condition` it follows a drawing of
 your own: lines or a filled shape, in whatever colours, on a plain ground.
@@ -51,7 +51,7 @@ class Options:
     """Samples with --condition, of the seeds `seed`, `seed` + 1, ..."""
 
     samples: Path | None = None
-    """With --condition: folder for every sample as a PNG of its own, as large as the model draws it, 128x128:
+    """With --condition: folder for every sample as a PNG of its own, as large as the model draws it, 192x192:
     FILE-SEED.png for FILE.png."""
 
     weights: Path | None = None
@@ -103,9 +103,12 @@ def run(options: Options) -> int:
         if options.samples is not None:
             write_samples(options.samples, options.condition.stem, options.seed, pictures)
     else:
-        demo.held_out()
-        demo.without_prompt()
-        demo.outside()
+        demo.prompts()
+        demo.drawings()
+        demo.repainted()
+        demo.two_controls()
+        demo.branches()
+        demo.photograph()
     path = write_sheet(options.out, demo.rows, scale=demo.scale)
     print(f"\n{path} after {time.perf_counter() - began:.0f} s")
     return 0

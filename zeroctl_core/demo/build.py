@@ -27,12 +27,14 @@ from ..train.lock import sole_run
 from ..train.loop import Callback, Progress, Task, fit
 from ..train.memory import keep_memory
 from ..train.ranges import check_at_least
-from .model import MODEL
+from .model import MODEL, WEIGHTS
+from .pictures import SHA256, get_package
+from .source import WORK
+from .stages import STAGES
 from .stages.stage import Stage, losses_from, use_averages
-from .worlds import WORLDS, WorldName
 
 TOLERANCE = 1e-3  # by which a repeated loss may differ
-LOG = WORLDS["shapes"].log
+LOG = Path("benchmarks/results/demo-build.json")
 """Of the weights that are shipped."""
 
 
@@ -166,18 +168,15 @@ def check_stage(stage: Stage[Any], weights: Path, work: Path, log: Log) -> bool:
 class Options:
     """Raises `ValueError` for an unknown stage and for a number out of its range."""
 
-    world: WorldName = "shapes"
-    """What the model draws: `shapes`, which is shipped, or `things`, the next one: Fluent 3D emoji and shapes. npm gets
-    their pictures, or the environment variable ZEROCTL_EMOJI names the package."""
+    weights: Path = WEIGHTS
+    """Folder for the weights."""
 
-    weights: Path | None = None
-    """Folder for the weights. `None`: of shapes the package's own, of things build/things/weights."""
+    work: Path = WORK
+    """Folder for checkpoints, latents and the pictures of things: npm gets them, or the environment variable
+    ZEROCTL_EMOJI names the package."""
 
-    work: Path | None = None
-    """Folder for checkpoints and latents. `None`: build/demo, or build/things."""
-
-    log: Path | None = None
-    """The record of the build. `None`: benchmarks/results/demo-build.json, or build/things/log.json."""
+    log: Path = LOG
+    """The record of the build."""
 
     stages: tuple[str, ...] = ()
     """Only these. Empty: all."""
@@ -195,10 +194,9 @@ class Options:
     """Repeat 50 steps of each stage and compare the losses."""
 
     def __post_init__(self) -> None:
-        stages = WORLDS[self.world].stages
         for name in self.stages:
-            if name not in stages:
-                raise ValueError(f"there is no stage {name!r}; there are: {', '.join(stages)}")
+            if name not in STAGES:
+                raise ValueError(f"there is no stage {name!r}; there are: {', '.join(STAGES)}")
         check_at_least("every", self.every, 1)
         if self.threads is not None:
             check_at_least("threads", self.threads, 1)
@@ -212,27 +210,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: Options) -> bool:
-    world = WORLDS[options.world]
-    weights, work, path = (options.weights or world.weights, options.work or world.work, options.log or world.log)
-    check_writable(work / "checkpoint")
+    check_writable(options.work / "checkpoint")
     if not options.check:
-        check_writable(path)
-        check_writable(weights / MODEL)
-    with sole_run(work):
-        log = Log(path)
-        log.content |= {"inputs": dict(inputs)} if (inputs := world.get_inputs(work)) else {}
-        stages = [world.stages[name] for name in options.stages or world.stages]
-        return _build_or_check(options, stages, weights, work, log)
+        check_writable(options.log)
+        check_writable(options.weights / MODEL)
+    with sole_run(options.work):
+        log = Log(options.log)
+        get_package(options.work)
+        log.content["inputs"] = {"pictures of the things": SHA256}
+        return _build_or_check(options, [STAGES[name] for name in options.stages or STAGES], log)
 
 
-def _build_or_check(options: Options, stages: Sequence[Stage[Any]], weights: Path, work: Path, log: Log) -> bool:
+def _build_or_check(options: Options, stages: Sequence[Stage[Any]], log: Log) -> bool:
     """Whether every loss repeats, or every target was reached."""
     began, good = datetime.now(timezone.utc), True
     for stage in stages:
         if options.check:
-            good &= check_stage(stage, weights, work, log)
+            good &= check_stage(stage, options.weights, options.work, log)
         else:
-            good &= build_stage(stage, weights, work, log, every=options.every, rescore=options.rescore)
+            good &= build_stage(stage, options.weights, options.work, log, every=options.every, rescore=options.rescore)
     if not options.check:
         log.ran(began, [stage.name for stage in stages])
     print(_closing(good, options.check, log.content["stages"]))

@@ -1,4 +1,4 @@
-"""A drawing of one's own, brought to what an embedded control reads: white lines on black, or the filled shape.
+"""A drawing of one's own, brought to what an embedded control reads: white lines on black.
 
 People draw dark on white, thick, filled, in colours, on nothing. All of that is recognised here by closed rules, and
 whatever is done to a drawing is among its notes.
@@ -6,18 +6,22 @@ whatever is done to a drawing is among its notes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from ..annotators.color import color
 from ..files.picture_file import read_picture_file
 from ..files.plural import plural
+from .conditions import SQUARES
 from .following import outline
 from .picture_file import read_picture
-from .world import SIZE
+from .scene import SIZE
 
 FINE = 4 * SIZE  # side of the sheet on which lines are measured and thinned, pixels
 LARGEST = 2048  # longer side that is looked at; larger pictures are made smaller before
@@ -30,18 +34,16 @@ BUSY = 0.18  # largest share of uneven places in a drawing: outlines have .05, p
 UNEVEN = 0.03  # difference of neighbours on a sheet of 256x256 that makes a place uneven
 FILLED = 0.1  # a disc of this radius, in longer sides of its part, fits into what is filled and into no line
 THIN = 6.0  # widest line that is not told as thinned, fine pixels: 1.5 of the model's
-ENCLOSED = 0.5  # what lines enclose, in areas of the lines, from which they are an outline
 SPECK = 12  # fine pixels; smaller spots are dust
 GREY = 0.1  # difference of channels up to which a colour is grey, and of a level from the ground's
-OFF_LENGTH = 0.2  # by which the length of a normal may differ from 1, after 8 bits and resizing
-NORMAL = 0.8  # share of a normal map that has to be normals
+SCRIBBLE = 3  # pixels: how wide the lines of a scribble are
 
 
 @dataclass(frozen=True)
 class Drawing:
     """A condition image, and what was done to come to it, a sentence each."""
 
-    condition: Tensor  # [1, 3, 128, 128] in 0..1
+    condition: Tensor  # [1, 3, 192, 192] in 0..1
     notes: tuple[str, ...] = ()
 
 
@@ -51,9 +53,9 @@ def read_drawing(path: Path, control: str) -> Drawing:
     Raises `ValueError` for a file that is not a picture, and for a picture of which the control reads nothing; it says
     what to do.
     """
-    if control.startswith("edges"):
-        return read_lines(path)
-    return read_shape(path) if control == "mask" else read_map(path, control)
+    if control not in READERS:
+        raise ValueError(f"nothing is known of what the control {control} reads; give one of {', '.join(READERS)}")
+    return READERS[control](path)
 
 
 def read_lines(path: Path) -> Drawing:
@@ -75,29 +77,29 @@ def read_lines(path: Path) -> Drawing:
     return Drawing(torch.from_numpy(edges).float().expand(1, 3, -1, -1), tuple(notes))
 
 
-def read_shape(path: Path) -> Drawing:
-    """The filled shape of a drawing, white on black; an outline is filled.
+def read_scribble(path: Path) -> Drawing:
+    """The lines of a drawing as `read_lines` has them, 3 pixels wide, which is what the control was trained on.
 
-    Raises `ValueError` as `read_lines` does, and for lines that enclose nothing.
+    Raises `ValueError` as `read_lines` does.
     """
-    ink, notes = _ink_of(path)
-    filled, lines = _filled_and_lines(ink)
-    if lines.any():
-        inside = _enclosed(_spine(lines) | filled)
-        if inside.sum() < ENCLOSED * lines.sum():
-            raise ValueError(
-                f"{path} holds lines that enclose nothing, and the mask control reads a filled shape. Close the "
-                "outline, fill it, or use --control edges"
-            )
-        notes.append("it is an outline: it was filled")
-        filled = inside
-    return Drawing(torch.from_numpy(_coverage(filled)).expand(1, 3, -1, -1), tuple(notes))
+    thin = read_lines(path)
+    return Drawing(F.max_pool2d(thin.condition, SCRIBBLE, stride=1, padding=SCRIBBLE // 2), thin.notes)
 
 
-def read_map(path: Path, control: str) -> Drawing:
-    """A depth or normal map as it is: its values say more than a drawing can.
+def read_colours(path: Path) -> Drawing:
+    """Any picture as the squares of its mean colours that the control was trained on.
 
-    Raises `ValueError` for lines, for depth in colours, and for what holds no normals.
+    Raises `ValueError` for a file that is not a picture.
+    """
+    squares = color(read_picture(path), grid=SQUARES, method="area")
+    cells = SIZE // SQUARES
+    return Drawing(squares, (f"it is used as {cells}x{cells} squares of its mean colours",))
+
+
+def read_depth(path: Path) -> Drawing:
+    """A depth map as it is: its values say more than a drawing can.
+
+    Raises `ValueError` for lines, and for depth in colours.
     """
     picture = read_picture(path)
     levels = picture[0].movedim(0, -1).numpy()
@@ -106,33 +108,24 @@ def read_map(path: Path, control: str) -> Drawing:
     surface = np.abs(levels - ground).max(axis=-1) > GREY
     filled, lines = _filled_and_lines(np.kron(surface, np.ones((FINE // SIZE,) * 2, bool)))
     if filled.sum() <= lines.sum():
-        raise ValueError(f"{path} holds lines, and the {control} control reads surfaces. Use --control edges")
-    if control == "normals":
-        _check_normals(path, levels[surface], ground)
-        return Drawing(picture)
+        raise ValueError(f"{path} holds lines, and the depth control reads surfaces. Use --control edges")
     if float(np.ptp(levels, axis=-1)[surface].mean()) > GREY:
         raise ValueError(
             f"{path} is in colours, and the depth control reads grey maps in which white is near. A drawing is for "
-            "--control edges or mask"
+            "--control edges or scribble"
         )
     if ground.mean() > 0.5:
         return Drawing(1 - picture, ("its ground is white, which means near: inverted",))
     return Drawing(picture)
 
 
-def _check_normals(path: Path, surface: np.ndarray, ground: np.ndarray) -> None:
-    """Raises `ValueError` for pixels [n, 3] that are not unit vectors towards the eye, and for a ground that is one."""
-    length = np.linalg.norm(2 * surface - 1, axis=-1)
-    share = float(((np.abs(length - 1) < OFF_LENGTH) & (surface[:, 2] > 0.5)).mean())
-    if share < NORMAL:
-        raise ValueError(
-            f"{path} holds no normals: {share:.0%} of its pixels are directions (blue towards the eye, red right, "
-            "green up). A drawing is for --control edges or mask"
-        )
-    if ground.max() > GREY:
-        raise ValueError(
-            f"the ground of {path} has a normal, and the embedded control reads black there. Make it black"
-        )
+READERS: Mapping[str, Callable[[Path], Drawing]] = {
+    "edges": read_lines,
+    "scribble": read_scribble,
+    "depth": read_depth,
+    "colours": read_colours,
+}
+"""Name of a control -> how a picture file becomes its condition."""
 
 
 def _ink_of(path: Path) -> tuple[np.ndarray, list[str]]:
@@ -243,7 +236,7 @@ def _filled_and_lines(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _thinned(lines: np.ndarray) -> tuple[np.ndarray, float]:
-    """Lines one pixel wide, bool [128, 128], and how wide they were, in fine pixels."""
+    """Lines one pixel wide, bool [192, 192], and how wide they were, in fine pixels."""
     import cv2
 
     spine = _spine(lines)
@@ -262,16 +255,7 @@ def _spine(lines: np.ndarray) -> np.ndarray:
     return spine
 
 
-def _enclosed(spine: np.ndarray) -> np.ndarray:
-    """What lines shut off from the border, and the lines; bool [FINE, FINE]."""
-    import cv2
-
-    ground = np.pad(~spine, 1, constant_values=True).astype(np.uint8)
-    _, labels = cv2.connectedComponents(ground, connectivity=4)
-    return (labels != labels[0, 0])[1:-1, 1:-1]
-
-
 def _coverage(shape: np.ndarray) -> np.ndarray:
-    """The share of every pixel of the model's that a shape covers, float32 [128, 128]."""
+    """The share of every pixel of the model's that a shape covers, float32 [192, 192]."""
     times = FINE // SIZE
     return shape.reshape(SIZE, times, SIZE, times).mean(axis=(1, 3), dtype=np.float32)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -20,12 +19,10 @@ from ..files.streamed_safetensors import n_bytes_of, stream_safetensors
 from ..files.written_whole import written_whole
 from ..network.controlnet import ControlNet
 from ..network.unet import UNet
-from .autoencoder import SCALE, WIDTHS, Autoencoder
+from .autoencoder import SCALE, Autoencoder
 from .judge import Judge
 from .text import TextEncoder
-from .words import Tokens, tokenise
-
-M = TypeVar("M", bound="DemoModel")
+from .words import tokenise
 
 WEIGHTS = Path(__file__).with_name("weights")
 MODEL, AUTOENCODER, JUDGE, CONTROLS = "model.safetensors", "autoencoder.safetensors", "judge.safetensors", "controls"
@@ -41,34 +38,22 @@ class DemoModel:
     unet: UNet
     text: TextEncoder
     autoencoder: Autoencoder
-    autoencoder_widths: ClassVar[tuple[int, int, int]] = WIDTHS
-
-    @staticmethod
-    def new_text() -> TextEncoder:
-        """A text encoder with fresh weights."""
-        return TextEncoder()
-
-    @staticmethod
-    def tokens(prompt: str) -> Tokens:
-        """A prompt in the language of the world that the model draws."""
-        return tokenise(prompt)
 
     @classmethod
-    def load(cls: type[M], folder: Path = WEIGHTS) -> M:
+    def load(cls, folder: Path = WEIGHTS) -> DemoModel:
         """Read the weights; they are float16 in the files.
 
         Raises `FileNotFoundError` for a missing file, `ValueError` for one that does not hold exactly the weights of
         this model.
         """
-        unet, text = UNet(BASES["tiny"]), cls.new_text()
+        unet, text = UNet(BASES["tiny"]), TextEncoder()
         read_weights(folder / MODEL, {UNET_PREFIX: unet, TEXT_PREFIX: text})
-        autoencoder = load_autoencoder(folder, cls.autoencoder_widths)
-        return cls(unet.eval().requires_grad_(False), text.eval().requires_grad_(False), autoencoder)
+        return cls(unet.eval().requires_grad_(False), text.eval().requires_grad_(False), load_autoencoder(folder))
 
     @torch.no_grad()
     def context(self, prompts: Sequence[str]) -> Tensor:
-        """The context of prompts, [B, T, 64]. Unknown words are left out; `tokens` names them."""
-        return self.text(torch.tensor([self.tokens(prompt).numbers for prompt in prompts]))
+        """The context of prompts, [B, T, 64]. Unknown words are left out; `tokenise` names them."""
+        return self.text(torch.tensor([tokenise(prompt).numbers for prompt in prompts]))
 
     @torch.no_grad()
     def picture(self, latent: Tensor) -> Tensor:
@@ -76,8 +61,8 @@ class DemoModel:
         return self.autoencoder.decode(latent / SCALE).clamp(0, 1)
 
 
-def load_autoencoder(folder: Path = WEIGHTS, widths: tuple[int, int, int] = WIDTHS) -> Autoencoder:
-    autoencoder = Autoencoder(widths)
+def load_autoencoder(folder: Path = WEIGHTS) -> Autoencoder:
+    autoencoder = Autoencoder()
     read_weights(folder / AUTOENCODER, {"": autoencoder})
     return autoencoder.eval().requires_grad_(False)
 

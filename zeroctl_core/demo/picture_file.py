@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ..files.picture_file import read_picture_file
-from .world import SIZE
+from .scene import SIZE
 
 
 def read_picture(path: Path) -> Tensor:
-    """A picture file as [1, 3, 128, 128] in 0..1, cut to its middle square; what is transparent becomes white.
+    """A picture file as [1, 3, 192, 192] in 0..1, cut to its middle square; what is transparent becomes white.
 
     Prints what is left out: frames after the first, and what lies outside of the square.
 

@@ -1,8 +1,4 @@
-"""The language of the embedded model: every word that it knows, and the way from a prompt to token numbers.
-
-It was trained on one sentence, "a red star on a blue background", and draws no thing at all for some sentences with a
-hole. So two general words, which stand for any shape and for any colour, fill the holes that unknown words leave.
-"""
+"""The language of the embedded model: every word that the model knows, and the way from a prompt to token numbers."""
 
 from __future__ import annotations
 
@@ -11,21 +7,52 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
-from .shapes import SHAPES
-from .world import COLOURS
+from .colours import COLOURS
+from .names import THINGS
+from .scene import DRAWN
 
 BOS, EOS, ON, BACKGROUND = "<bos>", "<eos>", "on", "background"
-WORDS: tuple[str, ...] = (BOS, EOS, "a", ON, BACKGROUND, *COLOURS, *SHAPES)
-"""The words with a vector of their own."""
 
-THING, COLOURED = "thing", "coloured"
-GENERAL: Mapping[str, tuple[str, ...]] = {THING: tuple(SHAPES), COLOURED: tuple(COLOURS)}
-"""A general word -> the words whose mean vector is its own: no training saw it."""
+THING = "thing"
+"""Any thing, or one whose noun is not known: captions of training say it too."""
 
-VOCABULARY: tuple[str, ...] = (*WORDS, *GENERAL)
-NUMBERS = {word: number for number, word in enumerate(VOCABULARY)}
+SILENT = frozenset({"a", "an", "the", "of", "to"})
+"""Words that carry nothing: no token stands for them, and nothing is missed where they are not written."""
 
-MAX_TOKENS = 12  # <bos> and <eos> among them; shorter prompts are filled with <eos>, as CLIP's are
+WORDS: tuple[str, ...] = (
+    BOS, EOS, ON, BACKGROUND, "and", "left", "right", "above", "below", THING, *COLOURS, *DRAWN, *THINGS
+)  # fmt: skip
+NUMBERS = {word: number for number, word in enumerate(WORDS)}
+
+_SYNONYMS = """
+kitten cat         kitty cat          puppy dog          piglet pig         bumblebee bee
+tortoise turtle    snowperson snowman bot robot          android robot      blossom tulip
+toadstool mushroom melon watermelon   hamburger burger   cheeseburger burger donut doughnut
+mug cup            teacup cup         coffee cup         spaceship rocket   automobile car
+cottage house      home house         watch clock        tiara crown        circle ball
+disc ball          sphere ball        box square         crescent moon      crimson red
+scarlet red        lime green         navy blue          gold yellow        golden yellow
+violet purple      lilac purple       turquoise cyan     teal cyan          over above
+atop above         under below        underneath below   beneath below      beside and
+with and           near and           plus and           next and           backdrop background
+ground background  floor background   wall background
+"""
+
+
+def _read(table: str) -> dict[str, str]:
+    cells = table.split()
+    return dict(zip(cells[::2], cells[1::2], strict=True))
+
+
+SYNONYMS: Mapping[str, str] = _read(_SYNONYMS)
+"""A word that people type -> the word of the model that it is read as."""
+
+MAX_TOKENS = 16
+"""<bos> and <eos> among them: three coloured things with two relations on a ground are 13. Shorter prompts are filled
+with <eos>, as CLIP's are."""
+
+NOUNS = frozenset({THING, *DRAWN, *THINGS})
+BETWEEN = frozenset({"and", "left", "right", "above", "below"})
 
 
 @dataclass(frozen=True)
@@ -33,9 +60,9 @@ class Tokens:
     """A prompt as numbers, and its words that have none."""
 
     numbers: tuple[int, ...]  # MAX_TOKENS
-    places: tuple[int | None, ...] = ()  # of every number between <bos> and <eos>: which word of the text it is, if any
-    unknown: tuple[str, ...] = ()  # words that are not in VOCABULARY
-    read_as: Mapping[str, str] = field(default_factory=dict)  # those of them that stand for a noun -> the general one
+    places: tuple[int, ...] = ()  # of every number between <bos> and <eos>: which word of the text it is
+    unknown: tuple[str, ...] = ()  # words that are not in WORDS
+    read_as: Mapping[str, str] = field(default_factory=dict)  # a word -> the one that it is read as
     cut: tuple[str, ...] = ()  # words beyond the last place: left out
 
 
@@ -47,28 +74,30 @@ def words_of(text: str) -> list[str]:
 def tokenise(text: str) -> Tokens:
     """Numbers of a prompt. The empty prompt is <bos> and <eos>, and so is one of which no word is known.
 
-    Unknown words are left out, but for a noun: where the thing has no other, it is read as `thing`, and where the
-    ground has no other, as `background`. A thing without a known colour is `coloured`. An article that has lost its
-    noun is left out.
+    A synonym or a plural is read as the model's word. Other unknown words are left out, but for the last one where a
+    thing has no other noun, which is read as `thing`.
     """
     words = words_of(text)
-    nouns = _unknown_nouns(words)
-    sentence: Sentence = [(place, nouns.get(place, word)) for place, word in enumerate(words)]
-    sentence = [(place, word) for place, word in sentence if word in NUMBERS]
-    pairs = _with_colour(_without_idle_articles(sentence))
+    read_as = {word: other for word in words if (other := _known_as(word)) not in (None, word)}
+    places = [place for place, word in enumerate(words) if word not in SILENT]
+    sentence = [_known_as(words[place]) for place in places]
+    if any(sentence):
+        for n in _unknown_nouns(sentence):
+            sentence[n] = read_as[words[places[n]]] = THING
+    pairs = [(place, word) for place, word in zip(places, sentence, strict=True) if word is not None]
     room = MAX_TOKENS - 2
     numbers = [NUMBERS[BOS], *(NUMBERS[word] for _, word in pairs[:room])]
     numbers += [NUMBERS[EOS]] * (MAX_TOKENS - len(numbers))
     return Tokens(
         numbers=tuple(numbers),
         places=tuple(place for place, _ in pairs[:room]),
-        unknown=tuple(dict.fromkeys(word for word in words if word not in NUMBERS)),
-        read_as={words[place]: general for place, general in nouns.items()},
+        unknown=tuple(dict.fromkeys(words[place] for place in places if words[place] not in NUMBERS)),
+        read_as={word: other for word, other in read_as.items() if other is not None},
         cut=tuple(word for _, word in pairs[room:]),
     )
 
 
-def unknown_message(tokens: Tokens, vocabulary: Sequence[str] = VOCABULARY[2:]) -> str:
+def unknown_message(tokens: Tokens, vocabulary: Sequence[str] = WORDS[2:]) -> str:
     """What became of the unknown words of a prompt, and which words the model knows, the nearest first; empty where all
     are known."""
     if not tokens.unknown:
@@ -81,7 +110,7 @@ def unknown_message(tokens: Tokens, vocabulary: Sequence[str] = VOCABULARY[2:]) 
     return f"the model does not know {', '.join(fates)}. It knows, the nearest first: {words}"
 
 
-def nearest(unknown: Sequence[str], vocabulary: Sequence[str] = VOCABULARY[2:]) -> list[str]:
+def nearest(unknown: Sequence[str], vocabulary: Sequence[str] = WORDS[2:]) -> list[str]:
     """Every word of the model, those first that are written like one of the given."""
 
     def likeness(word: str) -> float:
@@ -90,50 +119,29 @@ def nearest(unknown: Sequence[str], vocabulary: Sequence[str] = VOCABULARY[2:]) 
     return sorted(vocabulary, key=likeness, reverse=True)
 
 
-Sentence = list[tuple[int | None, str]]
-"""Known words with their places in the text; None for one that fills a hole."""
+def _known_as(word: str) -> str | None:
+    """The word of the model that a word is or stands for."""
+    singular = f"{word[:-3]}y" if word.endswith("ies") else word.removesuffix("es")
+    for form in (word, word.removesuffix("s"), singular):
+        if form in NUMBERS:
+            return form
+        if form in SYNONYMS:
+            return SYNONYMS[form]
+    return None
 
 
-def _unknown_nouns(words: Sequence[str]) -> dict[int, str]:
-    """Place -> general noun, of the unknown words that stand where a noun is missing: at most one for the thing, which
-    is named before "on", and one for its ground."""
-    if not any(word in NUMBERS for word in words):
-        return {}
-    end = words.index(ON) if ON in words else len(words)
-    nouns: dict[int, str] = {}
-    for places, own, general in (
-        (range(end), {*SHAPES, THING}, THING),
-        (range(end, len(words)), {BACKGROUND}, BACKGROUND),
-    ):
-        unknown = [place for place in places if words[place] not in NUMBERS]
-        if unknown and own.isdisjoint(words[place] for place in places):
-            nouns[_noun_of(words, unknown)] = general
+def _unknown_nouns(sentence: Sequence[str | None]) -> set[int]:
+    """The places of unknown words, None, that stand for a thing: of every part of the sentence that names none, the
+    last."""
+    nouns: set[int] = set()
+    unknown, has_noun, is_ground = -1, False, False
+    for place, word in enumerate([*sentence, "and"]):
+        if word in BETWEEN or word in (ON, BACKGROUND):
+            if unknown >= 0 and not has_noun and not is_ground:
+                nouns.add(unknown)
+            unknown, has_noun, is_ground = -1, False, word == ON
+        elif word in NOUNS:
+            has_noun = True
+        elif word is None:
+            unknown = place
     return nouns
-
-
-def _noun_of(words: Sequence[str], unknown: Sequence[int]) -> int:
-    """Of the places of unknown words the last one of those that follow a colour, or else an article."""
-    for before in (COLOURS, ("a",)):
-        for place in unknown:
-            if place and words[place - 1] in before:
-                while place + 1 in unknown:
-                    place += 1
-                return place
-    return unknown[-1]
-
-
-def _without_idle_articles(sentence: Sentence) -> Sentence:
-    """Without articles that have lost their noun: those before another article, before "on" and at the end."""
-    following = [word for _, word in sentence[1:]] + [ON] * bool(sentence)
-    return [pair for pair, after in zip(sentence, following, strict=True) if pair[1] != "a" or after not in ("a", ON)]
-
-
-def _with_colour(sentence: Sentence) -> Sentence:
-    """With `coloured` before the thing, where nothing before it names its colour."""
-    for n, (_, word) in enumerate(sentence):
-        if word in SHAPES or word == THING:
-            before = {word for _, word in sentence[:n]}
-            if before.isdisjoint({*COLOURS, COLOURED}):
-                return [*sentence[:n], (None, COLOURED), *sentence[n:]]
-            break
-    return sentence

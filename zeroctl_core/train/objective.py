@@ -33,6 +33,7 @@ class Objective:
     prediction: Prediction = "eps"
     high_noise: float = 1.0  # timesteps are 1000 (1 - (1 - u)^p) for uniform u: 1 is uniform, above 1 favours noise
     snr_gamma: float | None = None  # min-SNR weight, Hang et al., arXiv 2303.09556; None: every timestep counts alike
+    snr_power: float = 0.0  # the noise's error counts by SNR^-p: 0 is eps alike, 1 the latent alike, both at .5
     prompt_dropout: float = 0.5  # share of prompts replaced by the empty one, per step (the paper, section 3.3: 50 %)
     # not in the run's name: there the weights of the base stand for it
     schedule: str = field(default=STABLE_DIFFUSION, repr=False)
@@ -48,8 +49,13 @@ class Objective:
             )
         check_number("high_noise", self.high_noise, self.high_noise >= 1, "1 (uniform timesteps) or more")
         check_number("prompt_dropout", self.prompt_dropout, 0 <= self.prompt_dropout <= 1, "a share of 0 to 1")
+        check_number(
+            "snr_power", self.snr_power, 0 <= self.snr_power <= 1, "0 (errors of the noise) to 1 (of the latent)"
+        )
         if self.snr_gamma is not None:
             check_positive("snr_gamma", self.snr_gamma)
+            if self.snr_power:
+                raise ValueError("snr_gamma and snr_power are two weights of the same errors; give one of them")
         sigmas = torch.tensor(SCHEDULES[self.schedule](), dtype=torch.float64)
         object.__setattr__(self, "_signal", (1 / (1 + sigmas**2)).sqrt().float())
         object.__setattr__(self, "_noise", (sigmas / (1 + sigmas**2).sqrt()).float())
@@ -77,12 +83,12 @@ class Objective:
     def errors(self, prediction: Tensor, latent: Tensor, noise: Tensor, t: Tensor) -> Tensor:
         """The weighted squared error of every row, [B]."""
         error = (prediction - self.target(latent, noise, t)).square().mean(dim=(1, 2, 3))
-        if self.snr_gamma is None:
+        if self.snr_gamma is None and not self.snr_power:
             return error
         snr = (self._signal / self._noise).square()[t.cpu()].to(error.device)
-        # the weight of the error of z itself is min(SNR, gamma); the other errors are that times SNR, or SNR + 1
-        weight = snr.clamp(max=self.snr_gamma) / (snr if self.prediction == "eps" else snr + 1)
-        return weight * error
+        # the weight of the error of z itself; the other errors are that times SNR, or SNR + 1
+        of_z = snr ** (1 - self.snr_power) if self.snr_gamma is None else snr.clamp(max=self.snr_gamma)
+        return of_z / (snr if self.prediction == "eps" else snr + 1) * error
 
     @staticmethod
     def _at(values: Tensor, t: Tensor, like: Tensor) -> Tensor:

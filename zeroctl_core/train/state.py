@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..files.plural import plural
 from .averages import Averages
 from .checkpointing import Checkpoint, ResumeError, latest_checkpoint, write_checkpoint
+from .muon import Muon, matrices_of
 from .optimisation import Optimisation
 from .surprise import Surprise
 
@@ -32,13 +33,16 @@ class State:
             for name, parameter in module.named_parameters()
             if parameter.requires_grad
         }
+        matrices = [] if how.matrix_rate is None else matrices_of(modules)
+        of_muon = {id(parameter) for parameter in matrices}
         self.optimiser = torch.optim.AdamW(
-            list(self.parameters.values()),
+            [parameter for parameter in self.parameters.values() if id(parameter) not in of_muon],
             lr=how.learning_rate,
             betas=how.betas,
             weight_decay=how.weight_decay,
             foreach=True,
         )
+        self.muon = Muon(matrices, lr=how.matrix_rate or 0.0, weight_decay=how.weight_decay) if matrices else None
         self.averages = None if how.ema_decay is None else Averages(self.parameters, how.ema_decay)
 
     def clip_gradients(self) -> float:
@@ -46,7 +50,8 @@ class State:
         return float(torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), self.how.clip_norm))
 
     def clear_gradients(self) -> None:
-        self.optimiser.zero_grad(set_to_none=True)
+        for parameter in self.parameters.values():
+            parameter.grad = None
 
     def advance(self) -> None:
         """Take an optimiser step along the gradients."""
@@ -54,6 +59,10 @@ class State:
             group["lr"] = self.how.rate(self.step)
         self.is_whole = False
         self.optimiser.step()
+        if self.muon is not None:
+            for group in self.muon.param_groups:
+                group["lr"] = (self.how.matrix_rate or 0.0) * self.how.share(self.step)
+            self.muon.step()
         self.clear_gradients()
         self.step += 1
         if self.averages is not None:
@@ -99,17 +108,26 @@ class State:
                 parameter.copy_(tensors[f"weight.{name}"])
                 if self.averages is not None:
                     self.averages.values[name].copy_(tensors[f"average.{name}"])
-                state = {"step": tensors[f"optimiser.step.{name}"].clone()}
-                for key in ("exp_avg", "exp_avg_sq"):
+                moments, state = self._moments(parameter), {}
+                for key in ("exp_avg", "exp_avg_sq", "momentum"):
                     # in the weight's own layout in memory: arithmetic on another layout may round in another way
-                    state[key] = torch.empty_like(parameter).copy_(tensors[f"optimiser.{key}.{name}"])
-                self.optimiser.state[parameter] = state
+                    if f"optimiser.{key}.{name}" in tensors:
+                        state[key] = torch.empty_like(parameter).copy_(tensors[f"optimiser.{key}.{name}"])
+                if moments is self.optimiser:
+                    state["step"] = tensors[f"optimiser.step.{name}"].clone()
+                moments.state[parameter] = state
         self.step = checkpoint.step
+
+    def _moments(self, parameter: Tensor) -> torch.optim.Optimizer:
+        """The optimiser that moves a weight."""
+        if self.muon is not None and any(parameter is one for one in self.muon.param_groups[0]["params"]):
+            return self.muon
+        return self.optimiser
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         for name, parameter in self.parameters.items():
             yield f"weight.{name}", parameter.detach()
-            for key, value in self.optimiser.state[parameter].items():
+            for key, value in self._moments(parameter).state[parameter].items():
                 yield f"optimiser.{key}.{name}", value
             if self.averages is not None:
                 yield f"average.{name}", self.averages.values[name]

@@ -17,8 +17,9 @@ from zeroctl_core.demo.words import (
     EOS,
     MAX_TOKENS,
     NUMBERS,
-    VOCABULARY,
+    WORDS,
     Tokens,
+    nearest,
     tokenise,
     unknown_message,
     words_of,
@@ -29,11 +30,12 @@ from ..notices import notice
 __all__ = ["clip_from"]
 
 NAME = "zeroctl"  # of the token list in what the host passes from tokenize to encode
+NEAREST = 12  # words of the model in a message about unknown ones; it has more than a hundred
 TokenWeights = dict[str, list[list[tuple[Any, ...]]]]
 
 
 def clip_from(text: TextEncoder) -> Any:
-    """The host's CLIP around the weights of `text`, in float32: it has 50 thousand of them."""
+    """The host's CLIP around the weights of `text`, in float32: it has 110 thousand of them."""
 
     def encoder(dtype: torch.dtype, device: Any, model_options: Mapping[str, Any]) -> HostTextEncoder:
         module = HostTextEncoder()
@@ -44,7 +46,7 @@ def clip_from(text: TextEncoder) -> Any:
 
 
 class DemoCLIP(comfy.sd.CLIP):
-    """The host's CLIP, which refuses to stop at another layer: there is one only."""
+    """The host's CLIP, which refuses to stop at another layer than the last: the model was trained on that alone."""
 
     def clone(self, *args: Any, **options: Any) -> DemoCLIP:
         clone = DemoCLIP(no_init=True)
@@ -69,7 +71,7 @@ class Tokenizer:
         tokens = tokenise(" ".join(segment for segment, _ in segments))
         _name_left_out(tokens)
         weight_of = [weight for segment, weight in segments for _ in words_of(segment)]
-        own_weights = [1.0 if place is None else weight_of[place] for place in tokens.places]
+        own_weights = [weight_of[place] for place in tokens.places]
         filling = MAX_TOKENS - 1 - len(own_weights)
         weights = [1.0, *own_weights, *[1.0] * filling]
         row: list[tuple[Any, ...]] = list(zip(tokens.numbers, weights, strict=True))
@@ -79,7 +81,7 @@ class Tokenizer:
         return {NAME: [row]}
 
     def untokenize(self, row: Sequence[tuple[Any, ...]]) -> list[tuple[Any, str]]:
-        return [(token, VOCABULARY[token[0]]) for token in row]
+        return [(token, WORDS[token[0]]) for token in row]
 
     def state_dict(self) -> dict[str, Tensor]:
         return {}
@@ -116,14 +118,16 @@ class HostTextEncoder(ClipTokenWeightEncoder, TextEncoder):
 
 def _refuse_layer(layer: int) -> None:
     raise ValueError(
-        f"CLIP Set Last Layer asks for the layer {layer}; the text encoder of the embedded model has one layer only. "
-        "Remove the node CLIP Set Last Layer, or bypass it."
+        f"CLIP Set Last Layer asks for the layer {layer}; the embedded model was trained on the whole text encoder "
+        "only. Remove the node CLIP Set Last Layer, or bypass it."
     )
 
 
 def _name_left_out(tokens: Tokens) -> None:
     if tokens.unknown:
-        notice("Demo model: unknown words", f"{unknown_message(tokens)}.")
+        words = nearest(tokens.unknown)[:NEAREST]
+        text = f"{unknown_message(tokens, words)}, and more: the info of Load Demo Model has all its words."
+        notice("Demo model: unknown words", text)
     if tokens.cut:
         notice(
             "Demo model: the prompt is too long",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from zeroctl_core.canvas.cells import PIXELS_PER_CELL
+from zeroctl_core.demo.colours import COLOURS
 from zeroctl_core.demo.model import AUTOENCODER, MODEL, DemoModel
-from zeroctl_core.demo.shapes import SHAPES
-from zeroctl_core.demo.words import MAX_TOKENS, VOCABULARY
-from zeroctl_core.demo.world import COLOURS, SIZE
+from zeroctl_core.demo.names import THINGS
+from zeroctl_core.demo.scene import DRAWN, SIZE
+from zeroctl_core.demo.words import MAX_TOKENS
 
 from ..describe import dtype_name
 from ..paths import demo_weights, fingerprint
@@ -57,10 +58,11 @@ def describe_demo(model: Any) -> str:
     return "\n".join(
         [
             f"a UNet of the Stable Diffusion kind with {parameters / 1e6:.1f} M parameters, {dtype} in use, "
-            "trained on drawings of one shape on a plain background",
-            'prompt: such as "a red star on a blue background"; the empty prompt works',
-            f"vocabulary: {', '.join(VOCABULARY[2:])}; thing is any shape, coloured any colour",
-            f"colours: {', '.join(COLOURS)}; shapes: {', '.join(SHAPES)}",
+            "trained on one to three things on a plain background",
+            'prompt: such as "a cat left of a red ball on a yellow background"; the empty prompt works',
+            f"things: {', '.join(THINGS)}; thing is any of them",
+            f"shapes, which have a colour: {', '.join(DRAWN)}; colours: {', '.join(COLOURS)}",
+            "relations: and, left of, right of, above, below; ground: on a ... background",
             f"limit: {MAX_TOKENS} tokens, which are {MAX_TOKENS - 2} words; further words are left out, an unknown "
             "noun is read as thing, other unknown words are left out, and the log names them",
             f"size: trained at {SIZE}x{SIZE} pixels, usable from {low} to {high} a side, in steps of "

@@ -23,7 +23,7 @@ from ..notices import notice
 __all__ = ["SIZES", "model_from"]
 
 SPEC = BASES["tiny"].spec
-SIZES = (96, 192)  # pixels a side between which its pictures were seen to hold; it was trained at 128
+SIZES = (144, 256)  # pixels a side between which its pictures were seen to hold; it was trained at 192
 HOST_GROUPS = 32  # what the host asks for in every GroupNorm of this network
 
 
@@ -94,7 +94,7 @@ def _name_other_sizes(executor: Any, noise: torch.Tensor, *args: Any, **options:
     if not all(low <= side <= high for side in (height, width)):
         notice(
             "Demo model outside its sizes",
-            f"the picture has {width}x{height} pixels; the embedded model was trained at 128x128 and holds together "
-            f"from {low} to {high} a side. Expect broken or repeated shapes, or set the latent to 128x128.",
+            f"the picture has {width}x{height} pixels; the embedded model was trained at 192x192 and holds together "
+            f"from {low} to {high} a side. Expect broken or repeated things, or set the latent to 192x192.",
         )
     return executor(noise, *args, **options)

@@ -16,7 +16,7 @@ from zeroctl_core.demo.drawing import read_drawing
 from zeroctl_core.demo.following import edge_f1
 from zeroctl_core.demo.model import DemoModel
 from zeroctl_core.demo.picture_file import read_picture
-from zeroctl_core.demo.world import SIZE
+from zeroctl_core.demo.scene import SIZE
 
 LEVEL = 1 / 255
 RAMP = np.tile(np.linspace(0, 1, SIZE), (SIZE, 1))
@@ -159,7 +159,7 @@ def refused(options: list[str], capsys) -> str:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--control", "canny"], "control is canny; the embedded controls are: depth, edges"),
+        (["--control", "canny"], "control is canny; the embedded controls are: colours, depth, edges"),
         (["--condition", "nothing.png"], "condition is nothing.png; there is no such file"),
         (["--condition", "."], "condition is .; there is no such file"),
         (["--out", "x.foo"], "x.foo does not end like a picture"),

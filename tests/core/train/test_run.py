@@ -32,12 +32,13 @@ def weights(tmp_path_factory) -> Path:
 
 
 class ScoredWorld(World):
-    """Random weights draw pictures that show nothing, nor do those of their autoencoder: the IoU is the score."""
+    """Random weights draw pictures that show nothing, nor do those of their autoencoder: the score is the
+    ground's."""
 
     def score(self, net, condition, **settings):
         scores = super().score(net, condition, **settings)
         assert "follow" not in scores
-        return {"follow": scores["iou"], **scores}
+        return {"follow": scores["ground"], **scores}
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from safetensors import safe_open
 from toy_training import ToyData, apart, weights_of
 
 from zeroctl_core import BASES, UNet, load_controlnet
-from zeroctl_core.demo.data import latents_of
+from zeroctl_core.demo.rendering import render
+from zeroctl_core.demo.scene import scenes
 from zeroctl_core.demo.source import World
-from zeroctl_core.demo.world import render, scenes
 from zeroctl_core.train.__main__ import WORLD
 from zeroctl_core.train.config import ControlConfig
 from zeroctl_core.train.objective import STABLE_DIFFUSION
@@ -123,13 +123,14 @@ def test_a_module_that_is_not_a_source_is_refused(name, message):
 
 def test_the_world_encodes_and_decodes_as_its_own_training_did():
     world = World()
-    pictures = render(scenes(5, 0, 64)).image[:4]
+    pictures = render(scenes(5, 0, 4, shapes_only=True)).image
     latents, deviation = world.encode(pictures)
     assert deviation.shape == latents.shape and 0 < float(deviation.mean()) < 0.5
-    assert torch.allclose(latents, latents_of(world.model.autoencoder, 5, 4), atol=1e-5)
+    data = world.data("edges", seed=5, count=4, cache=None)
+    assert torch.allclose(latents, data.batch(range(4)).latent, atol=1e-5)
     assert float((world.decode(latents) - pictures).abs().mean()) < 0.02
     prompts = world.encode_prompts(["a red star on a blue background", ""])
-    assert prompts.context.shape == (2, 12, 64) and prompts.y is None
+    assert prompts.context.shape == (2, 16, 64) and prompts.y is None
     assert not torch.equal(prompts.context[0], prompts.context[1])
 
 

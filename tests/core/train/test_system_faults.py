@@ -21,8 +21,10 @@ from demo_weights import write_random
 from toy_training import HOW, apart, new_task, weights_of
 
 from zeroctl_core.command_line import run_command
-from zeroctl_core.demo.data import latents_of
+from zeroctl_core.demo.data import encoded
 from zeroctl_core.demo.model import load_autoencoder
+from zeroctl_core.demo.rendering import render
+from zeroctl_core.demo.scene import scenes
 from zeroctl_core.demo.source import World
 from zeroctl_core.files import written_whole as writing
 from zeroctl_core.train import checkpointing
@@ -198,15 +200,20 @@ def test_when_all_checkpoints_are_damaged_the_run_is_refused_and_nothing_is_lost
 )
 def test_damaged_latents_are_warned_of_and_encoded_anew(weights, tmp_path, damage):
     autoencoder = load_autoencoder(weights)
-    latents = latents_of(autoencoder, 1, 4, tmp_path)
+    images = render(scenes(1, 0, 4, shapes_only=True)).image
+
+    def latents_again() -> torch.Tensor:
+        return encoded(autoencoder, lambda start: images, "latents", 4, tmp_path)
+
+    latents = latents_again()
     (path,) = tmp_path.iterdir()
     content = path.read_bytes()
     damage(path)
     with pytest.warns(UserWarning, match="is damaged .*encoded anew"):
-        assert torch.equal(latents_of(autoencoder, 1, 4, tmp_path), latents)
+        assert torch.equal(latents_again(), latents)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert path.read_bytes() == content and torch.equal(latents_of(autoencoder, 1, 4, tmp_path), latents)
+        assert path.read_bytes() == content and torch.equal(latents_again(), latents)
 
 
 @pytest.mark.parametrize(

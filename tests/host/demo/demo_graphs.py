@@ -9,7 +9,8 @@ from host_graphs import Graph, node
 from torch import Tensor
 
 from zeroctl_core.demo.conditions import CONDITIONS
-from zeroctl_core.demo.world import SIZE, Rendering, render, scene
+from zeroctl_core.demo.rendering import Rendering, render
+from zeroctl_core.demo.scene import SIZE, scene
 
 PROMPT = "a red star on a blue background"
 EDGES = node("ZeroctlLoadControlNet", control_net_name="zeroctl/edges")
@@ -35,11 +36,11 @@ def demo_graph(prompt: str = PROMPT, size: int = SIZE, **sampler: Any) -> Graph:
 
 
 def a_rendering(index: int = 0) -> Rendering:
-    return render([scene(3, index, "held_out")])
+    return render([scene(3, index, "held_out", shapes_only=True)])
 
 
 def edges_of_a_scene() -> Tensor:
-    """A condition image as the host passes it, [1, 128, 128, 3]."""
+    """A condition image as the host passes it, [1, 192, 192, 3]."""
     return CONDITIONS["edges"](a_rendering()).movedim(1, -1)
 
 

@@ -8,9 +8,11 @@ import torch
 
 from zeroctl_core import BASES, UNet, save_controlnet
 from zeroctl_core.demo.autoencoder import Autoencoder
+from zeroctl_core.demo.judge import Judge
 from zeroctl_core.demo.model import (
     AUTOENCODER,
     CONTROLS,
+    JUDGE,
     MODEL,
     TEXT_PREFIX,
     UNET_PREFIX,
@@ -21,7 +23,7 @@ from zeroctl_core.demo.model import (
 from zeroctl_core.demo.text import TextEncoder
 from zeroctl_core.network.random_weights import random_controlnet
 
-CONTROLS_USED = ("edges", "depth", "mask", "normals")
+CONTROLS_USED = ("edges", "scribble", "depth", "colours")
 
 
 def are_shipped() -> bool:
@@ -34,6 +36,7 @@ def write_random(folder: Path) -> Path:
     torch.manual_seed(20230210)
     write_weights(folder / MODEL, {UNET_PREFIX: UNet(BASES["tiny"]), TEXT_PREFIX: TextEncoder()}, {})
     write_weights(folder / AUTOENCODER, {"": Autoencoder()}, {})
+    write_weights(folder / JUDGE, {"": Judge()}, {})
     (folder / CONTROLS).mkdir()
     for seed, name in enumerate(CONTROLS_USED):
         net = random_controlnet(BASES["tiny"], seed).to(torch.float16)

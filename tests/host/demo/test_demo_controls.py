@@ -15,10 +15,12 @@ from demo_graphs import EDGES, controlled, demo_graph
 from host_graphs import node
 from host_process import Host, NodeFailed, PromptRefused
 
+from zeroctl_core.demo.captions import caption
 from zeroctl_core.demo.conditions import CONDITIONS
 from zeroctl_core.demo.model import control_files
+from zeroctl_core.demo.rendering import render
+from zeroctl_core.demo.scene import scenes
 from zeroctl_core.demo.words import tokenise
-from zeroctl_core.demo.world import render, scenes
 
 
 def loader(host: Host) -> Any:
@@ -46,7 +48,7 @@ def test_they_stand_behind_the_users_files(host: Host, demo_weights: Path, own_f
     assert names[-len(embedded) :] == embedded and own_file in names[: -len(embedded)]
 
 
-@pytest.mark.parametrize("name", ["edges", "mask", "normals"])
+@pytest.mark.parametrize("name", ["edges", "scribble", "depth", "colours"])
 def test_each_loads_and_says_what_it_is(host: Host, name: str) -> None:
     load = node("ZeroctlLoadControlNet", control_net_name=f"zeroctl/{name}")
     info = host.run({"net": load}, keep={"info": ["net", 1]})["info"]
@@ -101,8 +103,8 @@ def test_a_scene_comes_with_its_mask_condition_and_caption(
     graph = {"scene": node("ZeroctlDemoScene", seed=5, split="held_out", condition=condition)}
     result = host.run(graph, keep={name: ["scene", place] for place, name in enumerate(names)})
     again = host.run(graph, keep={name: ["scene", place] for place, name in enumerate(names)})
-    assert result["image"].shape == result["condition"].shape == (1, 128, 128, 3)
-    assert result["mask"].shape == (1, 128, 128)
+    assert result["image"].shape == result["condition"].shape == (1, 192, 192, 3)
+    assert result["mask"].shape == (1, 192, 192)
     for name in names[:3]:
         assert result[name].min() >= 0 and result[name].max() <= 1 and result[name].std() > 0
         assert torch.equal(result[name], again[name])
@@ -112,10 +114,10 @@ def test_a_scene_comes_with_its_mask_condition_and_caption(
 
 
 def test_seed_and_split_choose_the_scene(host: Host) -> None:
-    scenes = [(0, "held_out"), (1, "held_out"), (0, "train"), (2**32 - 1, "train")]
+    choices = [(0, "held_out"), (1, "held_out"), (0, "train"), (2**32 - 1, "train")]
     graph = {
         str(place): node("ZeroctlDemoScene", seed=seed, split=split, condition="edges")
-        for place, (seed, split) in enumerate(scenes)
+        for place, (seed, split) in enumerate(choices)
     }
     result = host.run(graph, keep={name: [name, 0] for name in graph})
     pictures = [result[name] for name in graph]
@@ -130,8 +132,8 @@ def test_several_scenes_are_lists_in_the_order_of_their_seed(host: Host) -> None
     for place in range(3):
         assert torch.equal(single[place][0], several[place][0])
         assert {len(row) for row in several[place]} == {1}
-    world = scenes(5, 0, 66)
-    assert several[3] == [one.caption for one in world]
+    world = scenes(5, 0, 66, shapes_only=True)
+    assert several[3] == [caption(one) for one in world]
     assert torch.equal(several[0][65], render(world[65:]).image.movedim(1, -1))
 
 
@@ -148,8 +150,8 @@ def test_a_list_of_scenes_comes_with_its_captions_into_training_data(host: Host)
             conditions_folder="",
             annotator="given",
             settings="",
-            width=128,
-            height=128,
+            width=192,
+            height=192,
             held_out=1,
             images=["scenes", 0],
             conditions=["scenes", 2],

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from zeroctl_core import ControlStack, ControlUnit
 from zeroctl_core.demo.autoencoder import SCALE
 from zeroctl_core.demo.model import AUTOENCODER, MODEL, DemoModel, load_control
-from zeroctl_core.demo.world import SIZE
+from zeroctl_core.demo.scene import SIZE
+from zeroctl_core.demo.words import MAX_TOKENS
 from zeroctl_core.sampling import noise_of, normal_sigmas, sample, timestep_of
 
 SAME_RUN = 5e-4
@@ -43,7 +44,7 @@ def test_it_makes_a_picture(host: Host) -> None:
 
 
 def test_info_says_what_it_knows_and_where_it_ends(demo: Any) -> None:
-    for text in ("red", "star", "background", "12 tokens", "96 to 192", "128x128"):
+    for text in ("red", "star", "cat", "left of", "background", "16 tokens", "96 to 192", "128x128"):
         assert text in demo["info"]
 
 
@@ -54,7 +55,7 @@ def test_the_hosts_network_equals_ours(demo: Any, demo_weights: Path, height: in
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 4, height, width, generator=generator)
     t = torch.tensor([7.0, 981.0])
-    context = torch.randn(2, 12, 64, generator=generator)
+    context = torch.randn(2, MAX_TOKENS, 64, generator=generator)
     result = demo["model"].model.diffusion_model(x, t, context=context)
     assert (result - unet(x, t, context)).abs().max() <= SAME_CALL
 
@@ -156,7 +157,7 @@ def test_the_other_samplers_equal_ksampler(host: Host, other: Any, by: str) -> N
 )
 def test_it_samples_by_other_rules_too(host: Host, sampler: str, scheduler: str) -> None:
     result = latents(host, demo_graph(sampler_name=sampler, scheduler=scheduler))
-    assert result.shape == (1, 4, 16, 16) and torch.isfinite(result).all()
+    assert result.shape == (1, 4, 24, 24) and torch.isfinite(result).all()
 
 
 @pytest.mark.parametrize("by", BY)
@@ -239,7 +240,7 @@ def test_a_cond_acts_within_its_mask(host: Host, by: str) -> None:
 # ---- sizes
 
 
-@pytest.mark.parametrize("size, is_noticed", [(96, False), (128, False), (192, False), (88, True), (200, True)])
+@pytest.mark.parametrize("size, is_noticed", [(144, False), (192, False), (256, False), (136, True), (264, True)])
 def test_a_size_that_it_was_not_made_for_is_named(
     host: Host, caplog: pytest.LogCaptureFixture, size: int, is_noticed: bool
 ) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zeroctl_core.demo.autoencoder import SCALE
 from zeroctl_core.demo.model import DemoModel
-from zeroctl_core.demo.world import SIZE
+from zeroctl_core.demo.scene import SIZE
 
 CLOSE = 1e-5
 TILED = 0.12  # mean difference in spreads: a tile does not see beyond its edge, and the host fades it into the next
@@ -69,7 +69,7 @@ def test_inpainting_keeps_what_the_mask_leaves(host: Host, by: str) -> None:
     mask = torch.zeros(1, SIZE, SIZE)
     mask[..., SIZE // 2 :] = 1
     encoded = run(host, "VAEEncodeForInpaint", pixels=image, mask=mask, grow_mask_by=0)
-    assert encoded["samples"].shape == (1, 4, 16, 16) and "noise_mask" in encoded
+    assert encoded["samples"].shape == (1, 4, 24, 24) and "noise_mask" in encoded
     graph = demo_graph()
     graph["latent"] = host.give(encoded)
     result = latents(host, controlled(host, graph, by))

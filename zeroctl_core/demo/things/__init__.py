@@ -1,1 +1,0 @@
-"""The next world of the embedded model: things that people know beside the shapes that we draw, up to three of them."""
