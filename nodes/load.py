@@ -12,6 +12,7 @@ from .host.describe import describe
 from .host.inputs import check_choice
 from .host.loading import as_in_file, load_file
 from .host.paths import controlnet_names, controlnet_path, fingerprint, new_model_path
+from .host.saving import save_as_control_lora
 from .host.schema import ComfyNode, NodeOutput, io, schema, ui
 from .host.sockets import in_words
 
@@ -63,8 +64,9 @@ class ZeroctlSaveControlNet(ComfyNode):
             display_name="Save ControlNet",
             category="zeroctl/load",
             description="Writes a ControlNet of this pack as safetensors, in the layout of the original release or "
-            "of diffusers, with what it is and where it comes from in the header.",
-            search_aliases=["export controlnet", "convert controlnet"],
+            "of diffusers, with what it is and where it comes from in the header; or, with a MODEL and a rank, as a "
+            "Control-LoRA.",
+            search_aliases=["export controlnet", "convert controlnet", "extract control lora"],
             is_output_node=True,
             inputs=[
                 io.ControlNet.Input(
@@ -81,21 +83,53 @@ class ZeroctlSaveControlNet(ComfyNode):
                     default="ldm",
                     tooltip="ldm: the keys of the original release. diffusers: the keys of ControlNetModel.",
                 ),
+                io.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="For a Control-LoRA: the MODEL that the net was trained from, whose weights the file "
+                    "leaves out.",
+                ),
+                io.Int.Input(
+                    "rank",
+                    default=0,
+                    min=0,
+                    max=1024,
+                    optional=True,
+                    tooltip="0: the whole net. Above: a Control-LoRA of this rank, which needs model; 128 is usual. "
+                    "The node shows what the rank costs.",
+                ),
             ],
             outputs=[io.String.Output(display_name="path", tooltip="The file that was written.")],
         )
 
     @classmethod
-    def execute(cls, control_net: Any, filename_prefix: str, layout: str) -> NodeOutput:
+    def execute(
+        cls, control_net: Any, filename_prefix: str, layout: str, model: Any = None, rank: int = 0
+    ) -> NodeOutput:
         check_choice("layout", layout, LAYOUTS)
         if not is_ours(control_net):
             raise ValueError(
                 f"control_net is {in_words(control_net)}: only a ControlNet of this pack can be saved. Load it with "
                 "Load ControlNet (strict), or make one with Untrained ControlNet from Model."
             )
+        if rank and model is None:
+            raise ValueError(
+                f"rank is {rank} and no model is wired: a Control-LoRA is what a net differs in from the MODEL that it "
+                "was trained from. Wire that MODEL, or set rank to 0 for the whole net."
+            )
+        if rank and layout != "ldm":
+            raise ValueError(
+                f"layout is {layout!r}: a Control-LoRA is written by the keys of the original release, ldm."
+            )
         path = new_model_path(filename_prefix, ".safetensors")
-        save_controlnet(as_in_file(control_net), path, layout=layout)
-        return NodeOutput(str(path), ui=ui.PreviewText(str(path)))
+        text = str(path)
+        if rank:
+            text += f"\n{save_as_control_lora(control_net, model, path, rank)}"
+        else:
+            save_controlnet(as_in_file(control_net), path, layout=layout)
+            if model is not None:
+                text += "\nThe whole net: rank is 0, and model was not needed."
+        return NodeOutput(str(path), ui=ui.PreviewText(text))
 
 
 NODES = [ZeroctlLoadControlNet, ZeroctlSaveControlNet]

@@ -70,7 +70,8 @@ def control_lora_of(
     unet: the one that the net was trained from. Of every layer that both have, the change is written as the `rank`
     largest of its singular values, of a convolution flattened to [o, i k k]; the best of this rank by the Frobenius
     norm (Eckart and Young). A layer whose factors would not be smaller than its weight is written whole, and so are
-    biases, norms and the layers that a UNet does not have. dtype: of the file; None: each keeps the weight's own.
+    biases, norms and the layers that a UNet does not have. dtype: of the file; None: each keeps the weight's own. It is
+    computed on the device of the UNet's weights.
 
     Raises `ValueError` for another kind of net, a rank that no layer has use for, and a UNet with other layers.
     """
@@ -92,19 +93,19 @@ def control_lora_of(
             tensors[key] = value if dtype is None else value.to(dtype)
             continue
         path = key.removesuffix(".weight")
-        weight = value.float()
-        base = _fitting(key, weight_of, net, value.shape).to(weight.device, torch.float32)
+        base = _fitting(key, weight_of, net, value.shape).float()
+        weight = value.to(base.device, torch.float32)
         change = weight - base
         if not torch.isfinite(change).all():
             raise ValueError(f"{key} of the net or of the UNet holds NaN or infinite numbers")
         in_factors = rank <= _highest(value)
         if in_factors:
             up, down = (factor.to(dtype or value.dtype) for factor in _factors(change, rank))
-            tensors[f"{path}.up"], tensors[f"{path}.down"] = up, down
+            tensors[f"{path}.up"], tensors[f"{path}.down"] = up.to(value.device), down.to(value.device)
             error = base + (up.float().flatten(1) @ down.float().flatten(1)).view_as(base) - weight
         else:
             tensors[key] = value if dtype is None else value.to(dtype)
-            error = tensors[key].float() - weight
+            error = tensors[key].to(weight) - weight
         if not torch.isfinite(error).all():
             raise ValueError(f"{key} is beyond the range of {dtype or value.dtype}: save it in torch.float32")
         layers[path] = LayerCost(_share(error, weight), _share(error, change), in_factors)

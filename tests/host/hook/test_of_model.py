@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import sys
 import weakref
 from collections.abc import Iterator
@@ -18,8 +19,8 @@ from control_loras import control_lora, merged
 from host_graphs import node
 from host_models import cut_model, flux_model
 from host_process import Host, NodeFailed
-from random_weights import SPECS, prefixed, random_controlnet, random_unet
-from safetensors.torch import save_file
+from random_weights import SPECS, prefixed, random_controlnet, random_state_dict, random_unet, union_shapes
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from zeroctl_core import load_controlnet
@@ -111,6 +112,59 @@ def test_what_save_control_lora_writes_is_read_by_the_host_and_by_us(host, graph
         theirs = latents(host, with_host_control(graph, {**net, "class_type": "ControlNetLoader"}, image))
         assert apart(ours, theirs) <= EQUAL
         assert (apart(expected, ours) <= EQUAL) is (rank == 6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_save_controlnet_makes_a_control_lora_of_the_model_with_its_loras(host, graph_of, model_of, dtype) -> None:
+    """Of the same rank as the net's change, it is the net; the node says what the file and its rank are."""
+    lora = patches(host)
+    unet = {key: value + 0.5 * lora[key] if key in lora else value for key, value in random_unet("thin").items()}
+    state = {key: value.to(dtype) for key, value in merged(control_lora("thin", rank=4), unet).items()}
+    net = loaded(host, "whole", state)
+    graph = {**graph_of("thin"), "model": host.give(with_patches(model_of("thin"), lora)), "net": net}
+    inputs = {"control_net": ["net", 0], "filename_prefix": "controlnet/lora", "layout": "ldm", "model": ["model", 0]}
+    saving = {key: graph[key] for key in ("model", "net")}
+    result = host.run({**saving, "save": node("ZeroctlSaveControlNet", rank=6, **inputs)}, keep={"path": ["save", 0]})
+    path = Path(result["path"])
+    text = json.dumps(result.ui["save"])
+    assert "Control-LoRA of rank 6, " in text and str(path) in text
+    name = f"saved-{dtype}.safetensors".replace("torch.", "")
+    path.rename(host.base / "models" / "controlnet" / name)
+    image = host.give(picture())
+    expected = latents(host, with_our_control(graph, net, image))
+    own = latents(host, with_our_control(graph, node("ZeroctlLoadControlNet", control_net_name=name), image))
+    assert apart(expected, own) <= (EQUAL if dtype == torch.float32 else 1e-2)
+    whole = host.run({**saving, "save": node("ZeroctlSaveControlNet", rank=0, **inputs)}, keep={"path": ["save", 0]})
+    assert "The whole net: rank is 0" in json.dumps(whole.ui["save"])
+    assert load_file(whole["path"]).keys() == state.keys()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"rank": 6, "model": None}, "rank is 6 and no model is wired"),
+        ({"rank": 6, "layout": "diffusers"}, "a Control-LoRA is written by the keys of the original release, ldm"),
+        ({"rank": 1024}, "rank is 1024: expected a whole number from 1 to"),
+        ({"rank": 6, "model": "narrowxl"}, "the control_net is of the SD 1.* family and the MODEL is SDXL"),
+        ({"rank": 6, "net": "union"}, "holds a plain ControlNet, and control_net is a union ControlNet: save it with"),
+        ({"rank": 6, "model": "narrow"}, r"is \[.*, this control was made for"),
+    ],
+)
+def test_a_control_lora_that_cannot_be_written_is_refused(host, model_of, inputs, message) -> None:
+    if is_union := inputs.get("net") == "union":
+        net = loaded(host, "union", random_state_dict(union_shapes("narrowxl", 6)))
+    else:
+        net = loaded(host, "whole", random_controlnet("thin", spread=0.1))
+    wires = {"control_net": ["net", 0], "filename_prefix": "controlnet/refused", "layout": "ldm", **inputs}
+    wires.pop("net", None)
+    graph = {"net": net}
+    if (model := inputs.get("model", "narrowxl" if is_union else "thin")) is None:
+        del wires["model"]
+    else:
+        graph["model"], wires["model"] = host.give(model_of(model)), ["model", 0]
+    with pytest.raises(NodeFailed, match=message):
+        host.run({**graph, "save": node("ZeroctlSaveControlNet", **wires)})
+    assert not list((host.base / "output" / "controlnet").glob("refused*"))
 
 
 def test_on_an_inpaint_model_it_takes_the_channels_of_the_latent(host, graph_of, form) -> None:
