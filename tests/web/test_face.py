@@ -143,15 +143,19 @@ def test_the_settings_of_controlnet_say_what_is_missing(page: Any) -> None:
 def test_our_wires_have_colours_in_every_palette(page: Any, palette: str) -> None:
     page.evaluate("name => app.extensionManager.setting.set('Comfy.ColorPalette', name)", palette)
     page.wait_for_timeout(600)
-    colours = page.evaluate(
-        """types => types.map(type => [
+    page.wait_for_function(
+        """types => {
+        const colours = types.map(type => [
             app.canvas.constructor.link_type_colors[type],
             app.canvas.default_connection_color_byType[type],
             document.documentElement.style.getPropertyValue(`--color-datatype-${type}`),
-        ])""",
-        list(TYPES),
+        ]);
+        return colours.every(([one, two, three]) => one && one === two && one === three)
+            && new Set(colours.map(([one]) => one)).size === types.length;
+    }""",
+        arg=list(TYPES),
+        timeout=15_000,
     )
-    assert all(row[0] and row[0] == row[1] == row[2] for row in colours) and len({row[0] for row in colours}) == 5
 
 
 def test_advanced_inputs_are_folded_away_and_keep_their_values(page: Any) -> None:

@@ -100,6 +100,11 @@ def test_the_file_goes_with_the_annotator_and_back_by_one_undo(canvas: Canvas) -
     for annotator, file in (("depth", DEPTH), ("canny", CANNY)):
         pairing.page.keyboard.down("Control")
         pairing.page.keyboard.press("z")
+        pairing.page.wait_for_function(
+            f"([name, value]) => {{ {WIDGET} return widget.value === value; }}",
+            arg=["annotator", annotator],
+            timeout=30_000,
+        )
         pairing.page.wait_for_timeout(1200)
         pairing.page.keyboard.up("Control")
         pairing.says("fits", group=0)
