@@ -6,10 +6,8 @@ last given. One picture is drawn at a time, so that a run in the queue loses one
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +17,13 @@ from server import PromptServer
 from zeroctl_core.annotators import Annotator
 
 from ..json_request import Refused, read_texts
+from ..one_at_a_time import OneAtATime
 from .render import render
 from .small import last_of, small_file
 
 __all__ = ["ROUTE", "serve_previews"]
 
 ROUTE = "/zeroctl/preview"
-MOST_WAITING = 16
-"""Requests that wait for their turn. A page has one for each node that is being changed; what is more is sent away."""
-
 Settings = Callable[[str, str], tuple[Annotator | None, Mapping[str, Any]]]
 """(name of an annotator, its settings as JSON) -> the annotator and its checked settings; `ValueError` otherwise."""
 
@@ -49,21 +45,12 @@ class Previews:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._waiting = 0
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="zeroctl-preview")
+        self._worker = OneAtATime("previews")
 
     async def respond(self, request: web.Request) -> web.Response:
         try:
             wish = Wish(**await read_texts(request, ("node_id", "annotator", "settings", "file")))
-            if self._waiting >= MOST_WAITING:
-                raise Refused(503, "Too many previews are asked for at once; ask again.")
-            self._waiting += 1
-            try:
-                work = asyncio.get_running_loop().run_in_executor(self._worker, self._draw, wish, request)
-                # a caller that goes away does not take the turn of the next
-                body = await asyncio.shield(work)
-            finally:
-                self._waiting -= 1
+            body = await self._worker.run(lambda: self._draw(wish, request))
         except Refused as refused:
             return web.json_response({"message": str(refused)}, status=refused.status)
         except (ValueError, ImportError) as error:  # no picture, settings, a package that is missing

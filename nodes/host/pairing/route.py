@@ -5,9 +5,7 @@ Only names that the host lists are looked up, only headers are read, and only wh
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from aiohttp import web
@@ -15,14 +13,12 @@ from server import PromptServer
 
 from ..family import Family
 from ..json_request import Refused, read_texts
+from ..one_at_a_time import OneAtATime
 from .files import Condition, Net, nets, source_family
 
 __all__ = ["ROUTE", "serve_pairing"]
 
 ROUTE = "/zeroctl/pairing"
-MOST_WAITING = 16
-"""Requests that wait for their turn; what is more is sent away."""
-
 Conditions = Callable[[], Mapping[str, Condition]]
 """-> what each annotator draws, by its name."""
 
@@ -32,20 +28,12 @@ class Pairing:
 
     def __init__(self, conditions: Conditions) -> None:
         self._conditions = conditions
-        self._waiting = 0
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="zeroctl-pairing")
+        self._worker = OneAtATime("lists")
 
     async def respond(self, request: web.Request) -> web.Response:
         try:
             texts = await read_texts(request, ("folder", "name"))
-            if self._waiting >= MOST_WAITING:
-                raise Refused(503, "Too many lists are asked for at once; ask again.")
-            self._waiting += 1
-            try:
-                work = asyncio.get_running_loop().run_in_executor(self._worker, self._look_up, texts)
-                body = await asyncio.shield(work)
-            finally:
-                self._waiting -= 1
+            body = await self._worker.run(lambda: self._look_up(texts))
         except Refused as refused:
             return web.json_response({"message": str(refused)}, status=refused.status)
         return web.json_response(body, headers={"Cache-Control": "no-store"})
